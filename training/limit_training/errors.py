@@ -1,0 +1,40 @@
+"""One error type: what went wrong, where, and what to do next."""
+
+EXIT_OK = 0
+EXIT_UNEXPECTED = 1
+EXIT_USAGE = 2
+EXIT_DATA = 3
+EXIT_SELF_CHECK = 4
+EXIT_INTERRUPTED = 130
+
+
+class TrainingError(Exception):
+    """Something the person who called the trainer can put right."""
+
+    def __init__(self, what: str, *, next_step: str, where: str = "", exit_code: int = EXIT_DATA):
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.next_step = next_step
+        self.exit_code = exit_code
+
+    def render(self) -> str:
+        lines = [f"error: {self.what}"]
+        if self.where:
+            lines.append(f"  where: {self.where}")
+        lines.append(f"  next:  {self.next_step}")
+        return "\n".join(lines)
+
+    def as_json(self) -> dict:
+        return {"error": {"what": self.what, "where": self.where, "next": self.next_step, "exit_code": self.exit_code}}
+
+
+def usage_error(what: str, next_step: str) -> TrainingError:
+    return TrainingError(what, where="command line", next_step=next_step, exit_code=EXIT_USAGE)
+
+
+def some_of(names, limit: int = 40) -> str:
+    """Names for a message, with a bound, so that a table of a thousand columns stays readable."""
+    names = [str(name) for name in names]
+    shown = ", ".join(names[:limit])
+    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"

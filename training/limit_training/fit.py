@@ -1,0 +1,181 @@
+"""CatBoost: which models may be trained, and training one with progress on the terminal.
+
+The scoring function evaluates symmetric trees on numeric columns with one output. Everything else CatBoost can do is
+refused here, before the time is spent, with what to do instead.
+"""
+
+import hashlib
+import json
+import sys
+from dataclasses import dataclass, field
+
+import catboost
+import numpy as np
+
+from .encode import Encoded
+from .errors import TrainingError, usage_error
+
+MAX_DEPTH = 16
+MAX_ITERATIONS = 10_000
+MAX_LEAVES = 4_000_000
+
+# What may be passed on with --param, beside the options that have a name of their own.
+PASSED_ON = {
+    "bagging_temperature",
+    "boost_from_average",
+    "bootstrap_type",
+    "border_count",
+    "feature_border_type",
+    "grow_policy",
+    "l2_leaf_reg",
+    "leaf_estimation_iterations",
+    "leaf_estimation_method",
+    "loss_function",
+    "nan_mode",
+    "random_strength",
+    "rsm",
+    "score_function",
+    "subsample",
+}
+REFUSED = {
+    "cat_features": "name the columns in --categorical: the trainer makes one column per category",
+    "text_features": "turn the text into numbers or categories in the data first",
+    "embedding_features": "write each component of the embedding as a numeric column of its own",
+    "auto_class_weights": "give the weights with --class-weights GOOD,BAD",
+    "scale_pos_weight": "give the weights with --class-weights GOOD,BAD",
+    "class_weights": "give the weights with --class-weights GOOD,BAD",
+    "monotone_constraints": "constraints are not supported by this trainer yet; leave them out",
+    "task_type": "training runs on the processor, because a graphics card does not repeat its results exactly",
+}
+ONLY = {
+    "grow_policy": ("SymmetricTree", "the scoring function evaluates symmetric trees only; leave grow_policy out"),
+    "loss_function": (
+        "Logloss",
+        "the score needs the log-odds of one bad class; name it with --positive (every other value counts as good)",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    iterations: int = 300
+    depth: int = 6
+    learning_rate: float = 0.05
+    l2_leaf_reg: float = 6.0
+    seed: int = 0
+    threads: int = 1
+    class_weights: tuple[float, float] | None = None
+    params: dict = field(default_factory=dict)
+
+    def check(self) -> None:
+        if not 1 <= self.depth <= MAX_DEPTH:
+            raise usage_error(f"--depth {self.depth} is not between 1 and {MAX_DEPTH}", "the usual depth is 6")
+        if not 1 <= self.iterations <= MAX_ITERATIONS:
+            raise usage_error(
+                f"--iterations {self.iterations} is not between 1 and {MAX_ITERATIONS:,}", "the usual number is 300"
+            )
+        if self.iterations * 2**self.depth > MAX_LEAVES:
+            raise usage_error(
+                f"{self.iterations} trees of depth {self.depth} have {self.iterations * 2**self.depth:,} leaves; "
+                f"the bound is {MAX_LEAVES:,}",
+                "use fewer --iterations or less --depth",
+            )
+        if not 0 < self.learning_rate <= 1:
+            raise usage_error(f"--learning-rate {self.learning_rate} is not above 0 and at most 1", "try 0.05")
+        if self.l2_leaf_reg < 0:
+            raise usage_error(f"--l2-leaf-reg {self.l2_leaf_reg} is negative", "try 6")
+        if self.threads < 1:
+            raise usage_error(f"--threads {self.threads} is below 1", "use 1, or the number of processors")
+        if self.seed < 0 or self.seed >= 2**63:
+            raise usage_error(f"--seed {self.seed} is out of range", "use a number from 0 up")
+        if self.class_weights is not None and min(self.class_weights) <= 0:
+            raise usage_error("--class-weights must be above 0", "for example --class-weights 1,5")
+        self._check_params()
+
+    def _check_params(self) -> None:
+        for name, value in self.params.items():
+            if name in REFUSED:
+                raise usage_error(f"--param {name} cannot be used", REFUSED[name])
+            if name in ONLY and value != ONLY[name][0]:
+                raise usage_error(f"--param {name}={value} makes a model that cannot be scored", ONLY[name][1])
+            if name not in PASSED_ON:
+                raise usage_error(
+                    f"--param {name} is not passed on to CatBoost",
+                    f"use an option of train.py (see --help), or one of: {', '.join(sorted(PASSED_ON))}",
+                )
+
+    def for_catboost(self) -> dict:
+        settings = {
+            "loss_function": "Logloss",
+            "grow_policy": "SymmetricTree",
+            "iterations": self.iterations,
+            "depth": self.depth,
+            "learning_rate": self.learning_rate,
+            "l2_leaf_reg": self.l2_leaf_reg,
+            "random_seed": self.seed,
+            "thread_count": self.threads,
+            # A starting value would become `base_values` in the ONNX file, which ONNX Runtime adds to the wrong class.
+            "boost_from_average": False,
+            # CatBoost would otherwise leave a catboost_info directory wherever it is started.
+            "allow_writing_files": False,
+            "logging_level": "Silent",
+            **self.params,
+        }
+        if self.class_weights is not None:
+            settings["class_weights"] = list(self.class_weights)
+        return settings
+
+
+class Progress:
+    """CatBoost's iterations, condensed: one line that is rewritten on a terminal, some ten lines elsewhere."""
+
+    def __init__(self, iterations: int, stream=None):
+        self.iterations = iterations
+        self.stream = stream or sys.stderr
+        self.every = max(1, iterations // 10)
+
+    def after_iteration(self, info) -> bool:
+        terminal = self.stream.isatty()
+        last = info.iteration == self.iterations
+        if terminal or last or info.iteration % self.every == 0:
+            held_out = info.metrics["validation"]["Logloss"][-1]
+            text = f"training: {info.iteration}/{self.iterations} trees, log-loss on held-out rows {held_out:.5f}"
+            start, end = ("\r", "\n" if last else "") if terminal else ("", "\n")
+            print(f"{start}{text}", end=end, file=self.stream, flush=True)
+        return True
+
+
+def train(
+    encoded: Encoded, bad: np.ndarray, training: np.ndarray, measured: np.ndarray, settings: Settings, quiet: bool
+):
+    """Trains on the training rows; the measured ones only show progress and never choose the model."""
+    names = [feature.name for feature in encoded.features]
+    model = catboost.CatBoostClassifier(**settings.for_catboost())
+    try:
+        model.fit(
+            catboost.Pool(encoded.matrix[training], bad[training], feature_names=names),
+            eval_set=catboost.Pool(encoded.matrix[measured], bad[measured], feature_names=names),
+            use_best_model=False,
+            callbacks=None if quiet else [Progress(settings.iterations)],
+        )
+    except (catboost.CatBoostError, TypeError, ValueError) as error:
+        raise TrainingError(
+            f"CatBoost refused the training: {str(error).strip().splitlines()[-1]}",
+            where="CatBoost",
+            next_step="check the values of --param, and that the features vary among the training rows",
+        ) from error
+    _make_repeatable(model, encoded, bad, training, settings)
+    return model
+
+
+def _make_repeatable(model, encoded: Encoded, bad: np.ndarray, training: np.ndarray, settings: Settings) -> None:
+    """Replaces CatBoost's random id and clock, so that the same data and settings give the same bytes.
+
+    The id becomes a digest of what the model was trained on; the time is in the manifest's `created_at`.
+    """
+    digest = hashlib.sha256(json.dumps(settings.for_catboost(), sort_keys=True).encode())
+    digest.update(encoded.matrix[training].tobytes())
+    digest.update(bad[training].tobytes())
+    metadata = model.get_metadata()
+    metadata["model_guid"] = digest.hexdigest()[:32]
+    metadata["train_finish_time"] = ""
