@@ -1,0 +1,146 @@
+//! What one step of the workflow says to the next: references and counts, never rows.
+//!
+//! Rows travel through S3, because a payload between states may have 256 KiB at most.
+
+use chrono::NaiveDate;
+use serde::{Deserialize, Serialize};
+
+use crate::keys::{RunId, ShardIndex};
+use crate::policy::Policy;
+use crate::summary::Counts;
+
+/// The exact model object that a run uses, and no other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelPin {
+    /// Bucket of the artifact.
+    pub bucket: String,
+    /// Key of the artifact.
+    pub key: String,
+    /// Version of the object, in a versioned bucket.
+    pub version_id: Option<String>,
+    /// Entity tag of the object, as S3 gave it.
+    pub etag: String,
+    /// SHA-256 of the archive's bytes, in hexadecimal.
+    pub sha256: String,
+}
+
+/// Everything about a run that is fixed when it opens; each step gets all of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunContext {
+    /// The run.
+    pub run_id: RunId,
+    /// Bucket of the hand-off between steps.
+    pub bucket: String,
+    /// The model of every shard.
+    pub model: ModelPin,
+    /// The policy of every shard.
+    pub policy: Policy,
+    /// SHA-256 of the policy's JSON as serialised here, in hexadecimal.
+    pub policy_sha256: String,
+    /// Decide, but leave the table as it is.
+    pub dry_run: bool,
+    /// The business date of the run.
+    pub as_of: NaiveDate,
+}
+
+/// One shard of a run: an entry of the shard list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShardRef {
+    /// Its number, from 0.
+    pub index: ShardIndex,
+    /// Key of its customers.
+    pub key: String,
+    /// Customers in it.
+    pub rows: u32,
+}
+
+/// An S3 object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ObjectRef {
+    /// Its bucket.
+    pub bucket: String,
+    /// Its key.
+    pub key: String,
+}
+
+/// What `QueryBatchScores` answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunOpened {
+    /// The run, as every later step gets it.
+    pub run: RunContext,
+    /// Customers taken.
+    pub eligible: u64,
+    /// Shards written.
+    pub shard_count: u32,
+    /// The shard list: a JSON array of [`ShardRef`].
+    pub shards: ObjectRef,
+}
+
+/// What `ScoreCustomers` and `EvaluateLimitIncrease` get.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShardTask {
+    /// The run.
+    pub run: RunContext,
+    /// The shard to work on.
+    pub shard: ShardRef,
+}
+
+/// What `ScoreCustomers` answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardScored {
+    /// The shard.
+    pub index: ShardIndex,
+    /// Key of the scored customers.
+    pub key: String,
+    /// Customers with a score.
+    pub scored: u32,
+    /// Customers without one, each with its reason.
+    pub referred: u32,
+}
+
+/// What `EvaluateLimitIncrease` answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardEvaluated {
+    /// The shard.
+    pub index: ShardIndex,
+    /// Key of the evaluations.
+    pub key: String,
+    /// Decisions by outcome; none is stale yet.
+    pub counts: Counts,
+}
+
+/// What `UpdateDatabase` is asked to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub enum UpdateTask {
+    /// Write one shard's decisions, with its ledger row, in one transaction.
+    ApplyShard(ShardTask),
+    /// Check the ledger, write the summary, close the run.
+    FinishRun(RunOpened),
+    /// Record that the run failed.
+    RecordFailure {
+        /// The run.
+        run_id: RunId,
+        /// Name of the error, as Step Functions has it.
+        error: String,
+        /// Its cause, as Step Functions has it.
+        cause: String,
+    },
+}
+
+/// What `UpdateDatabase` answers for a shard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardApplied {
+    /// The shard.
+    pub index: ShardIndex,
+    /// What became of its customers.
+    pub counts: Counts,
+    /// Whether an earlier attempt had applied it already.
+    pub replayed: bool,
+}
