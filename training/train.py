@@ -12,9 +12,7 @@ from pathlib import Path
 from limit_training.errors import (
     EXIT_INTERRUPTED,
     EXIT_OK,
-    EXIT_UNEXPECTED,
     TrainingError,
-    some_of,
     usage_error,
 )
 
@@ -88,8 +86,8 @@ def parser() -> argparse.ArgumentParser:
     model = root.add_argument_group("model")
     model.add_argument("--iterations", type=int, default=300, help="trees (default 300)")
     model.add_argument("--depth", type=int, default=6, help="depth of each tree, 1 to 16 (default 6)")
-    model.add_argument("--learning-rate", type=float, default=0.05, help="default 0.05")
-    model.add_argument("--l2-leaf-reg", type=float, default=6.0, help="default 6")
+    model.add_argument("--learning-rate", type=float, default=0.04, help="default 0.04")
+    model.add_argument("--l2-leaf-reg", type=float, default=8.0, help="default 8")
     model.add_argument("--seed", type=int, default=0, help="for the training and the held-out rows (default 0)")
     model.add_argument(
         "--class-weights",

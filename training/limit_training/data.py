@@ -125,8 +125,8 @@ def read_target(table: Table, column: str, positive: str) -> tuple[np.ndarray, l
     missing = np.flatnonzero(values == "")
     if len(missing):
         raise TrainingError(
-            f"the target {column!r} is empty in {len(missing):,} of {table.rows:,} rows (first: data row {missing[0] + 1})",
-            where=table.path,
+            f"the target {column!r} is empty in {len(missing):,} of {table.rows:,} rows",
+            where=f"{table.path}, first in data row {missing[0] + 1}",
             next_step="remove rows whose outcome is not known, or choose another --target",
         )
     counts = Counter(values.tolist())

@@ -60,8 +60,8 @@ ONLY = {
 class Settings:
     iterations: int = 300
     depth: int = 6
-    learning_rate: float = 0.05
-    l2_leaf_reg: float = 6.0
+    learning_rate: float = 0.04
+    l2_leaf_reg: float = 8.0
     seed: int = 0
     threads: int = 1
     class_weights: tuple[float, float] | None = None
@@ -81,9 +81,9 @@ class Settings:
                 "use fewer --iterations or less --depth",
             )
         if not 0 < self.learning_rate <= 1:
-            raise usage_error(f"--learning-rate {self.learning_rate} is not above 0 and at most 1", "try 0.05")
+            raise usage_error(f"--learning-rate {self.learning_rate} is not above 0 and at most 1", "try 0.04")
         if self.l2_leaf_reg < 0:
-            raise usage_error(f"--l2-leaf-reg {self.l2_leaf_reg} is negative", "try 6")
+            raise usage_error(f"--l2-leaf-reg {self.l2_leaf_reg} is negative", "try 8")
         if self.threads < 1:
             raise usage_error(f"--threads {self.threads} is below 1", "use 1, or the number of processors")
         if self.seed < 0 or self.seed >= 2**63:

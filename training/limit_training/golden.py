@@ -1,4 +1,7 @@
-"""Rows with CatBoost's own answers. The scoring function repeats them when it loads the model, and refuses it if any differs."""
+"""Rows with CatBoost's own answers.
+
+The scoring function repeats them when it loads the model, and refuses the artifact if any differs.
+"""
 
 import catboost
 import numpy as np
