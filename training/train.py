@@ -12,6 +12,7 @@ from pathlib import Path
 from limit_training.errors import (
     EXIT_INTERRUPTED,
     EXIT_OK,
+    EXIT_UNEXPECTED,
     TrainingError,
     usage_error,
 )
@@ -175,7 +176,15 @@ def run(options: argparse.Namespace) -> dict:
     check_options(options)
     texts = descriptions(options.descriptions)
     # CatBoost and scikit-learn take seconds to load; --help and a wrong command line should not wait for them.
-    from limit_training import artifact, data, encode, fit, golden, metrics, report, selfcheck
+    try:
+        from limit_training import artifact, data, encode, fit, golden, metrics, report, selfcheck
+    except ImportError as error:
+        raise TrainingError(
+            f"the Python package {error.name} is not installed",
+            where=sys.executable,
+            next_step="install training/requirements.txt into it, or use `limit-increase train`, which does",
+            exit_code=EXIT_UNEXPECTED,
+        ) from error
 
     settings = fit.Settings(
         iterations=options.iterations,
@@ -238,7 +247,7 @@ def run(options: argparse.Namespace) -> dict:
     difference = selfcheck.check_files(files, manifest, encoded.matrix[checked], raw[checked])
     content = artifact.pack(files, manifest)
     artifact.write_whole(options.output, content)
-    notice = report.class_weight_notice(settings, options.pdo)
+    judgements = [report.class_weight_notice(settings, options.pdo), report.suspicious_notice(measures["auc"])]
     return {
         "output": options.output,
         "bytes": len(content),
@@ -250,7 +259,7 @@ def run(options: argparse.Namespace) -> dict:
             for key in ("created_at", "catboost_version", "target", "features", "scorecard", "training")
         },
         "checks": {"onnx_rows": len(checked), "onnx_max_difference": difference},
-        "notices": notices + encoded.notices + ([notice] if notice else []),
+        "notices": notices + encoded.notices + [notice for notice in judgements if notice],
     }
 
 

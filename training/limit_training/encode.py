@@ -124,17 +124,17 @@ def encode(
         _check_leak(table, source, values, bad)
         description = descriptions.get(source) or describe(source)
         if len(set(values[training].tolist())) == 1:
-            notices.append(f"{source} is left out: it is {values[training][0]!r} in every training row.")
+            only = values[training][0]
+            what = f"it is {only!r}" if only else "it is empty"
+            notices.append(f"{source} is left out: {what} in every training row.")
             continue
         odd = _first_not_numeric(values.tolist())
         if source in categorical or odd is not None:
             new_features, new_columns, unknown = _one_hot(table, source, description, training, categorical)
         else:
             new_features, new_columns, unknown = _numeric(table, source, description, training)
-            if (
-                np.nanmin(new_columns[0][training]) == np.nanmax(new_columns[0][training])
-                and not np.isnan(new_columns[0][training]).any()
-            ):
+            # Texts may differ (1, 1.0) where the numbers do not; all NaN count as one value.
+            if len(np.unique(new_columns[0][training])) == 1:
                 notices.append(f"{source} is left out: it is the same number in every training row.")
                 continue
         features += new_features

@@ -1,12 +1,11 @@
-"""The training's outcome as text for a person, or JSON for a program."""
+"""The training's outcome as text for a person, and the warnings that belong to it."""
 
 import math
 
 from .fit import Settings
 
-
-def as_json(outcome: dict) -> dict:
-    return outcome
+# Credit models on honest data stay well below this.
+SUSPICIOUS_AUC = 0.98
 
 
 def as_text(outcome: dict) -> str:
@@ -50,4 +49,13 @@ def class_weight_notice(settings: Settings, pdo: float) -> str | None:
         f"class weights {good:g},{bad:g} shift the log-odds of bad by about {shift:+.2f}, so scores move by about"
         f" {-shift * pdo / math.log(2):+.0f} points and the probabilities no longer match the observed bad rates."
         " Discrimination (AUC, Gini, KS) can be compared; calibration and the policy's score cut-off cannot."
+    )
+
+
+def suspicious_notice(auc: float) -> str | None:
+    if auc < SUSPICIOUS_AUC:
+        return None
+    return (
+        f"an AUC of {auc:.3f} is too good for credit data: look for a feature that is only known after the outcome,"
+        " and leave it out with --exclude."
     )

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import onnx
+import onnxruntime
 
 from .errors import EXIT_SELF_CHECK, TrainingError
 from .golden import inputs_of
@@ -82,8 +83,6 @@ def check_onnx_structure(content: bytes, model: dict, columns: int) -> None:
 
 def check_onnx_answers(content: bytes, model: dict, matrix: np.ndarray, raw: np.ndarray) -> float:
     """The largest difference between ONNX Runtime's probability and CatBoost's."""
-    import onnxruntime  # only here: it takes a while to load, and --help must not wait for it
-
     content, bias = _without_base_values(content, model)
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     (answers,) = session.run(["probabilities"], {session.get_inputs()[0].name: matrix})
@@ -114,8 +113,9 @@ def check_files(files: dict[str, bytes], manifest: dict, matrix: np.ndarray, raw
     model = json.loads(files["model.json"])
     columns = len(manifest["features"])
     check_scorable(model)
-    if len(model["features_info"]["float_features"]) != columns:
-        raise refuse("the manifest does not have one feature per model column", "manifest.json")
+    names = [feature["feature_id"] for feature in model["features_info"]["float_features"]]
+    if names != [feature["name"] for feature in manifest["features"]]:
+        raise refuse("the manifest's features are not the model's columns in order", "manifest.json")
     check_golden(model, manifest["golden_rows"])
     check_onnx_structure(files["model.onnx"], model, columns)
     return check_onnx_answers(files["model.onnx"], model, matrix, raw)

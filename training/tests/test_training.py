@@ -82,6 +82,29 @@ def test_class_weights_raise_the_log_odds_and_the_report_says_so(run_training, t
     assert "class weights 1,8 shift the log-odds of bad by about +2.08, so scores move by about -60 points" in text
 
 
+def test_columns_that_are_one_number_or_empty_are_left_out(run_training, table):
+    rows = len(table["outcome"])
+    changed = {**table, "same": ["1", "1.0"] * (rows // 2), "empty": [""] * rows, "gaps": ["", "NaN"] * (rows // 2)}
+    artifact = run_training(changed, "--features", "bureau_score,same,empty,gaps")
+    assert sources(artifact.outcome) == ["bureau_score"]
+    notices = "\n".join(artifact.outcome["notices"])
+    assert "same is left out: it is the same number" in notices
+    assert "empty is left out: it is empty" in notices
+
+
+def test_a_model_that_is_too_good_is_pointed_out(run_training, table):
+    leak = [f"{number + 1000 * (value == 'Decline')}" for number, value in enumerate(table["outcome"])]
+    artifact = run_training({**table, "arrears_later": leak}, "--features", "arrears_later")
+    assert any("is too good for credit data" in notice for notice in artifact.outcome["notices"])
+
+
+def test_category_names_survive_any_text(run_training, table):
+    names = ["zażółć", "two\nlines", "tab\there", 'a "quote"', " leading", "NaN", "null", '{"a": 1}']
+    changed = {**table, "status": [names[number % len(names)] for number in range(len(table["outcome"]))]}
+    artifact = run_training(changed, "--features", "bureau_score,status")
+    assert [feature["category"] for feature in artifact.manifest["features"][1:]] == sorted(names)
+
+
 def test_the_report_names_the_classes_and_the_figures(artifact):
     text = report.as_text(artifact.outcome)
     assert "Bad class    outcome = Decline  (good: Accept)" in text
