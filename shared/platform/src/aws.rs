@@ -1,0 +1,46 @@
+//! The AWS clients' common configuration.
+
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_smithy_http_client::Builder;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+
+/// Requests to AWS are tried so often inside one invocation.
+///
+/// The state machine retries a failed step as a whole. These quick tries are for the single throttled or lost
+/// request, for which running the step again would be the dearer cure; they end within seconds.
+const ATTEMPTS: u32 = 3;
+
+/// Configuration from the environment (region, credentials, `AWS_ENDPOINT_URL`), with bounded time-outs.
+///
+/// TLS is rustls over ring.
+pub async fn load_config() -> SdkConfig {
+    loader().load().await
+}
+
+/// The loader behind [`load_config`], for a caller that has settings of its own to add.
+#[must_use]
+pub fn loader() -> aws_config::ConfigLoader {
+    let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+    aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http)
+        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_max_backoff(Duration::from_secs(2)))
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(Duration::from_secs(5))
+                .read_timeout(Duration::from_secs(30))
+                .operation_attempt_timeout(Duration::from_secs(60))
+                .build(),
+        )
+}
+
+/// An S3 client; buckets go into the path when the endpoint is not AWS's own, since an emulator's host name
+/// has no subdomains.
+#[must_use]
+pub fn s3_client(config: &SdkConfig) -> aws_sdk_s3::Client {
+    let s3 = aws_sdk_s3::config::Builder::from(config).force_path_style(config.endpoint_url().is_some());
+    aws_sdk_s3::Client::from_conf(s3.build())
+}

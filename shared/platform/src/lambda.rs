@@ -1,0 +1,113 @@
+//! The Lambda runtime's side of a function: one event in, one answer or one named failure out.
+
+use std::future::Future;
+
+use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use limit_increase_domain::{Failure, FailureKind};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tracing::Instrument as _;
+
+use crate::telemetry;
+
+/// Step Functions and Lambda cut a longer cause off; so do we, at a character.
+const MAX_MESSAGE_CHARS: usize = 4_000;
+
+/// Serves events until Lambda ends the process. Each is handled inside a span that carries the run's id, so
+/// that the id is on every line of the log.
+///
+/// # Errors
+/// When the Runtime API itself can't be reached.
+pub async fn serve<H, F, R>(handler: H) -> Result<(), lambda_runtime::Error>
+where
+    H: Fn(Value, String) -> F,
+    F: Future<Output = Result<R, Failure>>,
+    R: Serialize,
+{
+    telemetry::init();
+    lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| {
+        let run_id = run_id_of(&event.payload).unwrap_or_default().to_owned();
+        let span = tracing::info_span!("invocation", run_id, request_id = %event.context.request_id);
+        let answer = handler(event.payload, event.context.request_id);
+        async move {
+            match answer.await {
+                Ok(answer) => {
+                    tracing::info!("done");
+                    Ok(answer)
+                }
+                Err(failure) => {
+                    tracing::error!(error = failure.kind.name(), "{}", failure.message);
+                    Err(diagnostic(failure))
+                }
+            }
+        }
+        .instrument(span)
+    }))
+    .await
+}
+
+/// The error as Lambda reports it: `errorType` is the stable name that the state machine matches.
+fn diagnostic(failure: Failure) -> Diagnostic {
+    Diagnostic {
+        error_type: failure.kind.name().to_owned(),
+        error_message: failure.message.chars().take(MAX_MESSAGE_CHARS).collect(),
+    }
+}
+
+/// The run an event belongs to: `run_id`, or `run.run_id`, as the steps' contracts have it.
+fn run_id_of(event: &Value) -> Option<&str> {
+    event.get("run_id").or_else(|| event.get("run").and_then(|run| run.get("run_id"))).and_then(Value::as_str)
+}
+
+/// Reads an event as a type; the error names the field.
+///
+/// # Errors
+/// `Permanent.InvalidRequest` with the path of the field that is unknown, missing or of the wrong type.
+pub fn parse<T: DeserializeOwned>(event: Value) -> Result<T, Failure> {
+    serde_path_to_error::deserialize(event).map_err(|error| {
+        let path = error.path().to_string();
+        let problem = error.into_inner();
+        let message = if path == "." { problem.to_string() } else { format!("{path}: {problem}") };
+        Failure::new(FailureKind::InvalidRequest, message)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use limit_increase_domain::RunRequest;
+    use serde_json::json;
+
+    #[test]
+    fn a_bad_request_names_the_field() {
+        let cases = [
+            (json!({"limit": "many"}), "limit: "),
+            (json!({"limits": 3}), "limits: unknown field"),
+            (json!({"policy": {"tiers": [{"growth": "x"}]}}), "policy.tiers[0].growth: "),
+            (json!({"policy": {"floor": 1}}), "policy.floor: unknown field"),
+            (json!({"as_of": "yesterday"}), "as_of: "),
+            (json!([]), "invalid length 0"),
+        ];
+        for (event, expected) in cases {
+            let failure = parse::<RunRequest>(event.clone()).unwrap_err();
+            assert_eq!(failure.kind, FailureKind::InvalidRequest);
+            assert!(failure.message.starts_with(expected), "{event}: {}", failure.message);
+        }
+    }
+
+    #[test]
+    fn the_run_id_is_found_in_every_contract() {
+        assert_eq!(run_id_of(&json!({"run_id": "a"})), Some("a"));
+        assert_eq!(run_id_of(&json!({"run": {"run_id": "b"}})), Some("b"));
+        assert_eq!(run_id_of(&json!({"run": 5})), None);
+    }
+
+    #[test]
+    fn a_long_message_is_cut_at_a_character() {
+        let long = diagnostic(Failure::new(FailureKind::Internal, "ü".repeat(10_000)));
+        assert_eq!(long.error_message.chars().count(), MAX_MESSAGE_CHARS);
+        assert_eq!(long.error_type, "Permanent.Internal");
+    }
+}

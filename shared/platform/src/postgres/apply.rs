@@ -1,0 +1,171 @@
+//! Applying a shard's decisions: one transaction, guarded, remembered in the ledger.
+
+use std::collections::HashSet;
+use std::pin::pin;
+
+use limit_increase_domain::{Counts, Failure, FailureKind, Outcome, RunId, ShardIndex};
+use rust_decimal::Decimal;
+use tokio_postgres::binary_copy::BinaryCopyInWriter;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Transaction};
+
+use super::error::database_failure;
+use super::ledger::{applied_shard, require_open};
+use crate::handoff::evaluations::Evaluation;
+
+/// What became of a shard's decisions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShardOutcome {
+    /// Customers by what became of them.
+    pub counts: Counts,
+    /// Sum of the raises.
+    pub total_increase: Decimal,
+    /// Whether an earlier attempt had applied the shard; then nothing was done now.
+    pub replayed: bool,
+}
+
+/// Writes a shard's decisions and its ledger row, both or neither, and each customer at most once.
+///
+/// A decision is written only if its customer is still undecided, with score and limit as they were queried;
+/// otherwise the customer is counted stale and left alone. A dry run finds out the same and writes no customer.
+///
+/// `record` is called inside the transaction, before it commits, with the ids of the customers that are
+/// not stale: so once a decision is in the table, its record is in S3 as well. Should the commit
+/// then fail, the retry writes the record anew.
+///
+/// # Errors
+/// `Permanent.RunConflict` when the run was never opened or has ended; `record`'s failure; else by SQLSTATE.
+pub async fn apply_shard<'e, R, F>(
+    client: &mut Client,
+    run: &RunId,
+    shard: ShardIndex,
+    dry_run: bool,
+    evaluations: &[Evaluation<'e>],
+    record: R,
+) -> Result<ShardOutcome, Failure>
+where
+    R: FnOnce(HashSet<String>) -> F,
+    F: Future<Output = Result<(), Failure>>,
+{
+    let failed = |error: tokio_postgres::Error| database_failure("applying a shard's decisions", &error);
+    let transaction = client.transaction().await.map_err(failed)?;
+    // Two attempts at one shard take turns: the second finds the first one's ledger row.
+    transaction
+        .execute("SELECT pg_advisory_xact_lock(hashtextextended($1, $2))", &[&run.as_str(), &i64::from(shard.0)])
+        .await
+        .map_err(failed)?;
+    if let Some(outcome) = applied_shard(&transaction, run, shard).await? {
+        return Ok(outcome);
+    }
+    require_open(&transaction, run).await?;
+    stage(&transaction, evaluations).await.map_err(failed)?;
+    let effective =
+        if dry_run { still_valid(&transaction).await } else { update(&transaction).await }.map_err(failed)?;
+    let (counts, total_increase) = count(evaluations, &effective);
+    if counts.total() != evaluations.len() as u64 {
+        return Err(Failure::new(
+            FailureKind::Internal,
+            format!("shard {shard}: {} customers counted of {}", counts.total(), evaluations.len()),
+        ));
+    }
+    insert_ledger_row(&transaction, run, shard, counts, total_increase).await.map_err(failed)?;
+    record(effective).await?;
+    transaction.commit().await.map_err(failed)?;
+    Ok(ShardOutcome { counts, total_increase, replayed: false })
+}
+
+/// Brings the decisions into a temporary table, by binary COPY.
+async fn stage(transaction: &Transaction<'_>, evaluations: &[Evaluation<'_>]) -> Result<(), tokio_postgres::Error> {
+    transaction
+        .batch_execute(
+            "CREATE TEMPORARY TABLE shard_decisions (
+                 customer_id TEXT NOT NULL, current_score INTEGER NOT NULL, current_limit NUMERIC NOT NULL,
+                 decision TEXT NOT NULL, new_limit NUMERIC, reason TEXT NOT NULL
+             ) ON COMMIT DROP",
+        )
+        .await?;
+    let sink = transaction.copy_in("COPY shard_decisions FROM STDIN (FORMAT binary)").await?;
+    let types = [Type::TEXT, Type::INT4, Type::NUMERIC, Type::TEXT, Type::NUMERIC, Type::TEXT];
+    let mut writer = pin!(BinaryCopyInWriter::new(sink, &types));
+    for evaluation in evaluations {
+        let outcome = evaluation.outcome.as_str();
+        let row: [&(dyn ToSql + Sync); 6] = [
+            &evaluation.customer_id,
+            &evaluation.current_score,
+            &evaluation.current_limit,
+            &outcome,
+            &evaluation.new_limit,
+            &evaluation.reason,
+        ];
+        writer.as_mut().write(&row).await?;
+    }
+    writer.finish().await?;
+    Ok(())
+}
+
+const STILL_VALID: &str = "b.customer_id = d.customer_id AND b.limit_increase_decision IS NULL
+    AND b.current_score = d.current_score AND b.current_limit = d.current_limit";
+
+async fn update(transaction: &Transaction<'_>) -> Result<HashSet<String>, tokio_postgres::Error> {
+    let sql = format!(
+        "UPDATE batch_scores b
+         SET limit_increase_decision = d.decision, new_limit = d.new_limit, decision_reason = d.reason,
+             updated_at = now() AT TIME ZONE 'UTC'
+         FROM shard_decisions d WHERE {STILL_VALID} RETURNING b.customer_id::text"
+    );
+    ids(transaction, &sql).await
+}
+
+async fn still_valid(transaction: &Transaction<'_>) -> Result<HashSet<String>, tokio_postgres::Error> {
+    ids(transaction, &format!("SELECT b.customer_id::text FROM batch_scores b, shard_decisions d WHERE {STILL_VALID}"))
+        .await
+}
+
+async fn ids(transaction: &Transaction<'_>, sql: &str) -> Result<HashSet<String>, tokio_postgres::Error> {
+    Ok(transaction.query(sql, &[]).await?.iter().map(|row| row.get(0)).collect())
+}
+
+fn count(evaluations: &[Evaluation<'_>], effective: &HashSet<String>) -> (Counts, Decimal) {
+    let mut counts = Counts::default();
+    let mut total_increase = Decimal::ZERO;
+    for evaluation in evaluations {
+        if !effective.contains(evaluation.customer_id) {
+            counts.stale += 1;
+            continue;
+        }
+        counts.add(evaluation.outcome);
+        if let (Outcome::Approved, Some(new_limit)) = (evaluation.outcome, evaluation.new_limit) {
+            total_increase += new_limit - evaluation.current_limit;
+        }
+    }
+    (counts, total_increase)
+}
+
+async fn insert_ledger_row(
+    transaction: &Transaction<'_>,
+    run: &RunId,
+    shard: ShardIndex,
+    counts: Counts,
+    total_increase: Decimal,
+) -> Result<(), tokio_postgres::Error> {
+    // Counts of a shard are at most its 50,000 rows, so the casts keep every value.
+    let number = |count: u64| count as i64;
+    transaction
+        .execute(
+            "INSERT INTO limit_increase_shards
+                 (run_id, shard_index, rows, approved, declined, referred, stale, total_increase, applied_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now())",
+            &[
+                &run.as_str(),
+                &(shard.0 as i32),
+                &number(counts.total()),
+                &number(counts.approved),
+                &number(counts.declined),
+                &number(counts.referred),
+                &number(counts.stale),
+                &total_increase,
+            ],
+        )
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,265 @@
+//! The ledger: which runs there were, with what they were opened, and how they ended.
+
+use chrono::{DateTime, Utc};
+use limit_increase_domain::contract::{RunContext, RunOpened};
+use limit_increase_domain::keys::shard_list_key;
+use limit_increase_domain::{Counts, Failure, FailureKind, RunId, RunRequest, RunSummary, ShardIndex};
+use rust_decimal::Decimal;
+use tokio_postgres::types::Json;
+use tokio_postgres::{Client, GenericClient, Row};
+
+use super::apply::ShardOutcome;
+use super::error::database_failure;
+
+/// A run in the ledger.
+#[derive(Debug, Clone)]
+pub struct LedgerRun {
+    /// `RUNNING`, `SUCCEEDED` or `FAILED`.
+    pub status: String,
+    /// What it was asked to do.
+    pub request: RunRequest,
+    /// What it was opened as.
+    pub opened: RunOpened,
+}
+
+fn conflict(message: String) -> Failure {
+    Failure::new(FailureKind::RunConflict, message)
+}
+
+fn reading(error: tokio_postgres::Error) -> Failure {
+    database_failure("reading the ledger", &error)
+}
+
+fn writing(error: tokio_postgres::Error) -> Failure {
+    database_failure("writing the ledger", &error)
+}
+
+fn unsigned<T: TryFrom<i64>>(run: &RunId, column: &str, value: i64) -> Result<T, Failure> {
+    T::try_from(value)
+        .map_err(|_| Failure::new(FailureKind::Internal, format!("run {run}: ledger column {column} holds {value}")))
+}
+
+/// The run, if it was opened.
+///
+/// # Errors
+/// By SQLSTATE.
+pub async fn find_run(client: &Client, run: &RunId) -> Result<Option<LedgerRun>, Failure> {
+    let row = client
+        .query_opt(
+            "SELECT status, request, context, eligible, shard_count
+             FROM limit_increase_runs WHERE run_id = $1 AND context IS NOT NULL",
+            &[&run.as_str()],
+        )
+        .await
+        .map_err(reading)?;
+    let Some(row) = row else { return Ok(None) };
+    let read = || -> Result<_, tokio_postgres::Error> {
+        Ok((
+            row.try_get::<_, String>(0)?,
+            row.try_get::<_, Json<RunRequest>>(1)?.0,
+            row.try_get::<_, Json<RunContext>>(2)?.0,
+            row.try_get::<_, i64>(3)?,
+            row.try_get::<_, i32>(4)?,
+        ))
+    };
+    let (status, request, context, eligible, shard_count) = read()
+        .map_err(|error| conflict(format!("run {run}: its ledger row can't be read by this release: {error}")))?;
+    let opened = RunOpened {
+        eligible: unsigned(run, "eligible", eligible)?,
+        shard_count: unsigned(run, "shard_count", shard_count.into())?,
+        shards: limit_increase_domain::contract::ObjectRef { bucket: context.bucket.clone(), key: shard_list_key(run) },
+        run: context,
+    };
+    Ok(Some(LedgerRun { status, request, opened }))
+}
+
+/// Opens a run. A row left by a failure before the run was opened is taken over.
+///
+/// # Errors
+/// `Permanent.RunConflict` when another attempt has opened it meanwhile; else by SQLSTATE.
+pub async fn open_run(
+    client: &Client,
+    request: &RunRequest,
+    opened: &RunOpened,
+    started_at: DateTime<Utc>,
+) -> Result<(), Failure> {
+    let run = &opened.run.run_id;
+    let written = client
+        .execute(
+            "INSERT INTO limit_increase_runs (run_id, status, request, context, eligible, shard_count, started_at)
+             VALUES ($1, 'RUNNING', $2, $3, $4, $5, $6)
+             ON CONFLICT (run_id) DO UPDATE
+             SET status = 'RUNNING', request = excluded.request, context = excluded.context,
+                 eligible = excluded.eligible, shard_count = excluded.shard_count, started_at = excluded.started_at,
+                 error = NULL, cause = NULL, finished_at = NULL
+             WHERE limit_increase_runs.context IS NULL",
+            &[
+                &run.as_str(),
+                &Json(request),
+                &Json(&opened.run),
+                &(opened.eligible as i64),
+                &(opened.shard_count as i32),
+                &started_at,
+            ],
+        )
+        .await
+        .map_err(writing)?;
+    if written == 1 {
+        Ok(())
+    } else {
+        Err(conflict(format!("run {run} was opened by another attempt at the same time")))
+    }
+}
+
+/// Fails unless shards of the run may still be applied. A failed run may: that is a redrive.
+pub(super) async fn require_open(client: &impl GenericClient, run: &RunId) -> Result<(), Failure> {
+    let row = client
+        .query_opt("SELECT status FROM limit_increase_runs WHERE run_id = $1 AND context IS NOT NULL", &[&run.as_str()])
+        .await
+        .map_err(reading)?;
+    match row.map(|row| row.get::<_, String>(0)).as_deref() {
+        Some("RUNNING" | "FAILED") => Ok(()),
+        Some(status) => Err(conflict(format!("run {run} has ended ({status}); start a new run"))),
+        None => Err(conflict(format!("run {run} is not in the ledger; QueryBatchScores opens it"))),
+    }
+}
+
+/// What became of a shard, if it was applied.
+///
+/// # Errors
+/// By SQLSTATE.
+pub async fn applied_shard(
+    client: &impl GenericClient,
+    run: &RunId,
+    shard: ShardIndex,
+) -> Result<Option<ShardOutcome>, Failure> {
+    let row = client
+        .query_opt(
+            "SELECT approved, declined, referred, stale, total_increase
+             FROM limit_increase_shards WHERE run_id = $1 AND shard_index = $2",
+            &[&run.as_str(), &(shard.0 as i32)],
+        )
+        .await
+        .map_err(reading)?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(ShardOutcome { counts: counts(run, &row, 0)?, total_increase: row.get(4), replayed: true }))
+}
+
+fn counts(run: &RunId, row: &Row, first: usize) -> Result<Counts, Failure> {
+    let column = |offset: usize, name: &str| unsigned(run, name, row.get::<_, i64>(first + offset));
+    Ok(Counts {
+        approved: column(0, "approved")?,
+        declined: column(1, "declined")?,
+        referred: column(2, "referred")?,
+        stale: column(3, "stale")?,
+    })
+}
+
+/// Closes a run: its shards must add up to its customers. Closing it again gives the same summary.
+///
+/// # Errors
+/// `Permanent.RunConflict` when shards are missing or do not add up, or the run was opened as another; else by SQLSTATE.
+pub async fn finish_run(client: &mut Client, opened: &RunOpened) -> Result<RunSummary, Failure> {
+    let run = &opened.run.run_id;
+    let transaction = client.transaction().await.map_err(writing)?;
+    let row = transaction
+        .query_opt(
+            "SELECT status, started_at, CASE status WHEN 'SUCCEEDED' THEN finished_at ELSE date_trunc('milliseconds', clock_timestamp()) END,
+                    context, eligible
+             FROM limit_increase_runs WHERE run_id = $1 AND context IS NOT NULL FOR UPDATE",
+            &[&run.as_str()],
+        )
+        .await
+        .map_err(reading)?
+        .ok_or_else(|| conflict(format!("run {run} is not in the ledger; QueryBatchScores opens it")))?;
+    let closed = row.get::<_, String>(0) == "SUCCEEDED";
+    let started_at: DateTime<Utc> = row.get(1);
+    let finished_at: DateTime<Utc> = row.get(2);
+    let context = row
+        .try_get::<_, Json<RunContext>>(3)
+        .map_err(|error| conflict(format!("run {run}: its ledger row can't be read by this release: {error}")))?
+        .0;
+    if context != opened.run || unsigned::<u64>(run, "eligible", row.get(4))? != opened.eligible {
+        return Err(conflict(format!(
+            "run {run} was opened with another model, policy or selection than it is to be closed with"
+        )));
+    }
+    let sums = transaction
+        .query_one(
+            "SELECT coalesce(sum(approved), 0)::bigint, coalesce(sum(declined), 0)::bigint,
+                    coalesce(sum(referred), 0)::bigint, coalesce(sum(stale), 0)::bigint,
+                    coalesce(sum(total_increase), 0.00), count(*)
+             FROM limit_increase_shards WHERE run_id = $1",
+            &[&run.as_str()],
+        )
+        .await
+        .map_err(reading)?;
+    let counts = counts(run, &sums, 0)?;
+    let total_increase: Decimal = sums.get(4);
+    let shards: u32 = unsigned(run, "count", sums.get(5))?;
+    if shards != opened.shard_count || counts.total() != opened.eligible {
+        return Err(conflict(format!(
+            "run {run} does not add up: {shards} of {} shards applied, {} of {} customers counted; redrive the execution",
+            opened.shard_count,
+            counts.total(),
+            opened.eligible
+        )));
+    }
+    if !closed {
+        transaction
+            .execute(
+                "UPDATE limit_increase_runs
+                 SET status = 'SUCCEEDED', approved = $2, declined = $3, referred = $4, stale = $5, total_increase = $6,
+                     error = NULL, cause = NULL, finished_at = $7
+                 WHERE run_id = $1",
+                &[
+                    &run.as_str(),
+                    &(counts.approved as i64),
+                    &(counts.declined as i64),
+                    &(counts.referred as i64),
+                    &(counts.stale as i64),
+                    &total_increase,
+                    &finished_at,
+                ],
+            )
+            .await
+            .map_err(writing)?;
+    }
+    transaction.commit().await.map_err(writing)?;
+    Ok(RunSummary {
+        run_id: run.clone(),
+        status: "SUCCEEDED".to_owned(),
+        as_of: context.as_of,
+        dry_run: context.dry_run,
+        eligible: opened.eligible,
+        counts,
+        total_increase,
+        shard_count: shards,
+        model: context.model,
+        policy: context.policy,
+        policy_sha256: context.policy_sha256,
+        started_at,
+        finished_at,
+    })
+}
+
+/// Records that a run failed. A run that has succeeded stays so.
+///
+/// # Errors
+/// By SQLSTATE.
+pub async fn record_failure(client: &Client, run: &RunId, error: &str, cause: &str) -> Result<(), Failure> {
+    // PostgreSQL's text holds no NUL.
+    let clean = |text: &str| text.replace('\0', "\u{fffd}");
+    client
+        .execute(
+            "INSERT INTO limit_increase_runs (run_id, status, error, cause, started_at, finished_at)
+             VALUES ($1, 'FAILED', $2, $3, now(), now())
+             ON CONFLICT (run_id) DO UPDATE
+             SET status = 'FAILED', error = excluded.error, cause = excluded.cause, finished_at = excluded.finished_at
+             WHERE limit_increase_runs.status <> 'SUCCEEDED'",
+            &[&run.as_str(), &clean(error), &clean(cause)],
+        )
+        .await
+        .map_err(writing)?;
+    Ok(())
+}

@@ -1,0 +1,24 @@
+//! PostgreSQL: connecting, migrating, reading who is eligible, applying decisions, keeping the ledger.
+//!
+//! Every statement has its parameters bound; names that come from a model's manifest are checked against the
+//! catalogue and quoted. Errors become failures by their SQLSTATE.
+
+mod apply;
+mod connect;
+mod eligible;
+mod error;
+mod ledger;
+mod migrate;
+
+pub use apply::{ShardOutcome, apply_shard};
+pub use connect::{Database, connect, tls_for};
+pub use eligible::{EligibleStream, Selection, open_eligible};
+pub use error::{database_failure, pool_failure};
+pub use ledger::{LedgerRun, applied_shard, find_run, finish_run, open_run, record_failure};
+pub use migrate::migrate;
+
+/// A name as an SQL identifier: in double quotes, quotes inside doubled.
+#[must_use]
+pub fn quote_identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
