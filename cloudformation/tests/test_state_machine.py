@@ -1,0 +1,114 @@
+"""What must hold for every state of the workflow, whoever edits it next."""
+
+import re
+
+LAMBDA_ERRORS = {
+    "Lambda.ClientExecutionTimeoutException",
+    "Lambda.ServiceException",
+    "Lambda.AWSLambdaException",
+    "Lambda.SdkClientException",
+    "Lambda.TooManyRequestsException",
+}
+# The function died or gave no answer: what Lambda and Step Functions call that.
+LOST_ERRORS = {"States.Timeout", "Sandbox.Timedout", "Runtime.ExitError", "Lambda.Unknown"}
+
+# The largest time-out that the template allows for the function behind each substitution.
+TIMEOUTS = {
+    "${QueryBatchScoresArn}": "QueryBatchScoresTimeout",
+    "${ScoreCustomersArn}": "ScoreCustomersTimeout",
+    "${EvaluateLimitIncreaseArn}": "EvaluateLimitIncreaseTimeout",
+    "${UpdateDatabaseArn}": "UpdateDatabaseTimeout",
+}
+
+
+def tasks(states: dict) -> dict:
+    return {name: state for name, state in states.items() if state["Type"] == "Task"}
+
+
+def test_the_states_have_the_names_that_operators_know(machine, states):
+    assert list(machine["States"]) == [
+        "QueryBatchScores",
+        "AnyEligible?",
+        "ProcessShards",
+        "SaveResults",
+        "RecordFailure",
+        "Fail",
+    ]
+    assert list(states["ProcessShards"]["ItemProcessor"]["States"]) == [
+        "ScoreCustomers",
+        "EvaluateLimitIncrease",
+        "UpdateDatabase",
+        "RecordShardFailure",
+        "FailShard",
+    ]
+
+
+def test_every_state_says_why_it_is_there(states):
+    assert [name for name, state in states.items() if not state.get("Comment")] == []
+
+
+def test_every_task_outlives_its_function(template, states):
+    for name, state in tasks(states).items():
+        parameter = template["Parameters"][TIMEOUTS[state["Parameters"]["FunctionName"]]]
+        assert state["TimeoutSeconds"] > int(parameter["MaxValue"]), name
+
+
+def test_the_machine_has_a_timeout_that_fits_a_day(machine):
+    assert 0 < machine["TimeoutSeconds"] < 24 * 3600
+
+
+def test_every_task_retries_what_is_transient_and_nothing_else(states, failure_names):
+    transient = {name for name in failure_names if name.startswith("Transient.")}
+    assert transient, "no failure names found in the source"
+    for name, state in tasks(states).items():
+        retried = [error for retrier in state["Retry"] for error in retrier["ErrorEquals"]]
+        assert len(retried) == len(set(retried)), f"{name} retries an error twice over"
+        assert set(retried) == LAMBDA_ERRORS | LOST_ERRORS | transient, name
+
+
+def test_every_retry_is_bounded_and_spread(states):
+    for name, state in tasks(states).items():
+        for retrier in state["Retry"]:
+            assert retrier["IntervalSeconds"] > 0, name
+            assert retrier["BackoffRate"] > 1, name
+            assert 0 < retrier["MaxAttempts"] <= 6, name
+            assert retrier["IntervalSeconds"] < retrier["MaxDelaySeconds"] <= 60, name
+            assert retrier["JitterStrategy"] == "FULL", name
+
+
+def test_no_retry_surrounds_a_retry(states):
+    assert "Retry" not in states["ProcessShards"]
+
+
+def test_every_failure_is_caught_and_ends_in_a_fail_state(states):
+    for name, state in states.items():
+        if state["Type"] not in {"Task", "Map"}:
+            continue
+        assert [catcher["ErrorEquals"] for catcher in state["Catch"]] == [["States.ALL"]], name
+        follow, seen = states[state["Catch"][-1]["Next"]], set()
+        while follow["Type"] != "Fail":
+            assert id(follow) not in seen, name
+            seen.add(id(follow))
+            follow = states[follow["Next"]]
+        assert {"ErrorPath", "CausePath"} <= follow.keys(), name
+
+
+def test_the_map_tolerates_nothing_and_keeps_its_results_out_of_the_payload(states):
+    shards = states["ProcessShards"]
+    # LocalStack 4.9.2 wants the fraction.
+    assert repr(shards["ToleratedFailurePercentage"]) == "0.0"
+    assert shards["ResultPath"] is None
+    assert shards["ItemProcessor"]["ProcessorConfig"] == {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}
+    # LocalStack 4.9.2 fails on a bucket that comes from the state's data.
+    assert shards["ResultWriter"]["Parameters"]["Bucket"] == "${BucketName}"
+
+
+def test_every_substitution_has_a_value_and_every_value_a_use(template, machine):
+    used = set(re.findall(r"\$\{([^}]*)\}", repr(machine)))
+    given = template["Resources"]["StateMachine"]["Properties"]["DefinitionSubstitutions"]
+    assert used == set(given)
+
+
+def test_the_role_names_the_map_as_the_definition_does(template, states):
+    role = repr(template["Resources"]["StateMachineRole"])
+    assert f"execution:LimitIncreaseWorkflow/{states['ProcessShards']['Label']}:*" in role
