@@ -144,3 +144,13 @@ pub struct ShardApplied {
     /// Whether an earlier attempt had applied it already.
     pub replayed: bool,
 }
+
+/// What `UpdateDatabase` answers when it has recorded a failure: the first failure of the run, which is the one to
+/// show. What follows from it (a Map over its tolerance, a ledger that does not add up) would hide it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedFailure {
+    /// Name of the error.
+    pub error: String,
+    /// Its cause.
+    pub cause: String,
+}

@@ -8,8 +8,13 @@ use aws_sdk_s3::primitives::ByteStream;
 use bytes::{Bytes, BytesMut};
 use limit_increase_domain::{Failure, FailureKind, ModelPin};
 
+use crate::digest::sha256_hex;
+
 /// No object of the hand-off or model may be larger, in bytes; it has to fit into a function's memory.
 pub const MAX_OBJECT_BYTES: u64 = 64 * 1024 * 1024;
+
+/// The user metadata under which [`Storage::put`] records the content's hash.
+const SHA256: &str = "sha256";
 
 /// An object with what identifies its exact content.
 #[derive(Debug, Clone)]
@@ -20,6 +25,8 @@ pub struct Object {
     pub etag: String,
     /// Version, in a versioned bucket.
     pub version_id: Option<String>,
+    /// Hash of the content as its writer recorded it, if it was one of ours.
+    pub sha256: Option<String>,
 }
 
 /// Reads and writes whole objects.
@@ -46,6 +53,29 @@ impl Storage {
             Ok(output) => read_body(output, bucket, key).await.map(Some),
             Err(error) if is_missing(&error) => Ok(None),
             Err(error) => Err(failure("read", bucket, key, &error)),
+        }
+    }
+
+    /// An object that the step before has written, byte for byte.
+    ///
+    /// # Errors
+    /// `Permanent.HandoffInvalid` when it is missing or not what was written; else as [`Storage::get`].
+    pub async fn get_handoff(&self, bucket: &str, key: &str) -> Result<Bytes, Failure> {
+        let object = self.get(bucket, key).await?.ok_or_else(|| {
+            let message = format!("s3://{bucket}/{key} is missing, though the step before wrote it; start a new run");
+            Failure::new(FailureKind::HandoffInvalid, message)
+        })?;
+        // Parquet pages would take a flipped bit for another amount.
+        let found = sha256_hex(&object.bytes);
+        match object.sha256 {
+            Some(expected) if expected == found => Ok(object.bytes),
+            expected => {
+                let expected = expected.as_deref().unwrap_or("none recorded");
+                let message = format!(
+                    "s3://{bucket}/{key} is damaged: its sha256 is {found}, it was written as {expected}; start a new run"
+                );
+                Err(Failure::new(FailureKind::HandoffInvalid, message))
+            }
         }
     }
 
@@ -84,6 +114,7 @@ impl Storage {
             .bucket(bucket)
             .key(key)
             .content_type(content_type)
+            .metadata(SHA256, sha256_hex(&bytes))
             .body(ByteStream::from(bytes))
             .send()
             .await
@@ -100,6 +131,7 @@ async fn read_body(
     let expected = output.content_length().and_then(|length| u64::try_from(length).ok()).unwrap_or(0);
     let etag = output.e_tag().unwrap_or_default().to_owned();
     let version_id = output.version_id().filter(|id| *id != "null").map(str::to_owned);
+    let sha256 = output.metadata().and_then(|metadata| metadata.get(SHA256)).cloned();
     let too_large = || {
         Failure::new(
             FailureKind::StorageRefused,
@@ -124,7 +156,7 @@ async fn read_body(
     if (bytes.len() as u64) < expected {
         return Err(cut_short(format!("{} of {expected} bytes", bytes.len())));
     }
-    Ok(Object { bytes: bytes.freeze(), etag, version_id })
+    Ok(Object { bytes: bytes.freeze(), etag, version_id, sha256 })
 }
 
 fn status<E>(error: &SdkError<E>) -> Option<u16> {

@@ -328,7 +328,7 @@ mod tests {
             let mut bytes = writer.finish().unwrap().to_vec();
             let at = at % bytes.len();
             bytes[at] ^= 1 << bit;
-            // Parquet pages carry no checksum here, so a flipped bit may read as another value; S3 checks the bytes.
+            // Parquet pages carry no checksum here, so a flipped bit may read as another value; storage checks the hash.
             let _ = Customers::read(bytes.clone().into(), 20);
             bytes.truncate(cut % bytes.len());
             prop_assert!(Customers::read(bytes.into(), 20).is_err());

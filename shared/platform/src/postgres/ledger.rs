@@ -1,7 +1,7 @@
 //! The ledger: which runs there were, with what they were opened, and how they ended.
 
 use chrono::{DateTime, Utc};
-use limit_increase_domain::contract::{RunContext, RunOpened};
+use limit_increase_domain::contract::{RecordedFailure, RunContext, RunOpened};
 use limit_increase_domain::keys::shard_list_key;
 use limit_increase_domain::{Counts, Failure, FailureKind, RunId, RunRequest, RunSummary, ShardIndex};
 use rust_decimal::Decimal;
@@ -243,23 +243,30 @@ pub async fn finish_run(client: &mut Client, opened: &RunOpened) -> Result<RunSu
     })
 }
 
-/// Records that a run failed. A run that has succeeded stays so.
+/// Records that a run failed, and gives the failure that the ledger then holds: the first one of the run. A run that has
+/// succeeded stays so.
 ///
 /// # Errors
 /// By SQLSTATE.
-pub async fn record_failure(client: &Client, run: &RunId, error: &str, cause: &str) -> Result<(), Failure> {
+pub async fn record_failure(
+    client: &Client,
+    run: &RunId,
+    failure: RecordedFailure,
+) -> Result<RecordedFailure, Failure> {
     // PostgreSQL's text holds no NUL.
     let clean = |text: &str| text.replace('\0', "\u{fffd}");
-    client
-        .execute(
-            "INSERT INTO limit_increase_runs (run_id, status, error, cause, started_at, finished_at)
+    let row = client
+        .query_opt(
+            "INSERT INTO limit_increase_runs AS run (run_id, status, error, cause, started_at, finished_at)
              VALUES ($1, 'FAILED', $2, $3, now(), now())
              ON CONFLICT (run_id) DO UPDATE
-             SET status = 'FAILED', error = excluded.error, cause = excluded.cause, finished_at = excluded.finished_at
-             WHERE limit_increase_runs.status <> 'SUCCEEDED'",
-            &[&run.as_str(), &clean(error), &clean(cause)],
+             SET status = 'FAILED', error = coalesce(run.error, excluded.error), cause = coalesce(run.cause, excluded.cause),
+                 finished_at = excluded.finished_at
+             WHERE run.status <> 'SUCCEEDED'
+             RETURNING error, cause",
+            &[&run.as_str(), &clean(&failure.error), &clean(&failure.cause)],
         )
         .await
         .map_err(writing)?;
-    Ok(())
+    Ok(row.map_or(failure, |row| RecordedFailure { error: row.get(0), cause: row.get(1) }))
 }

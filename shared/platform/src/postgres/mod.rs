@@ -16,6 +16,7 @@ pub use eligible::{EligibleStream, Selection, open_eligible};
 pub use error::{database_failure, pool_failure};
 pub use ledger::{LedgerRun, applied_shard, find_run, finish_run, open_run, record_failure};
 pub use migrate::migrate;
+pub use tokio_postgres::Client;
 
 /// A name as an SQL identifier: in double quotes, quotes inside doubled.
 #[must_use]

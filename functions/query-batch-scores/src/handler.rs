@@ -1,0 +1,71 @@
+//! From event to opened run.
+
+use chrono::Utc;
+use limit_increase_domain::contract::RunOpened;
+use limit_increase_domain::{Failure, FailureKind};
+use limit_increase_platform::postgres::{Database, find_run};
+use limit_increase_platform::storage::Storage;
+use limit_increase_platform::{aws, environment, secrets};
+use serde_json::Value;
+use tokio::sync::OnceCell;
+
+use crate::open::{self, Place};
+use crate::request;
+
+/// What outlives an event.
+pub(crate) struct Handler {
+    config: limit_increase_platform::aws::SdkConfig,
+    storage: Storage,
+    place: Place,
+    // Made with the first event, so that a bad URL is answered by name rather than as a start-up crash.
+    database: OnceCell<Database>,
+}
+
+impl Handler {
+    /// Reads the environment and makes the clients.
+    pub(crate) async fn new() -> Self {
+        let config = aws::load_config().await;
+        Self {
+            storage: Storage::new(aws::s3_client(&config)),
+            config,
+            place: Place {
+                bucket: environment::or_default("BUCKET", environment::DEFAULT_BUCKET),
+                model_key: environment::or_default("MODEL_KEY", environment::DEFAULT_MODEL_KEY),
+                policy_key: environment::or_default("POLICY_KEY", environment::DEFAULT_POLICY_KEY),
+            },
+            database: OnceCell::new(),
+        }
+    }
+
+    /// Opens the run that the event asks for; asked again for a run that is open, answers as it did before.
+    ///
+    /// # Errors
+    /// See the failures of the steps: request, model, policy, database, storage.
+    pub(crate) async fn handle(&self, event: Value, request_id: String) -> Result<RunOpened, Failure> {
+        let started_at = Utc::now();
+        let order = request::read(event, &request_id, started_at)?;
+        let database = self
+            .database
+            .get_or_try_init(|| async { Database::new(&secrets::database_url(&self.config).await?) })
+            .await?;
+        let client = database.client().await?;
+        if let Some(known) = find_run(&client, &order.run_id).await? {
+            if known.request != order.request {
+                return Err(Failure::new(
+                    FailureKind::RunConflict,
+                    format!("run {} was opened with another request; give this one another name", order.run_id),
+                ));
+            }
+            tracing::info!(eligible = known.opened.eligible, "the run is open already");
+            return Ok(known.opened);
+        }
+        let opened = open::open(&client, &self.storage, &self.place, &order, started_at).await?;
+        tracing::info!(
+            eligible = opened.eligible,
+            shards = opened.shard_count,
+            model = opened.run.model.sha256,
+            "run opened"
+        );
+        Ok(opened)
+    }
+}

@@ -1,0 +1,125 @@
+//! Reading the event: a manual request or EventBridge's scheduled event, alone or in the state machine's envelope.
+
+use aws_lambda_events::eventbridge::EventBridgeEvent;
+use chrono::{DateTime, NaiveDate, Utc};
+use limit_increase_domain::{Failure, FailureKind, RunId, RunRequest};
+use limit_increase_platform::lambda::parse;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// A request deeper or larger than this is no request. The state machine's own limit is 256 KiB.
+const MAX_REQUEST_BYTES: usize = 64 * 1024;
+
+/// What the state machine sends: the execution's name, and its input as it came.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Envelope {
+    run_id: RunId,
+    request: Value,
+}
+
+/// A run to open.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Order {
+    /// Its id.
+    pub(crate) run_id: RunId,
+    /// What is asked of it.
+    pub(crate) request: RunRequest,
+    /// Its business date.
+    pub(crate) as_of: NaiveDate,
+}
+
+/// Reads an event of any of the accepted forms. Without an envelope, `request_id` (Lambda's own) names the run.
+///
+/// # Errors
+/// `Permanent.InvalidRequest` naming the field, or `Permanent.InvalidPolicy`.
+pub(crate) fn read(event: Value, request_id: &str, now: DateTime<Utc>) -> Result<Order, Failure> {
+    let enveloped = event.get("run_id").is_some() && event.get("request").is_some();
+    let (run_id, request) = if enveloped {
+        let envelope: Envelope = parse(event)?;
+        (envelope.run_id, envelope.request)
+    } else {
+        let run_id = RunId::try_from(request_id.to_owned())
+            .map_err(|error| Failure::new(FailureKind::InvalidRequest, error.to_string()))?;
+        (run_id, event)
+    };
+    if request.to_string().len() > MAX_REQUEST_BYTES {
+        let message = format!("the request is larger than {MAX_REQUEST_BYTES} bytes");
+        return Err(Failure::new(FailureKind::InvalidRequest, message));
+    }
+    let (request, asked_at) = if is_eventbridge(&request) {
+        let event: EventBridgeEvent = parse(request)?;
+        tracing::info!(source = event.source, detail_type = event.detail_type, "started by EventBridge");
+        (RunRequest::default(), event.time.unwrap_or(now))
+    } else {
+        (parse(request)?, now)
+    };
+    if let Err(error) = request.validate() {
+        let kind = match error {
+            limit_increase_domain::request::RequestError::Policy(_) => FailureKind::InvalidPolicy,
+            _ => FailureKind::InvalidRequest,
+        };
+        return Err(Failure::new(kind, error.to_string()));
+    }
+    Ok(Order { run_id, as_of: request.as_of.unwrap_or_else(|| asked_at.date_naive()), request })
+}
+
+/// EventBridge's events have these fields, and no request of ours may have them.
+fn is_eventbridge(request: &Value) -> bool {
+    request.get("detail-type").is_some() && request.get("source").is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use serde_json::json;
+
+    fn now() -> DateTime<Utc> {
+        "2026-11-24T02:00:07Z".parse().unwrap()
+    }
+
+    fn scheduled() -> Value {
+        json!({
+            "version": "0", "id": "89d1a02d-5ec7-412e-82f5-13505f849b41", "detail-type": "Scheduled Event",
+            "source": "aws.events", "account": "123456789012", "time": "2026-11-23T02:00:00Z", "region": "us-east-1",
+            "resources": ["arn:aws:events:us-east-1:123456789012:rule/LimitIncreaseDailySchedule"], "detail": {}
+        })
+    }
+
+    #[test]
+    fn the_scheduled_event_is_the_default_request_of_its_own_day() {
+        let order = read(json!({"run_id": "night", "request": scheduled()}), "x", now()).unwrap();
+        assert_eq!(order.run_id.as_str(), "night");
+        assert_eq!(order.request, RunRequest::default());
+        assert_eq!(order.as_of.to_string(), "2026-11-23");
+    }
+
+    #[test]
+    fn without_an_envelope_lambda_names_the_run() {
+        let order = read(scheduled(), "req-1", now()).unwrap();
+        assert_eq!((order.run_id.as_str(), order.request.limit), ("req-1", Some(20)));
+        let order = read(json!({}), "req-2", now()).unwrap();
+        assert_eq!((order.run_id.as_str(), order.as_of.to_string().as_str()), ("req-2", "2026-11-24"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let cases = [
+            (json!({"run_id": "r", "request": {"limit": 0}}), "limit: must be from 1"),
+            (json!({"run_id": "r", "request": {"limit": "5"}}), "limit: invalid type"),
+            (json!({"run_id": "r", "request": {"colour": "red"}}), "colour: unknown field"),
+            (json!({"run_id": "r", "request": 5}), "invalid type"),
+            (json!({"run_id": "a/b", "request": {}}), "run_id: "),
+            (json!({"run_id": "r", "request": {"as_of": "2026-13-01"}}), "as_of: "),
+            (json!({"run_id": "r", "request": {"policy": {"round_down_to": "0"}}}), "policy.round_down_to: must"),
+            (json!({"run_id": "r", "request": {}, "more": 1}), "more: unknown field"),
+            (json!({"run_id": "r", "request": {"x": "y".repeat(70_000)}}), "the request is larger"),
+        ];
+        for (event, expected) in cases {
+            let failure = read(event.clone(), "x", now()).unwrap_err();
+            assert!(failure.message.starts_with(expected), "{event}: {}", failure.message);
+            assert!(!failure.kind.is_transient());
+        }
+    }
+}

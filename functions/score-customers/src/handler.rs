@@ -1,0 +1,47 @@
+//! From a shard's customers in S3 to its scores in S3.
+
+use limit_increase_domain::Failure;
+use limit_increase_domain::contract::{ShardScored, ShardTask};
+use limit_increase_domain::keys::Stage;
+use limit_increase_platform::aws;
+use limit_increase_platform::handoff::{CONTENT_TYPE, customers::Customers};
+use limit_increase_platform::lambda::parse;
+use limit_increase_platform::storage::Storage;
+use serde_json::Value;
+
+use crate::model::ModelCache;
+use crate::score::{ScoreError, score};
+
+/// What outlives an event.
+pub(crate) struct Handler {
+    storage: Storage,
+    models: ModelCache,
+}
+
+impl Handler {
+    /// Makes the clients.
+    pub(crate) async fn new() -> Self {
+        let config = aws::load_config().await;
+        Self { storage: Storage::new(aws::s3_client(&config)), models: ModelCache::default() }
+    }
+
+    /// Scores the event's shard with its run's model.
+    ///
+    /// # Errors
+    /// By the step that failed: request, model, hand-off, storage.
+    pub(crate) async fn handle(&self, event: Value) -> Result<ShardScored, Failure> {
+        let ShardTask { run, shard } = parse(event)?;
+        let model = self.models.get(&self.storage, &run.model).await?;
+        let bytes = self.storage.get_handoff(&run.bucket, &shard.key).await?;
+        let bad = |error: limit_increase_platform::handoff::HandoffError| error.into_failure(&run.bucket, &shard.key);
+        let customers = Customers::read(bytes, shard.rows).map_err(bad)?;
+        let result = score(&model, &customers).map_err(|error| match error {
+            ScoreError::Handoff(error) => bad(error),
+            ScoreError::Model(failure) => failure,
+        })?;
+        let key = Stage::ScoredCustomers.shard_key(&run.run_id, shard.index);
+        self.storage.put(&run.bucket, &key, result.bytes, CONTENT_TYPE).await?;
+        tracing::info!(shard = shard.index.0, scored = result.scored, referred = result.referred, "shard scored");
+        Ok(ShardScored { index: shard.index, key, scored: result.scored, referred: result.referred })
+    }
+}

@@ -1,0 +1,50 @@
+//! Applying one shard: its decisions from S3 into the table, and what became of each into S3.
+
+use limit_increase_domain::contract::{ShardApplied, ShardTask};
+use limit_increase_domain::keys::Stage;
+use limit_increase_domain::{Failure, RunContext, ShardRef};
+use limit_increase_platform::handoff::evaluations::{Evaluation, Evaluations};
+use limit_increase_platform::handoff::results::{Applied, ResultsWriter};
+use limit_increase_platform::handoff::{CONTENT_TYPE, HandoffError};
+use limit_increase_platform::postgres::{Database, apply_shard};
+use limit_increase_platform::storage::Storage;
+
+/// Applies a shard once; asked again, answers with the same counts.
+///
+/// # Errors
+/// By the step that failed: hand-off, ledger, database, storage.
+pub(crate) async fn apply(database: &Database, storage: &Storage, task: &ShardTask) -> Result<ShardApplied, Failure> {
+    let ShardTask { run, shard } = task;
+    let source = Stage::Evaluations.shard_key(&run.run_id, shard.index);
+    let bytes = storage.get_handoff(&run.bucket, &source).await?;
+    let bad = |error: HandoffError| error.into_failure(&run.bucket, &source);
+    let file = Evaluations::read(bytes, shard.rows).map_err(bad)?;
+    let evaluations: Vec<Evaluation<'_>> = file.iter().and_then(Iterator::collect).map_err(bad)?;
+    let mut client = database.client().await?;
+    let outcome = apply_shard(&mut client, &run.run_id, shard.index, run.dry_run, &evaluations, |effective| {
+        let written = if run.dry_run { Applied::DryRun } else { Applied::Applied };
+        let mut results = ResultsWriter::default();
+        for evaluation in &evaluations {
+            let applied = if effective.contains(evaluation.customer_id) { written } else { Applied::Stale };
+            results.push(evaluation, applied);
+        }
+        record(storage, run, shard, results)
+    })
+    .await?;
+    tracing::info!(
+        shard = shard.index.0,
+        approved = outcome.counts.approved,
+        declined = outcome.counts.declined,
+        referred = outcome.counts.referred,
+        stale = outcome.counts.stale,
+        replayed = outcome.replayed,
+        "shard applied"
+    );
+    Ok(ShardApplied { index: shard.index, counts: outcome.counts, replayed: outcome.replayed })
+}
+
+async fn record(storage: &Storage, run: &RunContext, shard: &ShardRef, results: ResultsWriter) -> Result<(), Failure> {
+    let key = Stage::Results.shard_key(&run.run_id, shard.index);
+    let bytes = results.finish().map_err(|error| error.into_failure(&run.bucket, &key))?;
+    storage.put(&run.bucket, &key, bytes, CONTENT_TYPE).await
+}
