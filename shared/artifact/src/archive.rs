@@ -1,0 +1,140 @@
+//! The three files out of a `tar.gz`, in memory and within bounds.
+
+use std::io::{self, Read};
+
+use flate2::bufread::GzDecoder;
+use tar::EntryType;
+
+use crate::error::ArtifactError;
+
+/// The largest archive accepted, compressed.
+pub const MAX_ARCHIVE_BYTES: usize = 64 << 20;
+/// The largest `model.onnx`: about a thousand trees of depth 10.
+pub const MAX_ONNX_BYTES: u64 = 128 << 20;
+/// The largest `model.json`.
+pub const MAX_MODEL_JSON_BYTES: u64 = 128 << 20;
+/// The largest `manifest.json`.
+pub const MAX_MANIFEST_BYTES: u64 = 8 << 20;
+/// The most that an archive may unpack to, headers and padding included.
+pub const MAX_TOTAL_BYTES: u64 = 192 << 20;
+/// Zeros accepted after the last file; GNU tar pads to blocks of 10 KiB.
+pub const MAX_PADDING_BYTES: u64 = 64 << 10;
+
+/// Entries looked at before giving up. Three are right, one more says that something is wrong.
+const MAX_ENTRIES: usize = 4;
+/// Enough of a wrong name to recognise it.
+const MAX_NAME_SHOWN: usize = 80;
+
+/// The archive's files.
+pub(crate) struct Extracted {
+    pub(crate) onnx: Vec<u8>,
+    pub(crate) model_json: Vec<u8>,
+    pub(crate) manifest: Vec<u8>,
+}
+
+#[derive(Clone, Copy)]
+struct Slot {
+    name: &'static str,
+    max: u64,
+}
+
+const SLOTS: [Slot; 3] = [
+    Slot { name: "model.onnx", max: MAX_ONNX_BYTES },
+    Slot { name: "model.json", max: MAX_MODEL_JSON_BYTES },
+    Slot { name: "manifest.json", max: MAX_MANIFEST_BYTES },
+];
+
+/// Unpacks an archive that holds exactly the three files.
+///
+/// Memory grows with what is really decompressed and never with what a header claims.
+pub(crate) fn extract(bytes: &[u8]) -> Result<Extracted, ArtifactError> {
+    if bytes.len() > MAX_ARCHIVE_BYTES {
+        return Err(ArtifactError::TooLarge { bytes: bytes.len(), max: MAX_ARCHIVE_BYTES });
+    }
+    // One byte more than the bound can be read, so that reaching the bound is told from ending at it.
+    let mut archive = tar::Archive::new(GzDecoder::new(bytes).take(MAX_TOTAL_BYTES + 1));
+    let mut found: [Option<Vec<u8>>; 3] = [None, None, None];
+    for entry in archive.entries().map_err(damaged)?.raw(true).take(MAX_ENTRIES) {
+        let mut entry = entry.map_err(damaged)?;
+        let at = slot_of(&entry)?;
+        let slot = SLOTS[at];
+        if found[at].is_some() {
+            return Err(ArtifactError::Duplicate { name: slot.name });
+        }
+        found[at] = Some(read_entry(&mut entry, slot)?);
+    }
+    let mut rest = archive.into_inner();
+    check_end(&mut rest)?;
+    if rest.limit() == 0 {
+        return Err(ArtifactError::TotalTooLarge { max: MAX_TOTAL_BYTES });
+    }
+    if !rest.into_inner().into_inner().is_empty() {
+        return Err(ArtifactError::TrailingData { what: "there are bytes" });
+    }
+    let [onnx, model_json, manifest] = found;
+    let need = |file: Option<Vec<u8>>, name| file.ok_or(ArtifactError::Missing { name });
+    Ok(Extracted {
+        onnx: need(onnx, SLOTS[0].name)?,
+        model_json: need(model_json, SLOTS[1].name)?,
+        manifest: need(manifest, SLOTS[2].name)?,
+    })
+}
+
+fn slot_of<R: Read>(entry: &tar::Entry<'_, R>) -> Result<usize, ArtifactError> {
+    let header = entry.header();
+    let name = header.path_bytes();
+    let shown = || String::from_utf8_lossy(&name).chars().take(MAX_NAME_SHOWN).collect::<String>();
+    let kind = match header.entry_type() {
+        EntryType::Regular => None,
+        EntryType::Directory => Some("a directory"),
+        EntryType::Symlink | EntryType::Link => Some("a link"),
+        EntryType::XHeader | EntryType::XGlobalHeader => Some("a pax extension header"),
+        EntryType::GNULongName | EntryType::GNULongLink => Some("a GNU extension header"),
+        _ => Some("a special file"),
+    };
+    if let Some(kind) = kind {
+        return Err(ArtifactError::NotAFile { name: shown(), kind });
+    }
+    SLOTS
+        .iter()
+        .position(|slot| slot.name.as_bytes() == &*name)
+        .ok_or_else(|| ArtifactError::UnexpectedEntry { name: shown() })
+}
+
+fn read_entry<R: Read>(entry: &mut tar::Entry<'_, R>, slot: Slot) -> Result<Vec<u8>, ArtifactError> {
+    let size = entry.size();
+    if size > slot.max {
+        return Err(ArtifactError::EntryTooLarge { name: slot.name, bytes: size, max: slot.max });
+    }
+    let mut content = Vec::new();
+    entry.take(slot.max).read_to_end(&mut content).map_err(damaged)?;
+    if content.len() as u64 != size {
+        return Err(ArtifactError::Damaged { reason: format!("{} ends early", slot.name) });
+    }
+    Ok(content)
+}
+
+/// Reads what tar left, which has gzip verify its checksum, and accepts only padding.
+fn check_end(rest: &mut impl Read) -> Result<(), ArtifactError> {
+    let mut buffer = [0_u8; 4096];
+    let mut padding = 0;
+    loop {
+        let read = match rest.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(damaged(error)),
+        };
+        padding += read as u64;
+        if buffer[..read].iter().any(|&byte| byte != 0) {
+            return Err(ArtifactError::TrailingData { what: "there is something other than padding" });
+        }
+        if padding > MAX_PADDING_BYTES {
+            return Err(ArtifactError::TrailingData { what: "there is too much padding" });
+        }
+    }
+}
+
+fn damaged(error: io::Error) -> ArtifactError {
+    ArtifactError::Damaged { reason: error.to_string() }
+}
