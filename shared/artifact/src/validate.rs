@@ -70,9 +70,7 @@ impl Manifest {
             }
             let mut categories = HashSet::new();
             if let Some(twice) = group.iter().find(|feature| !categories.insert(&feature.category)) {
-                if first.kind == FeatureKind::OneHot {
-                    return invalid(path, format!("{:?} is there twice", twice.name));
-                }
+                return invalid(path, format!("category of {:?} is there twice", twice.name));
             }
         }
         Ok(())
