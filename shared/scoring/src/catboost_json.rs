@@ -1,0 +1,202 @@
+//! CatBoost's JSON export into an [`Ensemble`], refusing what can't be scored.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::ensemble::{Ensemble, FloatFeature, MAX_DEPTH, NanTreatment, Split, Tree};
+use crate::error::ScoringError;
+
+const ONE_HOT: &str = "encode them as one-hot columns before training, as train.py does";
+/// More trees than this are a mistake.
+const MAX_TREES: usize = 100_000;
+
+#[derive(Deserialize)]
+struct ModelJson {
+    features_info: FeaturesInfo,
+    #[serde(default)]
+    oblivious_trees: Option<Vec<TreeJson>>,
+    /// Present in non-symmetric models.
+    #[serde(default)]
+    trees: Option<Value>,
+    #[serde(default)]
+    scale_and_bias: Option<(f64, BiasJson)>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum BiasJson {
+    One(f64),
+    Many(Vec<f64>),
+}
+
+#[derive(Deserialize)]
+struct FeaturesInfo {
+    #[serde(default)]
+    float_features: Vec<FloatFeatureJson>,
+    #[serde(default)]
+    categorical_features: Vec<Value>,
+    #[serde(default)]
+    text_features: Vec<Value>,
+    #[serde(default)]
+    embedding_features: Vec<Value>,
+}
+
+#[derive(Deserialize)]
+struct FloatFeatureJson {
+    #[serde(default)]
+    feature_id: Option<String>,
+    feature_index: usize,
+    flat_feature_index: usize,
+    #[serde(default)]
+    borders: Option<Vec<f64>>,
+    nan_value_treatment: NanTreatment,
+}
+
+#[derive(Deserialize)]
+struct TreeJson {
+    #[serde(default)]
+    splits: Option<Vec<SplitJson>>,
+    leaf_values: Vec<f64>,
+    #[serde(default)]
+    leaf_weights: Vec<f64>,
+}
+
+#[derive(Deserialize)]
+struct SplitJson {
+    #[serde(default)]
+    split_type: Option<String>,
+    #[serde(default)]
+    float_feature_index: Option<usize>,
+    border: f64,
+}
+
+/// Reads `model.json` for a model of these columns.
+///
+/// # Errors
+/// When it is no JSON of this shape, of a kind that can't be scored, or contradicts itself.
+pub(crate) fn parse(json: &[u8], names: &[&str]) -> Result<Ensemble, ScoringError> {
+    let model: ModelJson = serde_json::from_slice(json)?;
+    let info = &model.features_info;
+    let foreign = [
+        ("categorical features", info.categorical_features.len(), ONE_HOT),
+        ("text features", info.text_features.len(), ONE_HOT),
+        ("embedding features", info.embedding_features.len(), "give each of their numbers a column of its own"),
+    ];
+    if let Some((kind, count, instead)) = foreign.into_iter().find(|(_, count, _)| *count > 0) {
+        return unsupported(format!("it has {count} {kind}"), instead);
+    }
+    let Some(trees) = model.oblivious_trees.filter(|_| model.trees.is_none()) else {
+        return unsupported("its trees are not symmetric".to_owned(), "train with grow_policy=SymmetricTree");
+    };
+    if trees.is_empty() || trees.len() > MAX_TREES {
+        return unsupported(format!("it has {} trees", trees.len()), "train with 1 to 100,000 iterations");
+    }
+    let (scale, bias) = match model.scale_and_bias {
+        None => (1.0, 0.0),
+        Some((scale, BiasJson::One(bias))) => (scale, bias),
+        Some((scale, BiasJson::Many(biases))) => match biases.as_slice() {
+            [] => (scale, 0.0),
+            [bias] => (scale, *bias),
+            _ => return multiclass(),
+        },
+    };
+    if !scale.is_finite() || !bias.is_finite() {
+        return inconsistent("scale_and_bias is not finite");
+    }
+    let columns = float_features(&model.features_info.float_features, names)?;
+    let trees: Vec<Tree> = trees
+        .into_iter()
+        .enumerate()
+        .map(|(number, tree)| read_tree(number, tree, &columns))
+        .collect::<Result<_, _>>()?;
+    let largest: f64 =
+        trees.iter().map(|tree| tree.leaf_values.iter().fold(0.0, |most: f64, leaf| most.max(leaf.abs()))).sum();
+    if (scale.abs() * largest + bias.abs()).is_finite() {
+        Ok(Ensemble { columns, trees, scale, bias })
+    } else {
+        inconsistent("its leaf values add up to more than a float64 holds")
+    }
+}
+
+fn unsupported<T>(found: String, instead: &'static str) -> Result<T, ScoringError> {
+    Err(ScoringError::Unsupported { found, instead })
+}
+
+fn multiclass<T>() -> Result<T, ScoringError> {
+    unsupported(
+        "it predicts several classes or dimensions".to_owned(),
+        "train a binary classifier (loss_function=Logloss)",
+    )
+}
+
+fn inconsistent<T>(problem: impl Into<String>) -> Result<T, ScoringError> {
+    Err(ScoringError::Inconsistent(problem.into()))
+}
+
+fn float_features(json: &[FloatFeatureJson], names: &[&str]) -> Result<Vec<FloatFeature>, ScoringError> {
+    if json.len() != names.len() {
+        return inconsistent(format!("has {} float features, the manifest {}", json.len(), names.len()));
+    }
+    let mut columns = Vec::with_capacity(json.len());
+    for (position, (feature, name)) in json.iter().zip(names).enumerate() {
+        if feature.feature_index != position || feature.flat_feature_index != position {
+            return inconsistent(format!("float feature {position} has index {}", feature.feature_index));
+        }
+        if feature.feature_id.as_ref().is_some_and(|id| id != name) {
+            return inconsistent(format!("float feature {position} is not {name:?}, as the manifest has it"));
+        }
+        // CatBoost writes a float32 border as a float64 of the same value.
+        let borders: Vec<f32> = feature.borders.iter().flatten().map(|border| *border as f32).collect();
+        let rising = borders.windows(2).all(|pair| pair[0] < pair[1]);
+        if !rising || !borders.iter().all(|border| border.is_finite()) {
+            return inconsistent(format!("the borders of float feature {position} are not finite and rising"));
+        }
+        columns.push(FloatFeature { borders, nan: feature.nan_value_treatment });
+    }
+    Ok(columns)
+}
+
+fn read_tree(number: usize, json: TreeJson, columns: &[FloatFeature]) -> Result<Tree, ScoringError> {
+    let splits = json.splits.as_deref().unwrap_or_default();
+    let depth = splits.len();
+    if depth > MAX_DEPTH {
+        return unsupported(format!("tree {number} has depth {depth}"), "train with depth up to 16");
+    }
+    let leaves = 1_usize << depth;
+    if json.leaf_values.len() != leaves {
+        if json.leaf_values.len().is_multiple_of(leaves) && json.leaf_values.len() > leaves {
+            return multiclass();
+        }
+        return inconsistent(format!("tree {number} has {} leaf values for {leaves} leaves", json.leaf_values.len()));
+    }
+    if json.leaf_weights.len() != leaves {
+        return inconsistent(format!("tree {number} has {} leaf weights for {leaves} leaves", json.leaf_weights.len()));
+    }
+    let good_weight = |weight: &f64| weight.is_finite() && *weight >= 0.0;
+    if !json.leaf_values.iter().all(|value| value.is_finite()) || !json.leaf_weights.iter().all(good_weight) {
+        return inconsistent(format!("tree {number} has a leaf value that is not finite or a negative weight"));
+    }
+    if json.leaf_weights.iter().sum::<f64>() <= 0.0 {
+        return inconsistent(format!("no training row has reached tree {number}"));
+    }
+    let splits = splits.iter().map(|split| read_split(number, split, columns)).collect::<Result<_, _>>()?;
+    Ok(Tree { splits, leaf_values: json.leaf_values, leaf_weights: json.leaf_weights })
+}
+
+fn read_split(tree: usize, split: &SplitJson, columns: &[FloatFeature]) -> Result<Split, ScoringError> {
+    let kind = split.split_type.as_deref().unwrap_or("FloatFeature");
+    let (true, Some(feature)) = (kind == "FloatFeature", split.float_feature_index) else {
+        return unsupported(format!("tree {tree} has a split of type {kind}"), "encode categories as one-hot columns");
+    };
+    let value = split.border as f32;
+    // Zero may be written with either sign; finite borders have no other two ways of being equal.
+    let at = |column: &FloatFeature| {
+        let at = column.borders.partition_point(|border| *border < value);
+        column.borders.get(at).is_some_and(|border| *border <= value).then_some(at)
+    };
+    let border = columns.get(feature).and_then(at);
+    match border {
+        Some(border) => Ok(Split { column: feature, border }),
+        None => inconsistent(format!("tree {tree} splits feature {feature} at {value}, which is none of its borders")),
+    }
+}

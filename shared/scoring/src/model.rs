@@ -1,0 +1,179 @@
+//! Loading a model and scoring with it.
+
+use std::sync::Arc;
+
+use limit_increase_artifact::{Artifact, Source};
+use limit_increase_domain::CreditScore;
+
+use crate::batch::ScoredBatch;
+use crate::catboost_json;
+use crate::encode::{self, Encoder, Frame, Referrals};
+use crate::error::ScoringError;
+use crate::explainer::{Explainer, MAX_TABLE_BYTES};
+use crate::golden;
+use crate::kernel::{BLOCK, Kernel};
+use crate::operator::{Graph, Plan};
+use crate::reasons::{self, Wording};
+use crate::scorecard::Scorecard;
+
+/// Model inputs handed to tract at a time, and the SHAP values that come back: 2 MiB and 4 MiB.
+const MAX_INPUTS_AT_ONCE: usize = 512 << 10;
+/// How closely a sum must come to what it adds up to, relative to the larger of that and one.
+pub(crate) const TOLERANCE: f64 = 1e-9;
+
+/// A model that has repeated its golden rows.
+#[derive(Debug)]
+pub struct Model {
+    sources: Vec<Source>,
+    encoders: Vec<Encoder>,
+    wordings: Vec<Wording>,
+    scorecard: Scorecard,
+    base_value: f64,
+    width: usize,
+    table_bytes: usize,
+    scoring: Plan,
+    explaining: Plan,
+}
+
+impl Model {
+    /// Makes a model of an artifact.
+    ///
+    /// # Errors
+    /// When the model is of a kind that can't be scored, its files are not of one model, or a golden row comes out
+    /// differently from what CatBoost said.
+    pub fn load(artifact: &Artifact) -> Result<Self, ScoringError> {
+        let manifest = &artifact.manifest;
+        let names: Vec<&str> = manifest.features.iter().map(|feature| feature.name.as_str()).collect();
+        let ensemble = catboost_json::parse(&artifact.model_json, &names)?;
+        let graph = Graph::read(&artifact.onnx, &ensemble)?;
+        let sources = manifest.sources();
+        let encoders = encode::encoders(manifest, &ensemble);
+        let source_of: Vec<usize> = manifest
+            .features
+            .chunk_by(|left, right| left.source_column == right.source_column)
+            .enumerate()
+            .flat_map(|(source, columns)| columns.iter().map(move |_| source))
+            .collect();
+        let explainer = Arc::new(Explainer::new(&ensemble, &source_of, MAX_TABLE_BYTES));
+        let kernel = Arc::new(Kernel::new(&ensemble));
+        let model = Self {
+            wordings: reasons::wordings(manifest, &sources),
+            sources,
+            encoders,
+            scorecard: Scorecard::new(manifest.scorecard),
+            base_value: explainer.base_value(),
+            width: names.len(),
+            table_bytes: explainer.table_bytes(),
+            scoring: graph.plan(&kernel, None)?,
+            explaining: graph.plan(&kernel, Some(&explainer))?,
+        };
+        golden::check(&manifest.golden_rows, &ensemble, &kernel, &source_of, &model.explaining)?;
+        Ok(model)
+    }
+
+    /// What the model reads of a customer, in the order of a frame's columns.
+    #[must_use]
+    pub fn sources(&self) -> &[Source] {
+        &self.sources
+    }
+
+    /// How log-odds become points.
+    #[must_use]
+    pub fn scorecard(&self) -> &Scorecard {
+        &self.scorecard
+    }
+
+    /// What SHAP values start from: the mean log-odds of the training rows.
+    #[must_use]
+    pub fn base_value(&self) -> f64 {
+        self.base_value
+    }
+
+    /// Memory of the SHAP tables.
+    #[must_use]
+    pub fn table_bytes(&self) -> usize {
+        self.table_bytes
+    }
+
+    pub(crate) fn wordings(&self) -> &[Wording] {
+        &self.wordings
+    }
+
+    /// Scores and explains a batch of any size. A customer that can't be scored is referred and does not stop the others.
+    ///
+    /// # Errors
+    /// When the frame is not of this model's columns, or SHAP values do not add up, which is a defect.
+    pub fn score<'a>(&'a self, frame: &'a Frame<'_>) -> Result<ScoredBatch<'a>, ScoringError> {
+        encode::check(frame, &self.encoders)?;
+        let answers = self.run(&self.explaining, frame)?;
+        self.check_additivity(&answers)?;
+        Ok(ScoredBatch { model: self, frame, answers })
+    }
+
+    /// Scores a batch without explaining it; `None` for a customer that can't be scored.
+    ///
+    /// # Errors
+    /// When the frame is not of this model's columns.
+    pub fn predict(&self, frame: &Frame<'_>) -> Result<Vec<Option<Prediction>>, ScoringError> {
+        encode::check(frame, &self.encoders)?;
+        let answers = self.run(&self.scoring, frame)?;
+        let rows = answers.raw.iter().zip(&answers.probability).zip(&answers.referrals);
+        let prediction = |((&raw_value, &probability), referral): ((&f64, &f64), &Option<Box<str>>)| {
+            let prediction = Prediction { raw_value, probability, score: self.scorecard.score(raw_value) };
+            referral.is_none().then_some(prediction)
+        };
+        Ok(rows.map(prediction).collect())
+    }
+
+    /// Runs a plan over a checked frame, so many rows at a time that memory stays bounded.
+    fn run(&self, plan: &Plan, frame: &Frame<'_>) -> Result<BatchAnswers, ScoringError> {
+        let rows = frame.has_features.len();
+        let at_once = (MAX_INPUTS_AT_ONCE / self.width / BLOCK).max(1) * BLOCK;
+        let mut answers = BatchAnswers { referrals: vec![None; rows], ..BatchAnswers::default() };
+        let mut matrix = vec![0.0; at_once.min(rows) * self.width];
+        for start in (0..rows).step_by(at_once) {
+            let count = at_once.min(rows - start);
+            let matrix = &mut matrix[..count * self.width];
+            let referrals = &mut answers.referrals[start..start + count];
+            encode::encode(frame, &self.encoders, start, self.width, matrix, referrals);
+            let part = plan.run(self.width, matrix)?;
+            answers.raw.extend(part.raw);
+            answers.probability.extend(part.probability);
+            answers.shap.extend(part.shap);
+        }
+        Ok(answers)
+    }
+
+    /// Asserted for every customer: reasons that do not add up to the score can't be defended.
+    fn check_additivity(&self, answers: &BatchAnswers) -> Result<(), ScoringError> {
+        for (row, (raw, values)) in answers.raw.iter().zip(answers.shap.chunks_exact(self.sources.len())).enumerate() {
+            let sum = self.base_value + values.iter().sum::<f64>();
+            let close = (sum - raw).abs() <= TOLERANCE * raw.abs().max(1.0);
+            if !close {
+                return Err(ScoringError::NotAdditive { row, sum, raw: *raw });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A score without its reasons.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Prediction {
+    /// Log-odds of the bad class: CatBoost's `RawFormulaVal`.
+    pub raw_value: f64,
+    /// Probability of the bad class.
+    pub probability: f64,
+    /// In points.
+    pub score: CreditScore,
+}
+
+/// What a plan gave for a batch.
+#[derive(Debug, Default)]
+pub(crate) struct BatchAnswers {
+    pub(crate) referrals: Referrals,
+    pub(crate) raw: Vec<f64>,
+    pub(crate) probability: Vec<f64>,
+    /// One per source, row after row.
+    pub(crate) shap: Vec<f64>,
+}

@@ -1,0 +1,67 @@
+//! Adverse-action reasons: what took most points from a customer, in words.
+
+use limit_increase_artifact::{Manifest, Source, SourceKind};
+
+use crate::encode::Column;
+
+/// The most reasons that are given; four is what a lender tells at most.
+pub(crate) const MAX_REASONS: usize = 4;
+
+/// What the words of a source's reasons are made of.
+#[derive(Debug)]
+pub(crate) struct Wording {
+    description: String,
+    /// The middle of the training rows, in the float32 that the model reads.
+    median: Option<f32>,
+}
+
+/// The wording of each source.
+pub(crate) fn wordings(manifest: &Manifest, sources: &[Source]) -> Vec<Wording> {
+    let median = |source: &Source| {
+        let feature = manifest.features.iter().find(|feature| feature.source_column == source.column);
+        (source.kind == SourceKind::Numeric).then(|| feature?.median.flatten().map(|median| median as f32)).flatten()
+    };
+    let wording = |source: &Source| Wording { description: source.description.clone(), median: median(source) };
+    sources.iter().map(wording).collect()
+}
+
+/// The sources that took most points, worst first; of two that took the same, the earlier one first.
+pub(crate) fn worst(shap_values: &[f64]) -> impl Iterator<Item = (usize, f64)> {
+    let mut worst: [Option<(usize, f64)>; MAX_REASONS] = [None; MAX_REASONS];
+    for (source, &value) in shap_values.iter().enumerate() {
+        // A positive value raises the log-odds of bad, and takes points.
+        if value > 0.0 && worst[MAX_REASONS - 1].is_none_or(|(_, least)| value > least) {
+            let at = worst.iter().position(|kept| kept.is_none_or(|(_, kept)| value > kept)).unwrap_or(MAX_REASONS - 1);
+            worst[at..].rotate_right(1);
+            worst[at] = Some((source, value));
+        }
+    }
+    worst.into_iter().flatten()
+}
+
+impl Wording {
+    /// What is said of a customer.
+    pub(crate) fn text(&self, column: &Column<'_>, row: usize) -> String {
+        let name = &self.description;
+        match column {
+            Column::Numbers(values) if values[row].is_nan() => format!("{name} is missing"),
+            Column::Numbers(values) => self.number(values[row] as f32),
+            Column::Texts(values) => match values[row] {
+                None | Some("") => format!("{name} is missing"),
+                Some(category) => format!("{name} is '{category}'"),
+            },
+        }
+    }
+
+    /// In float32, which prints as what was meant: 0.93 and not 0.930000007.
+    fn number(&self, value: f32) -> String {
+        let name = &self.description;
+        // Minus zero is zero to a reader.
+        let value = value + 0.0;
+        match self.median.and_then(|median| value.partial_cmp(&median)) {
+            Some(std::cmp::Ordering::Less) => format!("{name} is low ({value})"),
+            Some(std::cmp::Ordering::Greater) => format!("{name} is high ({value})"),
+            Some(std::cmp::Ordering::Equal) | None => format!("{name} is {value}"),
+        }
+    }
+}
