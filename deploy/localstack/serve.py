@@ -100,7 +100,15 @@ def run_localstack(temporary: Path) -> None:
 
     listen_on_loopback_only()
     keep_objects_in(temporary / "s3")
-    runtime.main()
+    try:
+        runtime.main()
+    except SystemExit as ended:
+        shutil.rmtree(temporary, ignore_errors=True)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # A service that is used for the first time while LocalStack stops (Lambda writes a last log) is started and not
+        # stopped any more; its threads would keep the process for good.
+        os._exit(ended.code if isinstance(ended.code, int) else 1)
 
 
 def listen_on_loopback_only() -> None:

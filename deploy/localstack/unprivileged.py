@@ -83,22 +83,26 @@ def leftover(data: Path) -> Path | None:
     return elsewhere if os.geteuid() == 0 and locate(data) != elsewhere and elsewhere.exists() else None
 
 
-def reachable_programs(programs: Path, account: Account) -> Path:
-    """The installation that holds bin/postgres, copied if the account cannot reach the one in the environment."""
-    if account.can_enter(programs / "bin"):
-        return programs
-    size = (programs / "bin" / "postgres").stat()
-    copy = REACHABLE / f"postgresql-{size.st_size:x}-{int(size.st_mtime):x}"
+def reachable_programs(package: Path, account: Account) -> Path:
+    """The directory of the installed package, or of a copy if the account cannot reach the one in the environment."""
+    if account.can_enter(package):
+        return package
+    original = (package / "__init__.py").stat()
+    copy = REACHABLE / f"postgresql-{original.st_mtime_ns:x}"
     if not copy.exists():
         make_reachable_root()
         partial = copy.with_name(f".{copy.name}.{os.getpid()}")
-        shutil.copytree(programs, partial, symlinks=True)
+        # The programs look for their libraries beside the package, so both are copied as they lie.
+        for part in package.parent.glob(f"{package.name}*"):
+            if part.suffix != ".dist-info":
+                ignored = shutil.ignore_patterns("pginstall", "__pycache__")
+                shutil.copytree(part, partial / part.name, symlinks=True, ignore=ignored)
         try:
             partial.rename(copy)
         except OSError:
             # Another start was faster.
             shutil.rmtree(partial)
-    return copy
+    return copy / package.name
 
 
 def remove_elsewhere(data: Path) -> None:
