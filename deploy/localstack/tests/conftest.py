@@ -111,7 +111,11 @@ class LocalStack:
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(how)
-        return self.process.wait(30)
+        try:
+            return self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            pytest.fail(f"LocalStack does not stop:\n{self.log.read_text()}")
 
 
 @pytest.fixture(scope="session")
