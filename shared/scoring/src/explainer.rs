@@ -5,7 +5,7 @@
 //! anew for every row.
 
 use crate::ensemble::Ensemble;
-use crate::kernel::{BLOCK, Leaves, PerRow, add_by_leaf};
+use crate::kernel::{Leaves, add_by_leaf};
 use crate::shapley::TreeGame;
 
 /// The most memory for all tables of a model.
@@ -39,9 +39,9 @@ enum Method {
 }
 
 /// SHAP values of a block in the making.
-pub(crate) struct Work {
+pub(crate) struct Work<const ROWS: usize> {
     rows: usize,
-    by_group: Vec<PerRow<f64>>,
+    by_group: Vec<[f64; ROWS]>,
     scratch: Scratch,
 }
 
@@ -111,13 +111,13 @@ impl Explainer {
     }
 
     /// An empty block.
-    pub(crate) fn work(&self) -> Work {
-        Work { rows: 0, by_group: vec![[0.0; BLOCK]; self.groups], scratch: Scratch::default() }
+    pub(crate) fn work<const ROWS: usize>(&self) -> Work<ROWS> {
+        Work { rows: 0, by_group: vec![[0.0; ROWS]; self.groups], scratch: Scratch::default() }
     }
 
     /// Adds one tree's part for each row of a block.
     #[inline(always)]
-    pub(crate) fn add_tree(&self, number: usize, leaves: &Leaves, work: &mut Work) {
+    pub(crate) fn add_tree<const ROWS: usize>(&self, number: usize, leaves: &Leaves<ROWS>, work: &mut Work<ROWS>) {
         let tree = &self.trees[number];
         match &tree.method {
             Method::Table(table) => {
@@ -130,7 +130,15 @@ impl Explainer {
         }
     }
 
-    fn play_rows(&self, tree: &TreeExplainer, game: &TreeGame, places: &[usize], leaves: &Leaves, work: &mut Work) {
+    #[inline(always)]
+    fn play_rows<const ROWS: usize>(
+        &self,
+        tree: &TreeExplainer,
+        game: &TreeGame,
+        places: &[usize],
+        leaves: &Leaves<ROWS>,
+        work: &mut Work<ROWS>,
+    ) {
         let scratch = &mut work.scratch;
         scratch.played.clear();
         for row in 0..work.rows {
@@ -158,11 +166,11 @@ fn fill(game: &TreeGame, places: &[usize], scale: f64, leaves: usize, table: &mu
     }
 }
 
-impl Work {
+impl<const ROWS: usize> Work<ROWS> {
     /// Makes ready for a block of so many rows.
     pub(crate) fn clear(&mut self, rows: usize) {
         self.rows = rows;
-        self.by_group.fill([0.0; BLOCK]);
+        self.by_group.fill([0.0; ROWS]);
     }
 
     /// Writes the block's values, row after row.

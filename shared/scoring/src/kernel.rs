@@ -4,22 +4,21 @@
 //! below the value; then `value > border i` is `bin > i`. Work goes tree by tree over a block of rows, so that a
 //! tree's leaves stay in the nearest cache and the comparisons compile to vector instructions.
 
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 
 use crate::ensemble::{Ensemble, NanTreatment, Split};
 use crate::explainer::{Explainer, Work};
 
-/// Rows in a block.
+/// Rows in a block of a large batch.
 pub(crate) const BLOCK: usize = 128;
+/// Rows in the one block of a small batch, which then costs a quarter.
+const SMALL_BLOCK: usize = 32;
 /// Borders that a byte can count; a column with more of them has several bins.
 const BORDERS_PER_BIN: usize = 255;
 /// Splits whose answers fit a byte.
 const SPLITS_PER_BYTE: usize = 8;
-/// Rows counted together, so that their counters stay in registers.
-const COUNTED: usize = 32;
-
-/// A number per row of a block.
-pub(crate) type PerRow<T> = [T; BLOCK];
+/// Vectors of values counted together, so that their counters stay in registers and do not wait for each other.
+const TOGETHER: usize = 4;
 
 /// A split as it is asked: `bins[bin] > at`.
 #[derive(Debug, Clone, Copy)]
@@ -33,7 +32,7 @@ struct Question {
 struct Bin {
     column: usize,
     borders: Vec<f32>,
-    nan_is_above: bool,
+    nan_count: u8,
 }
 
 #[derive(Debug, Clone)]
@@ -53,12 +52,14 @@ pub(crate) struct Kernel {
 }
 
 /// The leaf of each row of a block in one tree: the low and the high byte of its number.
-pub(crate) struct Leaves {
-    pub(crate) low: PerRow<u8>,
-    high: PerRow<u8>,
+pub(crate) struct Leaves<const ROWS: usize> {
+    /// Rows of the block that are rows of the batch.
+    rows: usize,
+    low: [u8; ROWS],
+    high: [u8; ROWS],
 }
 
-impl Leaves {
+impl<const ROWS: usize> Leaves<ROWS> {
     /// The leaf of one row.
     #[inline(always)]
     pub(crate) fn of(&self, row: usize) -> usize {
@@ -80,7 +81,7 @@ impl Kernel {
                 bins.extend(feature.borders.chunks(BORDERS_PER_BIN).map(|borders| Bin {
                     column,
                     borders: borders.to_vec(),
-                    nan_is_above: feature.nan == NanTreatment::AsTrue,
+                    nan_count: if feature.nan == NanTreatment::AsTrue { borders.len() as u8 } else { 0 },
                 }));
             }
         }
@@ -109,69 +110,52 @@ impl Kernel {
 
     /// Raw values (log-odds of the bad class) of rows given one after the other, one per element of `raw`.
     pub(crate) fn score(&self, rows: &[f32], raw: &mut [f64]) {
-        let arch = Arch::new();
-        let mut bins = self.empty_bins();
-        for (rows, raw) in rows.chunks(BLOCK * self.width).zip(raw.chunks_mut(BLOCK)) {
-            let mut sums = [0.0; BLOCK];
-            arch.dispatch(
-                #[inline(always)]
-                || {
-                    self.quantise(rows, &mut bins);
-                    self.walk(&bins, &mut sums, None);
-                },
-            );
-            self.finish(&sums, raw);
+        if raw.len() <= SMALL_BLOCK {
+            Arch::new().dispatch(Scoring::<SMALL_BLOCK> { kernel: self, rows, raw });
+        } else {
+            Arch::new().dispatch(Scoring::<BLOCK> { kernel: self, rows, raw });
         }
     }
 
     /// As [`Kernel::score`], and the SHAP values of each row, row after row.
     pub(crate) fn explain(&self, explainer: &Explainer, rows: &[f32], raw: &mut [f64], shap: &mut [f64]) {
-        let groups = explainer.groups();
-        let arch = Arch::new();
-        let mut bins = self.empty_bins();
-        let mut work = explainer.work();
-        let shap_blocks = shap.chunks_mut((BLOCK * groups).max(1)).map(Some).chain(std::iter::repeat_with(|| None));
-        for ((rows, raw), shap) in rows.chunks(BLOCK * self.width).zip(raw.chunks_mut(BLOCK)).zip(shap_blocks) {
-            let mut sums = [0.0; BLOCK];
-            work.clear(raw.len());
-            arch.dispatch(
-                #[inline(always)]
-                || {
-                    self.quantise(rows, &mut bins);
-                    self.walk(&bins, &mut sums, Some((explainer, &mut work)));
-                    if let Some(shap) = shap {
-                        work.write_rows(shap);
-                    }
-                },
-            );
-            self.finish(&sums, raw);
+        if raw.len() <= SMALL_BLOCK {
+            Arch::new().dispatch(Explaining::<SMALL_BLOCK> { kernel: self, explainer, rows, raw, shap });
+        } else {
+            Arch::new().dispatch(Explaining::<BLOCK> { kernel: self, explainer, rows, raw, shap });
         }
     }
 
-    fn finish(&self, sums: &PerRow<f64>, raw: &mut [f64]) {
+    fn finish(&self, sums: &[f64], raw: &mut [f64]) {
         for (raw, sum) in raw.iter_mut().zip(sums) {
             *raw = self.scale * sum + self.bias;
         }
     }
 
-    fn empty_bins(&self) -> Vec<PerRow<u8>> {
-        vec![[0; BLOCK]; self.bins.len()]
+    fn empty_bins<const ROWS: usize>(&self) -> Vec<[u8; ROWS]> {
+        vec![[0; ROWS]; self.bins.len()]
     }
 
     #[inline(always)]
-    fn quantise(&self, rows: &[f32], bins: &mut [PerRow<u8>]) {
-        let mut values = [0.0; BLOCK];
+    fn quantise<S: Simd, const ROWS: usize>(&self, simd: S, rows: &[f32], bins: &mut [[u8; ROWS]]) {
+        let mut values = [0.0; ROWS];
         for (bin, counts) in self.bins.iter().zip(bins) {
             for (value, row) in values.iter_mut().zip(rows.chunks_exact(self.width)) {
                 *value = row[bin.column];
             }
-            bin.count(&values, counts);
+            bin.count(simd, &values, counts);
         }
     }
 
     #[inline(always)]
-    fn walk(&self, bins: &[PerRow<u8>], sums: &mut PerRow<f64>, mut explain: Option<(&Explainer, &mut Work)>) {
-        let mut leaves = Leaves { low: [0; BLOCK], high: [0; BLOCK] };
+    fn walk<const ROWS: usize>(
+        &self,
+        rows: usize,
+        bins: &[[u8; ROWS]],
+        sums: &mut [f64; ROWS],
+        mut explain: Option<(&Explainer, &mut Work<ROWS>)>,
+    ) {
+        let mut leaves = Leaves { rows, low: [0; ROWS], high: [0; ROWS] };
         for (number, tree) in self.trees.iter().enumerate() {
             let (low, high) = tree.questions.split_at(tree.questions.len().min(SPLITS_PER_BYTE));
             ask(low, bins, &mut leaves.low);
@@ -186,13 +170,97 @@ impl Kernel {
     }
 }
 
+/// [`Kernel::score`], compiled for each of the processors that it may meet.
+struct Scoring<'a, const ROWS: usize> {
+    kernel: &'a Kernel,
+    rows: &'a [f32],
+    raw: &'a mut [f64],
+}
+
+impl<const ROWS: usize> WithSimd for Scoring<'_, ROWS> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let kernel = self.kernel;
+        let mut bins = kernel.empty_bins::<ROWS>();
+        for (rows, raw) in self.rows.chunks(ROWS * kernel.width).zip(self.raw.chunks_mut(ROWS)) {
+            let mut sums = [0.0; ROWS];
+            kernel.quantise(simd, rows, &mut bins);
+            kernel.walk(raw.len(), &bins, &mut sums, None);
+            kernel.finish(&sums, raw);
+        }
+    }
+}
+
+/// [`Kernel::explain`], compiled for each of the processors that it may meet.
+struct Explaining<'a, const ROWS: usize> {
+    kernel: &'a Kernel,
+    explainer: &'a Explainer,
+    rows: &'a [f32],
+    raw: &'a mut [f64],
+    shap: &'a mut [f64],
+}
+
+impl<const ROWS: usize> WithSimd for Explaining<'_, ROWS> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let kernel = self.kernel;
+        // A manifest has at least one column, and so at least one group.
+        let groups = self.explainer.groups().max(1);
+        let mut bins = kernel.empty_bins::<ROWS>();
+        let mut work = self.explainer.work();
+        let blocks = self.rows.chunks(ROWS * kernel.width).zip(self.raw.chunks_mut(ROWS));
+        for ((rows, raw), shap) in blocks.zip(self.shap.chunks_mut(ROWS * groups)) {
+            let mut sums = [0.0; ROWS];
+            work.clear(raw.len());
+            kernel.quantise(simd, rows, &mut bins);
+            kernel.walk(raw.len(), &bins, &mut sums, Some((self.explainer, &mut work)));
+            kernel.finish(&sums, raw);
+            work.write_rows(shap);
+        }
+    }
+}
+
+/// Asks up to eight questions of every row.
+///
+/// By their number, because then the compiler lays them out one after the other and works on many rows at once;
+/// given a loop, it works on many questions at once and gathers.
 #[inline(always)]
-fn ask(questions: &[Question], bins: &[PerRow<u8>], leaves: &mut PerRow<u8>) {
-    *leaves = [0; BLOCK];
-    for (bit, question) in questions.iter().enumerate() {
-        let mask = 1_u8 << bit;
-        for (leaf, bin) in leaves.iter_mut().zip(&bins[question.bin]) {
-            *leaf |= if *bin > question.at { mask } else { 0 };
+fn ask<const ROWS: usize>(questions: &[Question], bins: &[[u8; ROWS]], leaves: &mut [u8; ROWS]) {
+    match questions.len() {
+        1 => ask_each::<1, ROWS>(questions, bins, leaves),
+        2 => ask_each::<2, ROWS>(questions, bins, leaves),
+        3 => ask_each::<3, ROWS>(questions, bins, leaves),
+        4 => ask_each::<4, ROWS>(questions, bins, leaves),
+        5 => ask_each::<5, ROWS>(questions, bins, leaves),
+        6 => ask_each::<6, ROWS>(questions, bins, leaves),
+        7 => ask_each::<7, ROWS>(questions, bins, leaves),
+        8 => ask_each::<8, ROWS>(questions, bins, leaves),
+        _ => *leaves = [0; ROWS],
+    }
+}
+
+#[inline(always)]
+fn ask_each<const QUESTIONS: usize, const ROWS: usize>(
+    questions: &[Question],
+    bins: &[[u8; ROWS]],
+    leaves: &mut [u8; ROWS],
+) {
+    if let Ok(questions) = <&[Question; QUESTIONS]>::try_from(questions) {
+        // In an array of its own, or the bins might be the leaves for all that the compiler knows.
+        let mut asked = [(&[0; ROWS], 0); QUESTIONS];
+        for (asked, question) in asked.iter_mut().zip(questions) {
+            *asked = (&bins[question.bin], question.at);
+        }
+        for (row, leaf) in leaves.iter_mut().enumerate() {
+            let mut number = 0;
+            for (bit, (bins, at)) in asked.iter().enumerate() {
+                number |= u8::from(bins[row] > *at) << bit;
+            }
+            *leaf = number;
         }
     }
 }
@@ -201,19 +269,19 @@ fn ask(questions: &[Question], bins: &[PerRow<u8>], leaves: &mut PerRow<u8>) {
 ///
 /// By the table's size, because then the compiler sees that a masked leaf number can't be out of bounds.
 #[inline(always)]
-pub(crate) fn add_by_leaf(table: &[f64], leaves: &Leaves, sums: &mut PerRow<f64>) {
+pub(crate) fn add_by_leaf<const ROWS: usize>(table: &[f64], leaves: &Leaves<ROWS>, sums: &mut [f64; ROWS]) {
     match table.len() {
-        1 => add_small::<1>(table, &leaves.low, sums),
-        2 => add_small::<2>(table, &leaves.low, sums),
-        4 => add_small::<4>(table, &leaves.low, sums),
-        8 => add_small::<8>(table, &leaves.low, sums),
-        16 => add_small::<16>(table, &leaves.low, sums),
-        32 => add_small::<32>(table, &leaves.low, sums),
-        64 => add_small::<64>(table, &leaves.low, sums),
-        128 => add_small::<128>(table, &leaves.low, sums),
-        256 => add_small::<256>(table, &leaves.low, sums),
+        1 => add_small::<1, ROWS>(table, leaves, sums),
+        2 => add_small::<2, ROWS>(table, leaves, sums),
+        4 => add_small::<4, ROWS>(table, leaves, sums),
+        8 => add_small::<8, ROWS>(table, leaves, sums),
+        16 => add_small::<16, ROWS>(table, leaves, sums),
+        32 => add_small::<32, ROWS>(table, leaves, sums),
+        64 => add_small::<64, ROWS>(table, leaves, sums),
+        128 => add_small::<128, ROWS>(table, leaves, sums),
+        256 => add_small::<256, ROWS>(table, leaves, sums),
         _ => {
-            for (row, sum) in sums.iter_mut().enumerate() {
+            for (row, sum) in sums.iter_mut().enumerate().take(leaves.rows) {
                 *sum += table[leaves.of(row)];
             }
         }
@@ -221,36 +289,54 @@ pub(crate) fn add_by_leaf(table: &[f64], leaves: &Leaves, sums: &mut PerRow<f64>
 }
 
 #[inline(always)]
-fn add_small<const LEAVES: usize>(table: &[f64], leaves: &PerRow<u8>, sums: &mut PerRow<f64>) {
+fn add_small<const LEAVES: usize, const ROWS: usize>(table: &[f64], leaves: &Leaves<ROWS>, sums: &mut [f64; ROWS]) {
     if let Ok(table) = <&[f64; LEAVES]>::try_from(table) {
-        for (sum, leaf) in sums.iter_mut().zip(leaves) {
-            *sum += table[usize::from(*leaf) & (LEAVES - 1)];
+        let (sums, _) = sums.as_chunks_mut::<8>();
+        let eights = leaves.rows.div_ceil(8);
+        let (leaves, _) = leaves.low.as_chunks::<8>();
+        // Eight leaf numbers in one load; the compiler's own idea, gathering into vectors, takes half as long again.
+        for (sums, leaves) in sums.iter_mut().zip(leaves).take(eights) {
+            let leaves = u64::from_le_bytes(*leaves);
+            for (row, sum) in sums.iter_mut().enumerate() {
+                *sum += table[(leaves >> (8 * row)) as usize & (LEAVES - 1)];
+            }
         }
     }
 }
 
 impl Bin {
     /// Borders below each value: a float32 comparison, as CatBoost's, which a NaN never passes.
+    ///
+    /// By counting, which reads nothing but what lies in registers. A search would do fewer comparisons and be slower:
+    /// each waits for the one before.
     #[inline(always)]
-    fn count(&self, values: &PerRow<f32>, counts: &mut PerRow<u8>) {
-        let (values, _) = values.as_chunks::<COUNTED>();
-        let (counts, _) = counts.as_chunks_mut::<COUNTED>();
-        for (values, counts) in values.iter().zip(counts) {
-            let mut below = [0_u32; COUNTED];
-            for border in &self.borders {
-                for (below, value) in below.iter_mut().zip(values) {
-                    *below += u32::from(value > border);
-                }
-            }
-            if self.nan_is_above {
-                for (below, value) in below.iter_mut().zip(values) {
-                    // At most 255 borders.
-                    *below = if value.is_nan() { self.borders.len() as u32 } else { *below };
-                }
-            }
-            for (count, below) in counts.iter_mut().zip(below) {
-                *count = below as u8;
+    fn count<S: Simd, const ROWS: usize>(&self, simd: S, values: &[f32; ROWS], counts: &mut [u8; ROWS]) {
+        let mut below = [0_u32; ROWS];
+        let (vectors, _) = S::as_simd_f32s(values);
+        let (sums, _) = S::as_mut_simd_u32s(&mut below);
+        for (vectors, sums) in vectors.chunks(TOGETHER).zip(sums.chunks_mut(TOGETHER)) {
+            if let (Ok(vectors), Ok(sums)) = (<&[_; TOGETHER]>::try_from(vectors), <&mut [_; TOGETHER]>::try_from(sums))
+            {
+                count_together(simd, &self.borders, vectors, sums);
             }
         }
+        for ((count, below), value) in counts.iter_mut().zip(below).zip(values) {
+            // At most 255 borders.
+            *count = if value.is_nan() { self.nan_count } else { below as u8 };
+        }
     }
+}
+
+#[inline(always)]
+fn count_together<S: Simd>(simd: S, borders: &[f32], values: &[S::f32s; TOGETHER], sums: &mut [S::u32s; TOGETHER]) {
+    let one = simd.splat_u32s(1);
+    let mut counts = [simd.splat_u32s(0); TOGETHER];
+    for border in borders {
+        let border = simd.splat_f32s(*border);
+        for (count, value) in counts.iter_mut().zip(values) {
+            let above = simd.greater_than_f32s(*value, border);
+            *count = simd.add_u32s(*count, simd.select_u32s(above, one, simd.splat_u32s(0)));
+        }
+    }
+    *sums = counts;
 }

@@ -1,11 +1,16 @@
 //! Adverse-action reasons: what took most points from a customer, in words.
 
+use std::cmp::Ordering;
+use std::fmt::Write as _;
+
 use limit_increase_artifact::{Manifest, Source, SourceKind};
 
 use crate::encode::Column;
 
 /// The most reasons that are given; four is what a lender tells at most.
 pub(crate) const MAX_REASONS: usize = 4;
+/// Digits, sign and point of most numbers, and a bracket.
+const ROOM_FOR_A_NUMBER: usize = 14;
 
 /// What the words of a source's reasons are made of.
 #[derive(Debug)]
@@ -42,26 +47,38 @@ pub(crate) fn worst(shap_values: &[f64]) -> impl Iterator<Item = (usize, f64)> {
 impl Wording {
     /// What is said of a customer.
     pub(crate) fn text(&self, column: &Column<'_>, row: usize) -> String {
-        let name = &self.description;
         match column {
-            Column::Numbers(values) if values[row].is_nan() => format!("{name} is missing"),
+            Column::Numbers(values) if values[row].is_nan() => self.say(&[" is missing"]),
             Column::Numbers(values) => self.number(values[row] as f32),
             Column::Texts(values) => match values[row] {
-                None | Some("") => format!("{name} is missing"),
-                Some(category) => format!("{name} is '{category}'"),
+                None | Some("") => self.say(&[" is missing"]),
+                Some(category) => self.say(&[" is '", category, "'"]),
             },
         }
     }
 
     /// In float32, which prints as what was meant: 0.93 and not 0.930000007.
     fn number(&self, value: f32) -> String {
-        let name = &self.description;
-        // Minus zero is zero to a reader.
-        let value = value + 0.0;
-        match self.median.and_then(|median| value.partial_cmp(&median)) {
-            Some(std::cmp::Ordering::Less) => format!("{name} is low ({value})"),
-            Some(std::cmp::Ordering::Greater) => format!("{name} is high ({value})"),
-            Some(std::cmp::Ordering::Equal) | None => format!("{name} is {value}"),
+        let (before, after) = match self.median.and_then(|median| value.partial_cmp(&median)) {
+            Some(Ordering::Less) => (" is low (", ")"),
+            Some(Ordering::Greater) => (" is high (", ")"),
+            Some(Ordering::Equal) | None => (" is ", ""),
+        };
+        let mut text = self.say(&[before]);
+        // Minus zero is zero to a reader. Writing to a string can't fail.
+        let _ = write!(text, "{}", value + 0.0);
+        text.push_str(after);
+        text
+    }
+
+    /// A reason is written for every customer up to four times, so its text is allocated once.
+    fn say(&self, parts: &[&str]) -> String {
+        let length: usize = parts.iter().map(|part| part.len()).sum();
+        let mut text = String::with_capacity(self.description.len() + length + ROOM_FOR_A_NUMBER);
+        text.push_str(&self.description);
+        for part in parts {
+            text.push_str(part);
         }
+        text
     }
 }
