@@ -137,3 +137,6 @@ impl GoldenRow {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -208,3 +208,6 @@ fn lower_first(description: &str) -> String {
         _ => description.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -183,3 +183,6 @@ impl<const ROWS: usize> Work<ROWS> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

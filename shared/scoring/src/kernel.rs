@@ -340,3 +340,6 @@ fn count_together<S: Simd>(simd: S, borders: &[f32], values: &[S::f32s; TOGETHER
     }
     *sums = counts;
 }
+
+#[cfg(test)]
+mod tests;

@@ -82,3 +82,6 @@ impl Wording {
         text
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -144,3 +144,6 @@ fn shapley_value(player: usize, worth: &[f64], weights: &[f64]) -> f64 {
     }
     (lanes[0] + lanes[1]) + (lanes[2] + lanes[3])
 }
+
+#[cfg(test)]
+mod tests;

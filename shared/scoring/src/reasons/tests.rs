@@ -1,0 +1,53 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn wording(median: Option<f32>) -> Wording {
+    Wording { description: "Bureau score".to_owned(), median }
+}
+
+#[test]
+fn numbers_are_told_against_the_median() {
+    let cases: [(f64, Option<f32>, &str); 11] = [
+        (512.0, Some(700.0), "Bureau score is low (512)"),
+        (0.93, Some(0.4), "Bureau score is high (0.93)"),
+        (700.0, Some(700.0), "Bureau score is 700"),
+        (0.1, Some(0.1), "Bureau score is 0.1"),
+        (512.0, None, "Bureau score is 512"),
+        (f64::NAN, Some(1.0), "Bureau score is missing"),
+        (-9_999_998.0, Some(0.0), "Bureau score is low (-9999998)"),
+        (-0.0, Some(0.0), "Bureau score is 0"),
+        (-0.0, Some(1.0), "Bureau score is low (0)"),
+        (1e7, Some(1.0), "Bureau score is high (10000000)"),
+        (1.0 / 3.0, Some(1.0), "Bureau score is low (0.33333334)"),
+    ];
+    for (value, median, expected) in cases {
+        assert_eq!(wording(median).text(&Column::Numbers(vec![value]), 0), expected);
+    }
+}
+
+#[test]
+fn categories_are_quoted() {
+    let column = Column::Texts(vec![Some("tenant"), None, Some("")]);
+    let texts = [0, 1, 2].map(|row| wording(None).text(&column, row));
+    assert_eq!(texts, ["Bureau score is 'tenant'", "Bureau score is missing", "Bureau score is missing"]);
+}
+
+#[test]
+fn ties_keep_their_order_and_gains_are_no_reasons() {
+    let found: Vec<_> = worst(&[0.1, -3.0, 0.5, 0.1, 0.0, 0.5, 0.1, 0.1]).collect();
+    assert_eq!(found, [(2, 0.5), (5, 0.5), (0, 0.1), (3, 0.1)]);
+    assert_eq!(worst(&[-1.0, 0.0, -0.0]).count(), 0);
+    assert_eq!(worst(&[]).count(), 0);
+}
+
+proptest! {
+    #[test]
+    fn the_worst_are_the_first_of_a_stable_sort(values in proptest::collection::vec(-3_i8..4, 0..20)) {
+        let values: Vec<f64> = values.into_iter().map(f64::from).collect();
+        let mut expected: Vec<(usize, f64)> = values.iter().copied().enumerate().filter(|(_, value)| *value > 0.0).collect();
+        expected.sort_by(|left, right| right.1.total_cmp(&left.1));
+        expected.truncate(MAX_REASONS);
+        prop_assert_eq!(worst(&values).collect::<Vec<_>>(), expected);
+    }
+}
