@@ -67,7 +67,9 @@ struct SplitJson {
     split_type: Option<String>,
     #[serde(default)]
     float_feature_index: Option<usize>,
-    border: f64,
+    /// Splits on categories have none.
+    #[serde(default)]
+    border: Option<f64>,
 }
 
 /// Reads `model.json` for a model of these columns.
@@ -185,17 +187,16 @@ fn read_tree(number: usize, json: TreeJson, columns: &[FloatFeature]) -> Result<
 
 fn read_split(tree: usize, split: &SplitJson, columns: &[FloatFeature]) -> Result<Split, ScoringError> {
     let kind = split.split_type.as_deref().unwrap_or("FloatFeature");
-    let (true, Some(feature)) = (kind == "FloatFeature", split.float_feature_index) else {
+    let (true, Some(feature), Some(border)) = (kind == "FloatFeature", split.float_feature_index, split.border) else {
         return unsupported(format!("tree {tree} has a split of type {kind}"), "encode categories as one-hot columns");
     };
-    let value = split.border as f32;
+    let value = border as f32;
     // Zero may be written with either sign; finite borders have no other two ways of being equal.
     let at = |column: &FloatFeature| {
         let at = column.borders.partition_point(|border| *border < value);
         column.borders.get(at).is_some_and(|border| *border <= value).then_some(at)
     };
-    let border = columns.get(feature).and_then(at);
-    match border {
+    match columns.get(feature).and_then(at) {
         Some(border) => Ok(Split { column: feature, border }),
         None => inconsistent(format!("tree {tree} splits feature {feature} at {value}, which is none of its borders")),
     }

@@ -1,0 +1,163 @@
+//! An archive is untrusted input: what may be in it, how large it may be, and that no bytes at all make the reader panic.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use limit_increase_artifact::{Artifact, MAX_PADDING_BYTES};
+use proptest::prelude::*;
+use sha2::{Digest, Sha256};
+use support::{MODEL, ONNX, good, gzip, header, manifest, pack, refusal, tar_of, with_manifest};
+use tar::EntryType;
+
+#[test]
+fn the_three_files_in_any_order_are_an_artifact() {
+    let manifest = manifest().to_string();
+    let files = [("model.onnx", ONNX), ("model.json", MODEL), ("manifest.json", manifest.as_bytes())];
+    for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
+        let archive = pack(&order.map(|at| files[at]));
+        let artifact = Artifact::open(&archive).unwrap();
+        assert_eq!((artifact.onnx.as_slice(), artifact.model_json.as_slice()), (ONNX, MODEL));
+        assert_eq!(artifact.sha256, hex::encode(Sha256::digest(&archive)));
+        let columns: Vec<String> = artifact.manifest.sources().into_iter().map(|source| source.column).collect();
+        assert_eq!(columns, ["a", "b", "c"]);
+    }
+}
+
+#[test]
+fn any_other_entry_is_refused_by_name() {
+    let manifest = manifest().to_string();
+    let files = [("model.onnx", ONNX), ("model.json", MODEL), ("manifest.json", manifest.as_bytes())];
+    for extra in [
+        "../model.onnx",
+        "/etc/passwd",
+        "./model.onnx",
+        "models/model.onnx",
+        "notes.txt",
+        "model.onnx\u{1}",
+        "MODEL.ONNX",
+    ] {
+        for first in [true, false] {
+            let mut entries = files.to_vec();
+            entries.insert(if first { 0 } else { 3 }, (extra, b"x"));
+            let message = refusal(&pack(&entries));
+            assert!(message.contains(&format!("{extra:?}")) && message.contains("pack again"), "{message}");
+        }
+    }
+    for (name, content) in files {
+        let mut entries = files.to_vec();
+        entries.push((name, content));
+        assert!(refusal(&pack(&entries)).contains(&format!("holds {name} twice")));
+        entries.retain(|(other, _)| *other != name);
+        assert!(refusal(&pack(&entries)).contains(&format!("has no {name}")));
+    }
+}
+
+#[test]
+fn links_directories_and_extension_headers_are_refused() {
+    let kinds = [
+        EntryType::Symlink,
+        EntryType::Link,
+        EntryType::Directory,
+        EntryType::Fifo,
+        EntryType::Char,
+        EntryType::XHeader,
+        EntryType::XGlobalHeader,
+        EntryType::GNULongName,
+        EntryType::GNUSparse,
+        EntryType::Continuous,
+    ];
+    for kind in kinds {
+        let mut tar = tar::Builder::new(Vec::new());
+        tar.append(&header("model.onnx", 0, kind), std::io::empty()).unwrap();
+        let message = refusal(&gzip(&tar.into_inner().unwrap()));
+        assert!(message.contains("not a plain file"), "{kind:?}: {message}");
+    }
+}
+
+#[test]
+fn nothing_but_padding_may_follow_the_archive() {
+    let manifest = manifest().to_string();
+    let tar = tar_of(&[("model.onnx", ONNX), ("model.json", MODEL), ("manifest.json", manifest.as_bytes())]);
+    let padded = |count: u64| [tar.as_slice(), &vec![0; usize::try_from(count).unwrap()]].concat();
+    Artifact::open(&gzip(&padded(10 << 10))).unwrap();
+    assert!(refusal(&gzip(&padded(MAX_PADDING_BYTES + 1))).contains("too much padding"));
+    assert!(refusal(&gzip(&[&padded(0), b"x".as_slice()].concat())).contains("other than padding"));
+    assert!(refusal(&[good(), b"x".to_vec()].concat()).contains("after the archive's end"));
+    assert!(refusal(&[good(), good()].concat()).contains("after the archive's end"));
+}
+
+#[test]
+fn files_that_are_not_the_manifests_are_refused() {
+    let manifest = manifest().to_string();
+    for (onnx, model, name) in [
+        (&b"the ONNX"[..], MODEL, "model.onnx has sha256"),
+        (b"longer than before", MODEL, "model.onnx has 18 bytes"),
+        (ONNX, b"{\"the\": \"other\"}", "model.json has sha256"),
+    ] {
+        let message =
+            refusal(&pack(&[("model.onnx", onnx), ("model.json", model), ("manifest.json", manifest.as_bytes())]));
+        assert!(message.contains(name) && message.contains("train again"), "{message}");
+    }
+}
+
+#[test]
+fn every_flipped_bit_is_refused_or_changes_nothing() {
+    let good = good();
+    let expected = Artifact::open(&good).unwrap();
+    for at in 0..good.len() {
+        for bit in 0..8 {
+            let mut bytes = good.clone();
+            bytes[at] ^= 1_u8 << bit;
+            // Some bytes carry nothing, the time in gzip's header for example; the hash of the archive tells them too.
+            if let Ok(artifact) = Artifact::open(&bytes) {
+                let same = Artifact { sha256: expected.sha256.clone(), ..artifact.clone() };
+                assert_eq!(same, expected, "byte {at}, bit {bit}");
+                assert_ne!(artifact.sha256, expected.sha256);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_cut_is_refused() {
+    let good = good();
+    for keep in 0..good.len() {
+        assert!(Artifact::open(&good[..keep]).is_err(), "the first {keep} bytes are accepted");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_bytes_are_an_artifact_by_chance(bytes in prop::collection::vec(any::<u8>(), 0..3000)) {
+        prop_assert!(Artifact::open(&bytes).is_err());
+        prop_assert!(Artifact::open(&gzip(&bytes)).is_err());
+        prop_assert!(Artifact::open(&with_manifest(&bytes)).is_err());
+    }
+
+    /// Headers with a right checksum and anything else in them.
+    #[test]
+    fn no_tar_header_makes_it_panic(
+        name in "[a-z./]{0,30}|model.onnx|model.json|manifest.json", size in any::<u64>(), kind in any::<u8>(),
+        flips in prop::collection::vec((0_usize..512, any::<u8>()), 0..4), body in prop::collection::vec(any::<u8>(), 0..1500)
+    ) {
+        let mut header = header(&name, size, EntryType::new(kind));
+        for (at, value) in flips {
+            header.as_mut_bytes()[at] = value;
+        }
+        header.set_cksum();
+        prop_assert!(Artifact::open(&gzip(&[header.as_bytes().as_slice(), &body].concat())).is_err());
+    }
+
+    #[test]
+    fn no_change_to_the_tar_makes_it_panic(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..5)) {
+        let manifest = manifest().to_string();
+        let mut tar = tar_of(&[("model.onnx", ONNX), ("model.json", MODEL), ("manifest.json", manifest.as_bytes())]);
+        for (at, value) in changes {
+            let at = at.index(tar.len());
+            tar[at] = value;
+        }
+        let _ = Artifact::open(&gzip(&tar));
+    }
+}
