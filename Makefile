@@ -1,0 +1,91 @@
+# The everyday commands. Each is one line over the command line (deploy/); `make help` lists them.
+# Options are variables: make run-workflow LIMIT=all, make setup-db CUSTOMERS=1000 RESET=1.
+
+CLI = cargo run --quiet --package limit-increase-cli --
+VENVS = $(if $(LIMIT_INCREASE_VENVS),$(LIMIT_INCREASE_VENVS),.local/venvs)
+PYTHON_311 = $(if $(PYTHON),$(PYTHON),$(shell command -v python3.11 || command -v python3))
+INSTALL = $(PYTHON_311) deploy/localstack/install.py
+
+# A variable that is set becomes an option, and one that is not becomes nothing.
+option = $(if $($(1)),$(2) '$($(1))')
+flag = $(if $($(1)),$(2))
+JSON_FLAG = $(call flag,JSON,--json)
+
+TRAIN = $(call option,DATA,--data) $(call option,TARGET,--target) $(call option,POSITIVE,--positive) \
+	$(call option,FEATURES,--features) $(call option,CATEGORICAL,--categorical) \
+	$(call option,SPLIT_COLUMN,--split-column) $(call option,DESCRIPTIONS,--descriptions) $(call flag,FORCE,--force)
+SETUP_DB = $(call option,CUSTOMERS,--customers) $(call flag,RESET,--reset) $(call option,DATA,--data) \
+	$(call option,ID_COLUMN,--id-column) $(call option,SCORE_COLUMN,--score-column) \
+	$(call option,LIMIT_COLUMN,--limit-column) $(call option,DATE_COLUMN,--date-column) \
+	$(call option,DATE_FORMAT,--date-format) $(call option,FEATURES,--features)
+RUN = $(call option,LIMIT,--limit) $(call option,SHARD_SIZE,--shard-size) $(call flag,DRY_RUN,--dry-run) \
+	$(call option,AS_OF,--as-of) $(call option,POLICY,--policy) $(call option,NAME,--name)
+
+.PHONY: help start train-catboost train-sagemaker setup-db deploy-stack run-workflow check-results status \
+	test-services test-schedule test-all test-rust test-python lint bench stop clean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-24s %s\n", $$1, $$2 }'
+
+start: ## Start the local AWS and PostgreSQL (RUNTIME=docker for containers)
+	@$(CLI) $(JSON_FLAG) start
+
+train-catboost: ## Train the credit model (DATA= TARGET= POSITIVE= for your own table)
+	@$(CLI) $(JSON_FLAG) train $(TRAIN)
+
+train-sagemaker: ## Say how the same trainer runs as a SageMaker job
+	@$(CLI) train-sagemaker
+
+setup-db: ## Make and fill the tables (CUSTOMERS=1000, RESET=1, or DATA= ID_COLUMN= SCORE_COLUMN= LIMIT_COLUMN=)
+	@$(CLI) $(JSON_FLAG) setup-db $(SETUP_DB)
+
+deploy-stack: ## Build the functions and deploy the stack
+	@$(CLI) $(JSON_FLAG) deploy
+
+run-workflow: ## Run everything, from a fresh clone to decisions (LIMIT=all, DRY_RUN=1, POLICY=file.json)
+	@$(CLI) $(JSON_FLAG) run $(RUN)
+
+check-results: ## Show what was decided
+	@$(CLI) $(JSON_FLAG) results $(call option,TOP,--top)
+
+status: ## Show what runs and what is deployed
+	@$(CLI) $(JSON_FLAG) status
+
+test-services: ## Check each service by using it
+	@$(CLI) $(JSON_FLAG) test-services
+
+test-schedule: ## Show the nightly schedule and prove that an event starts a run
+	@$(CLI) $(JSON_FLAG) test-schedule
+
+test-all: test-rust test-python ## Run every test
+
+test-rust:
+	$(INSTALL) localstack
+	$(INSTALL) build
+	$(INSTALL) training
+	cargo test --workspace
+
+test-python:
+	$(INSTALL) training
+	$(INSTALL) build
+	$(INSTALL) localstack
+	$(VENVS)/training/bin/python -m pytest -q training/tests
+	$(VENVS)/build/bin/python -m pytest -q cloudformation/tests
+	$(VENVS)/localstack/bin/python -m pytest -q deploy/localstack/tests
+
+lint: ## Check formats and lints: rustfmt, clippy, cfn-lint, ruff
+	$(INSTALL) build
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	$(VENVS)/build/bin/cfn-lint cloudformation/infrastructure.yml
+	$(VENVS)/build/bin/ruff check .
+	$(VENVS)/build/bin/ruff format --check .
+
+bench: ## Measure throughput and end-to-end times
+	@if [ -x benches/run ]; then benches/run; else echo "benches/run is not there yet" >&2; exit 2; fi
+
+stop: ## Stop the services; data and model stay
+	@$(CLI) $(JSON_FLAG) stop
+
+clean: ## Stop the services and remove the local data (ALL=1 for the Python environments too, YES=1 not to be asked)
+	@$(CLI) $(JSON_FLAG) clean $(call flag,ALL,--all) $(call flag,YES,--yes)

@@ -1,0 +1,73 @@
+//! The AWS clients of one target.
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
+use aws_smithy_http_client::Builder;
+use limit_increase_platform::aws;
+
+/// The region of everything local.
+pub const LOCAL_REGION: &str = "us-east-1";
+
+/// Clients for one account and region.
+#[derive(Debug, Clone)]
+pub struct Aws {
+    /// Whether this is the local AWS.
+    pub local: bool,
+    /// The region.
+    pub region: String,
+    /// Objects.
+    pub s3: aws_sdk_s3::Client,
+    /// Executions.
+    pub states: aws_sdk_sfn::Client,
+    /// Stacks.
+    pub cloudformation: aws_sdk_cloudformation::Client,
+    /// Rules and events.
+    pub events: aws_sdk_eventbridge::Client,
+}
+
+impl Aws {
+    /// The local AWS on this port. The user's own profile and credentials are never read: a slip of the environment
+    /// must not turn a local command into one on a real account.
+    #[must_use]
+    pub fn local(port: u16) -> Self {
+        let credentials = Credentials::new("test", "test", None, None, "local");
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(LOCAL_REGION))
+            .endpoint_url(format!("http://127.0.0.1:{port}"))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .http_client(Builder::new().build_http())
+            .build();
+        Self::of(&config, true)
+    }
+
+    /// The account that the environment or the profile names.
+    pub async fn remote() -> Self {
+        Self::of(&aws::load_config().await, false)
+    }
+
+    fn of(config: &SdkConfig, local: bool) -> Self {
+        Self {
+            local,
+            region: config.region().map_or_else(|| LOCAL_REGION.to_owned(), ToString::to_string),
+            s3: aws::s3_client(config),
+            states: aws_sdk_sfn::Client::new(config),
+            cloudformation: aws_sdk_cloudformation::Client::new(config),
+            events: aws_sdk_eventbridge::Client::new(config),
+        }
+    }
+}
+
+/// An AWS error as text: its code and message, else the whole chain of causes.
+pub fn describe<E, R>(error: &aws_sdk_s3::error::SdkError<E, R>) -> String
+where
+    E: aws_sdk_s3::error::ProvideErrorMetadata + std::error::Error + 'static,
+    R: std::fmt::Debug,
+{
+    let metadata = error.as_service_error();
+    match (metadata.and_then(E::code), metadata.and_then(E::message)) {
+        (Some(code), Some(message)) => format!("{code}: {message}"),
+        (Some(code), None) => code.to_owned(),
+        _ => aws_sdk_s3::error::DisplayErrorContext(error).to_string(),
+    }
+}

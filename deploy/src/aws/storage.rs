@@ -1,0 +1,82 @@
+//! Buckets and objects: the functions' code, the model, the runs' summaries.
+
+use anyhow::{Context as _, Result};
+use aws_sdk_s3::Client;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{
+    BucketLocationConstraint, BucketVersioningStatus, CreateBucketConfiguration, VersioningConfiguration,
+};
+use bytes::Bytes;
+
+use super::clients::{Aws, LOCAL_REGION, describe};
+use crate::problem::Problem;
+
+/// Makes the bucket, versioned, unless it is there.
+pub async fn ensure_bucket(aws: &Aws, bucket: &str) -> Result<()> {
+    if exists(&aws.s3, bucket).await? {
+        return Ok(());
+    }
+    let mut request = aws.s3.create_bucket().bucket(bucket);
+    // The first region is the one that must not be named.
+    if aws.region != LOCAL_REGION {
+        let location = BucketLocationConstraint::from(aws.region.as_str());
+        request = request
+            .create_bucket_configuration(CreateBucketConfiguration::builder().location_constraint(location).build());
+    }
+    request.send().await.map_err(|error| refused("make the bucket", bucket, "", &describe(&error)))?;
+    aws.s3
+        .put_bucket_versioning()
+        .bucket(bucket)
+        .versioning_configuration(VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build())
+        .send()
+        .await
+        .map_err(|error| refused("turn on versions of", bucket, "", &describe(&error)))?;
+    Ok(())
+}
+
+/// Whether the bucket is there.
+pub async fn exists(s3: &Client, bucket: &str) -> Result<bool> {
+    match s3.head_bucket().bucket(bucket).send().await {
+        Ok(_) => Ok(true),
+        Err(error) if status(&error) == Some(404) => Ok(false),
+        Err(error) => Err(refused("see", bucket, "", &describe(&error)).into()),
+    }
+}
+
+/// Whether the object is there.
+pub async fn has_object(s3: &Client, bucket: &str, key: &str) -> Result<bool> {
+    match s3.head_object().bucket(bucket).key(key).send().await {
+        Ok(_) => Ok(true),
+        Err(error) if status(&error) == Some(404) => Ok(false),
+        Err(error) => Err(refused("see", bucket, key, &describe(&error)).into()),
+    }
+}
+
+/// Writes an object.
+pub async fn put(s3: &Client, bucket: &str, key: &str, content: Bytes) -> Result<()> {
+    let sent = s3.put_object().bucket(bucket).key(key).body(ByteStream::from(content)).send().await;
+    sent.map(|_| ()).map_err(|error| refused("write", bucket, key, &describe(&error)).into())
+}
+
+/// Reads an object; `None` when there is no such object or bucket.
+pub async fn get(s3: &Client, bucket: &str, key: &str) -> Result<Option<Bytes>> {
+    match s3.get_object().bucket(bucket).key(key).send().await {
+        Ok(object) => {
+            let body = object.body.collect().await.with_context(|| format!("s3://{bucket}/{key} was cut short"))?;
+            Ok(Some(body.into_bytes()))
+        }
+        Err(error) if status(&error) == Some(404) || error.code() == Some("NoSuchKey") => Ok(None),
+        Err(error) => Err(refused("read", bucket, key, &describe(&error)).into()),
+    }
+}
+
+fn status<E>(error: &SdkError<E>) -> Option<u16> {
+    error.raw_response().map(|response| response.status().as_u16())
+}
+
+fn refused(verb: &str, bucket: &str, key: &str, why: &str) -> Problem {
+    let slash = if key.is_empty() { "" } else { "/" };
+    Problem::new(format!("cannot {verb} s3://{bucket}{slash}{key}: {why}"))
+        .next("check the bucket's name and your credentials; locally: limit-increase status")
+}

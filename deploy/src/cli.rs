@@ -1,0 +1,321 @@
+//! The command line's words: what may be typed, and the help that explains it.
+
+use std::path::PathBuf;
+
+use chrono::NaiveDate;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::aws::build::Architecture;
+use crate::local::state::Runtime;
+
+const EXAMPLES: &str = "\
+Examples:
+  limit-increase run                     everything, from a fresh clone to decisions in the table
+  limit-increase run --limit all         all eligible customers instead of 20
+  limit-increase results                 what was decided, and why
+  limit-increase train --data loans.csv --target defaulted --positive 1
+  limit-increase setup-db --data loans.csv --id-column id --score-column score --limit-column limit
+  limit-increase deploy --target aws --artifact-bucket my-artifacts --database-secret-arn arn:aws:...
+
+Each command first does what it depends on, and does nothing twice.
+Exit codes: 0 done, 1 failed, 2 wrong command line or data, 3 the run failed.";
+
+/// Nightly credit-limit increases: the local AWS, the model, the data, the deployment, the runs.
+#[derive(Debug, Parser)]
+#[command(name = "limit-increase", version, about, after_help = EXAMPLES, max_term_width = 110)]
+pub struct Cli {
+    /// Answer with one JSON object on standard output, and show no progress
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// The local environment's directory [default: .local in the project]
+    #[arg(long, global = true, env = "LIMIT_INCREASE_HOME", value_name = "DIR")]
+    pub home: Option<PathBuf>,
+    /// Where the local services come from.
+    #[command(flatten)]
+    pub services: ServiceArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Where the local services come from.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Local services")]
+pub struct ServiceArgs {
+    /// Run the services as processes of this machine, or in Docker
+    #[arg(long, global = true, env = "RUNTIME", value_enum)]
+    pub runtime: Option<Runtime>,
+    /// Use this PostgreSQL instead of the embedded one
+    #[arg(long, global = true, env = "DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+    /// Wanted port of the embedded PostgreSQL [default: 5432]; the next free one is taken if it is in use
+    #[arg(long, global = true, env = "POSTGRES_PORT", value_name = "PORT")]
+    pub postgres_port: Option<u16>,
+    /// Wanted port of LocalStack [default: 4566]; the next free one is taken if it is in use
+    #[arg(long, global = true, env = "LOCALSTACK_PORT", value_name = "PORT")]
+    pub localstack_port: Option<u16>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start the local AWS and PostgreSQL
+    Start,
+    /// Train the credit model and put it where the functions read it
+    Train(TrainArgs),
+    /// Make the tables and fill them with customers
+    SetupDb(SetupDbArgs),
+    /// Build the functions and deploy the stack
+    Deploy(DeployArgs),
+    /// Run the workflow and follow it, after making ready whatever is missing
+    Run(RunArgs),
+    /// Show what was decided
+    Results(ResultsArgs),
+    /// Show what runs and what is deployed
+    Status,
+    /// Stop the services; data and model stay
+    Stop,
+    /// Stop the services and remove the local environment's data
+    Clean(CleanArgs),
+    /// Check each service by using it
+    TestServices,
+    /// Show the nightly schedule and prove that an event starts a run
+    TestSchedule,
+    /// Run awslocal against this environment: limit-increase awslocal -- s3 ls
+    Awslocal(AwslocalArgs),
+}
+
+/// Options of `train`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  limit-increase train
+  limit-increase train --data applications.csv.gz --target Final_Decision --positive Decline --split-column split
+  limit-increase train --data loans.csv --target defaulted --positive 1 -- --iterations 500 --depth 4
+  limit-increase train --target-env aws --bucket my-models
+
+Without --data the model is trained on a generated portfolio of 20,000 customers (training/SAMPLE_PORTFOLIO.md).
+What follows -- goes to training/train.py as it is; see training/train.py --help.")]
+pub struct TrainArgs {
+    /// Your own table, CSV or CSV.gz with a header
+    #[arg(long, value_name = "FILE", requires = "target", requires = "positive")]
+    pub data: Option<PathBuf>,
+    /// Column of the outcome
+    #[arg(long, value_name = "COLUMN", requires = "data")]
+    pub target: Option<String>,
+    /// The outcome's value for the bad class, exactly as written
+    #[arg(long, value_name = "VALUE", requires = "data")]
+    pub positive: Option<String>,
+    /// Columns to use [default: all but target, split, ids and dates]
+    #[arg(long, value_name = "A,B,..", requires = "data")]
+    pub features: Option<String>,
+    /// Columns of codes to read as categories though they look numeric
+    #[arg(long, value_name = "A,B,..", requires = "data")]
+    pub categorical: Option<String>,
+    /// Column that says which rows are held out
+    #[arg(long, value_name = "COLUMN", requires = "data")]
+    pub split_column: Option<String>,
+    /// Features in plain words, for the reasons that customers read: a JSON file, or COL=TEXT,..
+    #[arg(long, value_name = "FILE|COL=TEXT,..", requires = "data")]
+    pub descriptions: Option<String>,
+    /// Train even if data and options are the same as last time
+    #[arg(long)]
+    pub force: bool,
+    /// Where to put the model: the local AWS, or the account that your AWS environment names
+    #[arg(long = "target-env", value_enum, default_value_t = Target::Local, value_name = "TARGET")]
+    pub environment: Target,
+    /// Bucket of the model
+    #[arg(long, default_value = crate::workflow::model::BUCKET)]
+    pub bucket: String,
+    /// More options for training/train.py
+    #[arg(last = true, value_name = "OPTIONS")]
+    pub more: Vec<String>,
+}
+
+/// Where something goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Target {
+    /// The local AWS.
+    Local,
+    /// The account that the AWS environment variables or profile name.
+    Aws,
+}
+
+/// Options of `setup-db`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  limit-increase setup-db                        50 customers of the sample portfolio
+  limit-increase setup-db --customers 1000000    a million of them
+  limit-increase setup-db --reset                from the start, without decisions
+  limit-increase setup-db --data applications.csv.gz --id-column Account_Number \\
+      --score-column Application_Score --limit-column Loan_Amount --date-column Application_Date
+
+Customers who are there already keep their decisions. Features are the columns that the present model reads;
+an empty field is NULL. A bad row is named, and then nothing at all is loaded.")]
+pub struct SetupDbArgs {
+    /// Customers of the sample portfolio
+    #[arg(long, value_name = "N", conflicts_with = "data")]
+    pub customers: Option<u64>,
+    /// Empty the tables first; decisions go too, the ledger of runs stays
+    #[arg(long)]
+    pub reset: bool,
+    /// Your own customers, CSV or CSV.gz with a header
+    #[arg(long, value_name = "FILE", requires_all = ["id_column", "score_column", "limit_column"])]
+    pub data: Option<PathBuf>,
+    /// Column of the customer's key
+    #[arg(long, value_name = "COLUMN", requires = "data")]
+    pub id_column: Option<String>,
+    /// Column of the present score
+    #[arg(long, value_name = "COLUMN", requires = "data")]
+    pub score_column: Option<String>,
+    /// Column of the present limit
+    #[arg(long, value_name = "COLUMN", requires = "data")]
+    pub limit_column: Option<String>,
+    /// Column of the application's date [default: today for all]
+    #[arg(long, value_name = "COLUMN", requires = "data")]
+    pub date_column: Option<String>,
+    /// How dates are written, for example %d/%m/%Y [default: found out from the first]
+    #[arg(long, value_name = "FORMAT", requires = "date_column")]
+    pub date_format: Option<String>,
+    /// Columns to load as features [default: those that the present model reads]
+    #[arg(long, value_name = "A,B,..", value_delimiter = ',', requires = "data")]
+    pub features: Option<Vec<String>>,
+    /// Of --features, those that are categories although the present model does not say so
+    #[arg(long, value_name = "A,B,..", value_delimiter = ',', requires = "features")]
+    pub categorical: Vec<String>,
+}
+
+/// Options of `deploy`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  limit-increase deploy
+  limit-increase deploy --target aws --artifact-bucket my-artifacts \\
+      --database-secret-arn arn:aws:secretsmanager:eu-central-1:123456789012:secret:scores \\
+      --parameter SubnetIds=subnet-1,subnet-2 --parameter SecurityGroupIds=sg-1")]
+pub struct DeployArgs {
+    /// The local AWS, or the account that your AWS environment names
+    #[arg(long, value_enum, default_value_t = Target::Local)]
+    pub target: Target,
+    /// Processor of the functions [default: this machine's locally, arm64 on AWS]
+    #[arg(long, value_enum)]
+    pub architecture: Option<Architecture>,
+    /// Bucket for the functions' code and the state machine's definition (AWS)
+    #[arg(long, value_name = "BUCKET")]
+    pub artifact_bucket: Option<String>,
+    /// Secrets Manager secret with the database's credentials (AWS)
+    #[arg(long, value_name = "ARN")]
+    pub database_secret_arn: Option<String>,
+    /// Any parameter of cloudformation/infrastructure.yml
+    #[arg(long = "parameter", value_name = "NAME=VALUE")]
+    pub parameters: Vec<String>,
+}
+
+/// Options of `run`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  limit-increase run
+  limit-increase run --limit all --shard-size 10000
+  limit-increase run --dry-run --policy stricter.json
+  limit-increase run --follow manual-20261124T020000-123
+
+Ctrl-C stops watching; the run goes on.")]
+pub struct RunArgs {
+    /// At most so many customers, or `all` [default: 20]
+    #[arg(long, value_name = "N|all")]
+    pub limit: Option<Limit>,
+    /// Customers in one shard [default: 5000]
+    #[arg(long, value_name = "N")]
+    pub shard_size: Option<u32>,
+    /// Decide, but leave the table as it is
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Business date of the run [default: today, UTC]
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub as_of: Option<NaiveDate>,
+    /// A policy for this run alone
+    #[arg(long, value_name = "FILE.json")]
+    pub policy: Option<PathBuf>,
+    /// The run's name [default: made from the time]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Follow a run that was started before instead of starting one
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["limit", "shard_size", "dry_run", "as_of", "policy", "name"])]
+    pub follow: Option<String>,
+}
+
+/// How many customers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// All that are eligible.
+    All,
+    /// At most so many.
+    AtMost(u64),
+}
+
+impl std::str::FromStr for Limit {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "all" => Ok(Self::All),
+            number => number.parse().map(Self::AtMost).map_err(|_| "give a number, or all".to_owned()),
+        }
+    }
+}
+
+/// Options of `results`.
+#[derive(Debug, Args)]
+pub struct ResultsArgs {
+    /// Rows in each list
+    #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub top: u32,
+}
+
+/// Options of `clean`.
+#[derive(Debug, Args)]
+pub struct CleanArgs {
+    /// Remove the Python environments too
+    #[arg(long)]
+    pub all: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
+/// Options of `awslocal`.
+#[derive(Debug, Args)]
+pub struct AwslocalArgs {
+    /// What awslocal is to do
+    #[arg(last = true, required = true, value_name = "ARGUMENTS")]
+    pub arguments: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn limits_are_numbers_or_all() {
+        assert_eq!("all".parse(), Ok(Limit::All));
+        assert_eq!("20".parse(), Ok(Limit::AtMost(20)));
+        assert!("-1".parse::<Limit>().is_err());
+    }
+
+    #[test]
+    fn a_file_of_customers_needs_its_columns_named() {
+        let error = Cli::try_parse_from(["limit-increase", "setup-db", "--data", "a.csv"]).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("--id-column"));
+    }
+}

@@ -1,0 +1,49 @@
+//! One module per command: what was typed, turned into steps, turned into an answer.
+
+mod awslocal;
+mod clean;
+mod deploy;
+mod results;
+mod run;
+mod setup_db;
+mod start;
+mod status;
+mod stop;
+mod test_schedule;
+mod test_services;
+mod train;
+
+use anyhow::Result;
+
+use crate::cli::{Cli, Command};
+use crate::context::{Context, ServiceOptions};
+use crate::problem::Exit;
+use crate::ui::Ui;
+
+/// Does what was typed.
+pub async fn dispatch(cli: Cli, ui: Ui) -> Result<Exit> {
+    let given = |text: Option<String>| text.filter(|text| !text.is_empty());
+    let options = ServiceOptions {
+        runtime: cli.services.runtime,
+        database_url: given(cli.services.database_url),
+        postgres_port: cli.services.postgres_port,
+        localstack_port: cli.services.localstack_port,
+    };
+    let home = cli.home.filter(|home| !home.as_os_str().is_empty());
+    let context = Context::new(home, options, ui)?;
+    match cli.command {
+        Command::Start => start::run(&context).await?,
+        Command::Train(arguments) => train::run(&context, arguments).await?,
+        Command::SetupDb(arguments) => setup_db::run(&context, arguments).await?,
+        Command::Deploy(arguments) => deploy::run(&context, arguments).await?,
+        Command::Run(arguments) => return run::run(&context, arguments).await,
+        Command::Results(arguments) => results::run(&context, &arguments).await?,
+        Command::Status => status::run(&context).await?,
+        Command::Stop => stop::run(&context)?,
+        Command::Clean(arguments) => clean::run(&context, &arguments)?,
+        Command::TestServices => return test_services::run(&context).await,
+        Command::TestSchedule => test_schedule::run(&context).await?,
+        Command::Awslocal(arguments) => return awslocal::run(&context, &arguments).await,
+    }
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,147 @@
+//! `run`: one run of the workflow, watched to its end.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context as _, Result};
+use limit_increase_domain::{Policy, RunId, RunRequest, RunSummary};
+
+use super::results;
+use crate::aws::execution::{self, Finished, Followed};
+use crate::cli::{Limit, RunArgs};
+use crate::context::Context;
+use crate::database;
+use crate::problem::{Exit, Problem};
+use crate::ui::{self, money, thousands};
+use crate::workflow::model::BUCKET;
+use crate::workflow::runs::{self, Ready};
+
+pub(super) async fn run(context: &Context, arguments: RunArgs) -> Result<Exit> {
+    // Checked before anything is started: a slip of the pen should not cost minutes.
+    let request = request(&arguments)?;
+    let name = arguments.follow.clone().or(arguments.name.clone()).unwrap_or_else(runs::new_name);
+    RunId::try_from(name.clone()).map_err(|error| Problem::usage(error.to_string()).next("choose another --name"))?;
+    let ready = runs::prepare(context).await?;
+    let interrupted = Arc::new(AtomicBool::new(false));
+    stop_watching_on_interrupt(&interrupted)?;
+    let followed = if arguments.follow.is_some() {
+        let arn = execution::arn_of(ready.stack.output("StateMachineArn")?, &name);
+        execution::follow(&ready.aws, &arn, &interrupted, &context.ui).await?
+    } else {
+        runs::run(context, &ready, &name, &request, &interrupted).await?
+    };
+    match followed {
+        Followed::Finished(finished) if finished.succeeded() => succeeded(context, &ready, &finished).await,
+        Followed::Finished(finished) => Err(failed(context, &finished).into()),
+        Followed::LeftRunning => {
+            context.ui.note(format!("\nThe run goes on. Follow it again: limit-increase run --follow {name}"));
+            context.ui.json(&serde_json::json!({ "run_id": name, "status": "RUNNING" }))?;
+            Ok(Exit::Ok)
+        }
+    }
+}
+
+fn request(arguments: &RunArgs) -> Result<RunRequest> {
+    let defaults = RunRequest::default();
+    let request = RunRequest {
+        limit: match arguments.limit {
+            None => defaults.limit,
+            Some(Limit::All) => None,
+            Some(Limit::AtMost(number)) => Some(number),
+        },
+        shard_size: arguments.shard_size.unwrap_or(defaults.shard_size),
+        as_of: arguments.as_of,
+        dry_run: arguments.dry_run,
+        policy: arguments.policy.as_deref().map(policy).transpose()?,
+    };
+    request
+        .validate()
+        .map_err(|error| Problem::usage(error.to_string()).next("correct the option or the policy of that name"))?;
+    Ok(request)
+}
+
+fn policy(path: &Path) -> Result<Policy> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Problem::usage(format!("cannot read the policy: {error}"))
+            .at(path.display().to_string())
+            .next("give the path of a JSON file")
+    })?;
+    serde_json::from_str(&text).map_err(|error| {
+        Problem::usage(format!("the policy cannot be used: {error}"))
+            .at(format!("{}, line {}", path.display(), error.line()))
+            .next("correct the field; {} is the built-in policy")
+            .into()
+    })
+}
+
+/// From here on Ctrl-C only ends the watching; a second one ends the program as usual.
+fn stop_watching_on_interrupt(flag: &Arc<AtomicBool>) -> Result<()> {
+    let signal = signal_hook::consts::SIGINT;
+    signal_hook::flag::register_conditional_default(signal, Arc::clone(flag))
+        .and_then(|_| signal_hook::flag::register(signal, Arc::clone(flag)))
+        .context("cannot listen for Ctrl-C")?;
+    flag.store(false, Ordering::Relaxed);
+    Ok(())
+}
+
+async fn succeeded(context: &Context, ready: &Ready, finished: &Finished) -> Result<Exit> {
+    let summary = runs::summary(&ready.aws, BUCKET, &finished.name).await?;
+    let mut client = database::connect(&ready.services.database_url).await?;
+    let results = database::results::read(&mut client, 6).await?;
+    show_summary(context, &summary, finished);
+    if summary.eligible > 0 {
+        results::show(&context.ui, &results);
+    }
+    context.ui.json(&serde_json::json!({ "execution": finished, "summary": summary, "totals": results.totals }))?;
+    Ok(Exit::Ok)
+}
+
+fn show_summary(context: &Context, summary: &RunSummary, finished: &Finished) {
+    let ui = &context.ui;
+    let took = ui::duration(std::time::Duration::from_secs_f64(finished.seconds));
+    let style = console::style("SUCCEEDED").green().bold();
+    ui.line(format!(
+        "\n{style}  {} in {took}{}",
+        summary.run_id,
+        if summary.dry_run { "  (dry run: the table is as it was)" } else { "" }
+    ));
+    if summary.eligible == 0 {
+        ui.line("  Nothing to do: no customer is eligible and undecided.");
+        ui.line("  To start over with the sample: limit-increase setup-db --reset");
+        return;
+    }
+    let counts = summary.counts;
+    ui.line(format!(
+        "  {} customers: {} approved, {} declined, {} referred{}",
+        thousands(summary.eligible),
+        thousands(counts.approved),
+        thousands(counts.declined),
+        thousands(counts.referred),
+        if counts.stale > 0 {
+            format!(", {} changed meanwhile and left as they are", thousands(counts.stale))
+        } else {
+            String::new()
+        }
+    ));
+    ui.line(format!(
+        "  Limits raised by {} in total, in {} shard(s)",
+        money(summary.total_increase),
+        thousands(summary.shard_count.into())
+    ));
+    ui.line(format!(
+        "  Model s3://{}/{} (sha256 {:.12})",
+        summary.model.bucket, summary.model.key, summary.model.sha256
+    ));
+}
+
+fn failed(context: &Context, finished: &Finished) -> Problem {
+    let log = context.home.logs().join("localstack.log");
+    finished.problem().next(format!(
+        "correct the cause, then go on where it failed: limit-increase awslocal -- stepfunctions redrive-execution \
+         --execution-arn {}\nor start a new run: limit-increase run\nlogs: {} and {}",
+        finished.arn,
+        log.display(),
+        context.home.localstack().display()
+    ))
+}

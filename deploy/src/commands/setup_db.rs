@@ -1,0 +1,65 @@
+//! `setup-db`: the tables and who is in them.
+
+use anyhow::Result;
+
+use crate::aws::Aws;
+use crate::cli::SetupDbArgs;
+use crate::context::Context;
+use crate::database::{self, features::FeatureColumn};
+use crate::load::{CsvColumns, sample};
+use crate::local::services;
+use crate::portfolio::SAMPLE_CUSTOMERS;
+use crate::problem::Problem;
+use crate::ui::thousands;
+use crate::workflow::customers::{self, Source};
+use crate::workflow::model;
+
+pub(super) async fn run(context: &Context, arguments: SetupDbArgs) -> Result<()> {
+    let services = services::ensure(context).await?;
+    let aws = Aws::local(services.localstack_port);
+    let model_columns = model::columns(context, Some(&aws)).await?;
+    let (source, columns) = plan(&arguments, model_columns)?;
+    let mut client = database::connect(&services.database_url).await?;
+    customers::migrate(context, &mut client).await?;
+    let loaded = customers::fill(context, &mut client, source, columns, arguments.reset).await?;
+    let total = database::results::customer_count(&client).await?.unwrap_or_default();
+    context.ui.line(format!("\n  {} customers are in batch_scores.", thousands(total.unsigned_abs())));
+    context.ui.json(&serde_json::json!({ "loaded": loaded, "customers": total }))
+}
+
+/// Where the customers come from, and which features they have.
+fn plan(arguments: &SetupDbArgs, model: Option<Vec<FeatureColumn>>) -> Result<(Source, Vec<FeatureColumn>)> {
+    let (Some(path), Some(id), Some(score), Some(limit)) =
+        (&arguments.data, &arguments.id_column, &arguments.score_column, &arguments.limit_column)
+    else {
+        let count = arguments.customers.unwrap_or(SAMPLE_CUSTOMERS.into());
+        return Ok((Source::Sample { count }, model.unwrap_or_else(sample::own_columns)));
+    };
+    let features = match &arguments.features {
+        Some(names) => asked_features(names, &arguments.categorical, model.as_deref().unwrap_or_default()),
+        None => model.ok_or_else(|| {
+            Problem::usage("there is no model yet, so it is not known which columns are features")
+                .at("setup-db --data")
+                .next("train the model first (limit-increase train --data ..), or name the columns with --features")
+        })?,
+    };
+    let columns = CsvColumns {
+        id: id.clone(),
+        score: score.clone(),
+        limit: limit.clone(),
+        date: arguments.date_column.clone(),
+        date_format: arguments.date_format.clone(),
+        features: features.clone(),
+    };
+    Ok((Source::File { path: std::path::absolute(path)?, columns }, features))
+}
+
+/// The columns asked for, in the kinds that the model knows them as; others are numbers unless said otherwise.
+fn asked_features(names: &[String], categorical: &[String], model: &[FeatureColumn]) -> Vec<FeatureColumn> {
+    let column = |name: &String| FeatureColumn {
+        name: name.clone(),
+        numeric: !categorical.contains(name)
+            && model.iter().find(|column| column.name == *name).is_none_or(|column| column.numeric),
+    };
+    names.iter().map(column).collect()
+}

@@ -1,0 +1,26 @@
+//! `start`: the services, and how to talk to them.
+
+use anyhow::Result;
+
+use crate::context::Context;
+use crate::database;
+use crate::local::services;
+use crate::project::Venv;
+
+pub(super) async fn run(context: &Context) -> Result<()> {
+    let services = services::ensure(context).await?;
+    let awslocal = context.project.venv_program(Venv::LocalStack, "awslocal");
+    let ui = &context.ui;
+    let database = database::masked(&services.database_url);
+    ui.line("");
+    ui.line(format!("  AWS endpoint   {}", services.endpoint()));
+    ui.line(format!("  Database       {database}"));
+    ui.line(format!("  Home           {}", context.home.root().display()));
+    ui.line(format!("  awslocal       AWS_ENDPOINT_URL={} {} s3 ls", services.endpoint(), awslocal.display()));
+    ui.json(&serde_json::json!({
+        "endpoint": services.endpoint(),
+        "database": database,
+        "home": context.home.root(),
+        "awslocal": awslocal,
+    }))
+}

@@ -1,0 +1,42 @@
+//! `test-schedule`: the nightly rule, and proof that an event starts a run.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+
+use crate::aws::execution::{self, Followed};
+use crate::aws::schedule;
+use crate::context::Context;
+use crate::problem::Problem;
+use crate::workflow::runs;
+
+pub(super) async fn run(context: &Context) -> Result<()> {
+    let ready = runs::prepare(context).await?;
+    let found = schedule::read(&ready.aws, ready.stack.output("EventBridgeRuleName")?).await?;
+    let ui = &context.ui;
+    ui.heading("Schedule");
+    ui.line(format!("  Rule          {} ({})", found.rule, found.state));
+    ui.line(format!("  Schedule      {}, in UTC", found.expression));
+    ui.line(format!("  Starts        {}", found.target));
+    ui.line(format!("  With role     {}", found.role));
+    ui.line(format!(
+        "  Failures      {} retries, then {}",
+        found.retries.map_or_else(|| "the default number of".to_owned(), |retries| retries.to_string()),
+        found.dead_letters.as_deref().unwrap_or("nowhere")
+    ));
+    ui.line("");
+    let mut task = ui.task("EventBridge");
+    task.phase("sending an event through a rule with the same role and target");
+    let arn = schedule::fire(&ready.aws, &found).await?;
+    task.done(format!("started {}", arn.rsplit(':').next().unwrap_or(&arn)));
+    let followed = execution::follow(&ready.aws, &arn, &Arc::default(), ui).await?;
+    let Followed::Finished(finished) = followed else { return Err(Problem::new("the run was left running").into()) };
+    if !finished.succeeded() {
+        return Err(finished
+            .problem()
+            .next("limit-increase results shows the ledger; the functions' logs say more")
+            .into());
+    }
+    ui.line(format!("The event started an execution, and it {}.", finished.status));
+    ui.json(&serde_json::json!({ "schedule": found, "execution": finished }))
+}

@@ -1,0 +1,98 @@
+//! `train`: the model, its quality on held-out rows, and its upload.
+
+use anyhow::Result;
+use serde_json::Value;
+
+use crate::aws::Aws;
+use crate::cli::{Target, TrainArgs};
+use crate::context::Context;
+use crate::local::services;
+use crate::ui::{self, thousands};
+use crate::workflow::model::{self, TrainedModel, Training};
+
+pub(super) async fn run(context: &Context, arguments: TrainArgs) -> Result<()> {
+    let training = Training {
+        options: options(&arguments),
+        data: arguments.data.map(std::path::absolute).transpose()?,
+        force: arguments.force,
+    };
+    let shared = context.clone();
+    let trained = tokio::task::spawn_blocking(move || model::train(&shared, &training)).await??;
+    let aws = match arguments.environment {
+        Target::Local => Aws::local(services::ensure(context).await?.localstack_port),
+        Target::Aws => Aws::remote().await,
+    };
+    model::upload(context, &aws, &arguments.bucket).await?;
+    show(context, &trained);
+    context.ui.json(&serde_json::json!({
+        "trained": trained.fresh,
+        "model": context.home.model(),
+        "uploaded_to": format!("s3://{}/{}", arguments.bucket, model::KEY),
+        "sha256": trained.sha256,
+        "report": trained.report,
+    }))
+}
+
+fn options(arguments: &TrainArgs) -> Vec<String> {
+    let named = [
+        ("--target", &arguments.target),
+        ("--positive", &arguments.positive),
+        ("--features", &arguments.features),
+        ("--categorical", &arguments.categorical),
+        ("--split-column", &arguments.split_column),
+        ("--descriptions", &arguments.descriptions),
+    ];
+    let mut options = Vec::new();
+    for (name, value) in named {
+        if let Some(value) = value {
+            // As one word, so that a value that starts with a dash stays a value.
+            options.push(format!("{name}={value}"));
+        }
+    }
+    options.extend(arguments.more.iter().cloned());
+    options
+}
+
+fn show(context: &Context, trained: &TrainedModel) {
+    let ui = &context.ui;
+    let report = &trained.report;
+    let training = &report["training"];
+    let number = |value: &Value| value.as_f64().unwrap_or_default();
+    let count = |value: &Value| thousands(value.as_u64().unwrap_or_default());
+    let columns = report["features"].as_array().map_or(0, Vec::len);
+    ui.heading("Model");
+    ui.line(format!(
+        "  {} trees of depth {} on {columns} columns; bad class {} = {}",
+        training["trees"],
+        training["depth"],
+        report["target"]["column"].as_str().unwrap_or_default(),
+        report["target"]["positive_class"].as_str().unwrap_or_default()
+    ));
+    ui.line(format!(
+        "  {} rows for training, {} held out; {:.2} % of the training rows are bad",
+        count(&training["rows"]),
+        count(&training["validation_rows"]),
+        100.0 * number(&training["bad_rate"])
+    ));
+    ui.heading("On the held-out rows");
+    ui.line(format!(
+        "  AUC {:.4}   Gini {:.4}   KS {:.4}   log-loss {:.4}",
+        number(&training["auc"]),
+        number(&training["gini"]),
+        number(&training["ks"]),
+        number(&training["log_loss"])
+    ));
+    let mut table = ui::table(&["Band, safest first", "Rows", "Predicted bad", "Observed bad"]);
+    for (position, band) in training["calibration"].as_array().into_iter().flatten().enumerate() {
+        table.add_row([
+            (position + 1).to_string(),
+            count(&band["rows"]),
+            format!("{:.3} %", 100.0 * number(&band["predicted"])),
+            format!("{:.3} %", 100.0 * number(&band["observed"])),
+        ]);
+    }
+    ui.line(table.to_string());
+    for notice in report["notices"].as_array().into_iter().flatten() {
+        ui.line(format!("  Note: {}", notice.as_str().unwrap_or_default()));
+    }
+}

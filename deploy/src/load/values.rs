@@ -1,0 +1,84 @@
+//! One field of a file to one value of the table, or why not.
+
+use limit_increase_domain::customer::{CreditLimit, CustomerId};
+use rust_decimal::Decimal;
+
+/// A finite number; empty and NaN are missing. Written as the trainer takes numbers, so that the same file trains and loads.
+pub(super) fn number(text: &str) -> Result<Option<f64>, String> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    match text.parse::<f64>() {
+        Ok(number) if number.is_nan() => Ok(None),
+        Ok(number) if number.is_finite() => Ok(Some(number)),
+        Ok(_) => Err("is infinite or too large for a number".to_owned()),
+        Err(_) => Err("is not a number".to_owned()),
+    }
+}
+
+/// A category, exactly as written; empty is missing.
+pub(super) fn category(text: &str) -> Result<Option<String>, String> {
+    if text.contains('\0') {
+        return Err("holds a NUL character, which PostgreSQL does not store".to_owned());
+    }
+    Ok((!text.is_empty()).then(|| text.to_owned()))
+}
+
+/// A customer's key.
+pub(super) fn customer_id(text: &str) -> Result<String, String> {
+    if text.contains('\0') {
+        return Err("holds a NUL character, which PostgreSQL does not store".to_owned());
+    }
+    CustomerId::try_from(text.to_owned()).map(Into::into).map_err(|error| error.to_string())
+}
+
+/// Points: a whole number, though files often write it as 965.0.
+pub(super) fn score(text: &str) -> Result<i32, String> {
+    let text = text.trim();
+    let whole = text.split_once('.').map_or(text, |(whole, zeros)| {
+        if !zeros.is_empty() && zeros.bytes().all(|digit| digit == b'0') { whole } else { text }
+    });
+    whole.parse().map_err(|_| "is not a whole number of points".to_owned())
+}
+
+/// An amount of money, to the cent.
+pub(super) fn limit(text: &str) -> Result<Decimal, String> {
+    let amount: Decimal =
+        text.trim().parse().map_err(|_| "is not an amount (digits, and a point before the cents)".to_owned())?;
+    CreditLimit::try_from(amount).map(CreditLimit::amount).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_finite_or_missing() {
+        for (text, expected) in
+            [("12", Ok(Some(12.0))), (" -9999998 ", Ok(Some(-9_999_998.0))), ("", Ok(None)), ("NaN", Ok(None))]
+        {
+            assert_eq!(number(text), expected, "{text}");
+        }
+        for text in ["abc", "1,5", "1_000", "inf", "1e999"] {
+            assert!(number(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn scores_are_whole() {
+        assert_eq!([score("965"), score("965.0"), score("-5")], [Ok(965), Ok(965), Ok(-5)]);
+        for text in ["", "965.5", "965.", "9e2", "99999999999"] {
+            assert!(score(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn limits_are_exact_cents() {
+        assert_eq!(limit("1860").map(|amount| amount.to_string()), Ok("1860.00".to_owned()));
+        assert_eq!(limit("0").map(|amount| amount.to_string()), Ok("0.00".to_owned()));
+        for text in ["", "-1", "1.005", "1,860", "100000000", "abc"] {
+            assert!(limit(text).is_err(), "{text}");
+        }
+    }
+}

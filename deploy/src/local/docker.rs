@@ -1,0 +1,95 @@
+//! The services in containers, for those who have Docker: docker-compose.yml does the work.
+
+use std::process::{Command, Stdio};
+
+use anyhow::Result;
+
+use crate::local::localstack;
+use crate::local::python::run_shown;
+use crate::local::state::{LocalStackState, PostgresState};
+use crate::problem::Problem;
+use crate::project::Project;
+use crate::ui::Ui;
+
+/// The ports that the containers publish on this machine.
+#[derive(Debug, Clone, Copy)]
+pub struct Published {
+    /// PostgreSQL's.
+    pub postgres: u16,
+    /// LocalStack's.
+    pub localstack: u16,
+}
+
+/// Starts the containers and waits until both are healthy.
+pub fn start(project: &Project, ports: Published, ui: &Ui) -> Result<(PostgresState, LocalStackState)> {
+    check_usable()?;
+    let mut task = ui.task("Docker");
+    task.phase("starting PostgreSQL and LocalStack in containers");
+    let mut command = compose(project, ports);
+    command.args(["up", "--detach", "--wait"]);
+    run_shown(&mut command, &task)?;
+    if !localstack::is_healthy(ports.localstack) {
+        return Err(Problem::new("LocalStack's container runs, but LocalStack does not answer")
+            .at(format!("port {}", ports.localstack))
+            .next("docker compose logs localstack")
+            .into());
+    }
+    task.done(format!("PostgreSQL on port {}, LocalStack on port {}", ports.postgres, ports.localstack));
+    let url = format!("postgresql://postgres:postgres@127.0.0.1:{}/postgres", ports.postgres);
+    Ok((PostgresState::External { url }, LocalStackState { port: ports.localstack, process: None }))
+}
+
+/// Stops the containers; with `volumes` their data goes too.
+pub fn stop(project: &Project, ports: Published, volumes: bool, ui: &Ui) -> Result<()> {
+    check_usable()?;
+    let mut task = ui.task("Docker");
+    task.phase("stopping the containers");
+    let mut command = compose(project, ports);
+    command.arg("down");
+    if volumes {
+        command.arg("--volumes");
+    }
+    run_shown(&mut command, &task)?;
+    task.done("containers stopped");
+    Ok(())
+}
+
+/// The database as a function in LocalStack's containers reaches it: by the service's name, on the service's port.
+#[must_use]
+pub fn url_for_functions() -> String {
+    "postgresql://postgres:postgres@postgres:5432/postgres".to_owned()
+}
+
+fn compose(project: &Project, ports: Published) -> Command {
+    let mut command = Command::new("docker");
+    command
+        .arg("compose")
+        .arg("--file")
+        .arg(project.root().join("docker-compose.yml"))
+        .env("POSTGRES_PORT", ports.postgres.to_string())
+        .env("LOCALSTACK_PORT", ports.localstack.to_string());
+    command
+}
+
+fn check_usable() -> Result<()> {
+    let works = |arguments: &[&str]| {
+        Command::new("docker")
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
+    };
+    let what = if !works(&["compose", "version"]) {
+        "`docker compose` does not work here"
+    } else if !works(&["info"]) {
+        "the Docker engine does not answer"
+    } else {
+        return Ok(());
+    };
+    Err(Problem::usage(what)
+        .at("RUNTIME=docker")
+        .next("install and start Docker with its compose plugin, or leave RUNTIME unset: nothing here needs Docker")
+        .into())
+}

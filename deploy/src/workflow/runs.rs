@@ -1,0 +1,94 @@
+//! A run: everything it needs made ready, started, followed, its summary fetched.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::{Context as _, Result};
+use chrono::Utc;
+use limit_increase_domain::keys::summary_key;
+use limit_increase_domain::{RunId, RunRequest, RunSummary};
+
+use crate::aws::execution::{self, Finished, Followed};
+use crate::aws::stack::{self, Deployed};
+use crate::aws::{Aws, storage};
+use crate::context::Context;
+use crate::database;
+use crate::load::sample;
+use crate::local::services::{self, Services};
+use crate::problem::Problem;
+use crate::workflow::{customers, deployment, model};
+
+/// A local environment that is ready to run.
+#[derive(Debug, Clone)]
+pub struct Ready {
+    /// The services.
+    pub services: Services,
+    /// Clients for them.
+    pub aws: Aws,
+    /// The stack.
+    pub stack: Deployed,
+}
+
+/// Starts, trains, fills and deploys, as far as that is still to be done.
+pub async fn prepare(context: &Context) -> Result<Ready> {
+    let services = services::ensure(context).await?;
+    let aws = Aws::local(services.localstack_port);
+    model::ensure(context, &aws).await?;
+    let mut client = database::connect(&services.database_url).await?;
+    let columns = model::columns(context, Some(&aws)).await?.unwrap_or_else(sample::own_columns);
+    customers::ensure(context, &mut client, columns).await?;
+    let stack = deployment::deploy(context, &aws, &deployment::Deployment::local(&services)).await?;
+    Ok(Ready { services, aws, stack })
+}
+
+/// A name for a run that was started by hand: sorts by time.
+#[must_use]
+pub fn new_name() -> String {
+    Utc::now().format("manual-%Y%m%dT%H%M%S-%3f").to_string()
+}
+
+/// Starts a run and follows it.
+pub async fn run(
+    context: &Context,
+    ready: &Ready,
+    name: &str,
+    request: &RunRequest,
+    interrupted: &Arc<AtomicBool>,
+) -> Result<Followed> {
+    request.validate().map_err(|error| Problem::usage(error.to_string()).at("the request of the run"))?;
+    let machine = ready.stack.output("StateMachineArn")?;
+    let arn = execution::start(&ready.aws.states, machine, name, request).await?;
+    execution::follow(&ready.aws, &arn, interrupted, &context.ui).await
+}
+
+/// Starts a run and waits for its end: for tests and programs.
+pub async fn run_to_end(context: &Context, ready: &Ready, request: &RunRequest) -> Result<Finished> {
+    match run(context, ready, &new_name(), request, &Arc::default()).await? {
+        Followed::Finished(finished) => Ok(finished),
+        Followed::LeftRunning => Err(Problem::new("the run was left running").into()),
+    }
+}
+
+/// The summary that the run left in S3.
+pub async fn summary(aws: &Aws, bucket: &str, run: &str) -> Result<RunSummary> {
+    let id = RunId::try_from(run.to_owned())?;
+    let key = summary_key(&id);
+    let content = storage::get(&aws.s3, bucket, &key).await?.ok_or_else(|| {
+        Problem::new(format!("run {run} left no summary"))
+            .at(format!("s3://{bucket}/{key}"))
+            .next("look at the run's SaveResults state: limit-increase run --follow, or the functions' logs")
+    })?;
+    serde_json::from_slice(&content).with_context(|| format!("s3://{bucket}/{key} is no summary of this release"))
+}
+
+/// The local stack, if the services run and it is deployed.
+pub async fn find_local(context: &Context) -> Result<Option<Ready>> {
+    let state = crate::local::state::State::read(&context.home.state_file())?;
+    if !services::localstack_answers(&state) {
+        return Ok(None);
+    }
+    let Some(services) = services::of(&state) else { return Ok(None) };
+    let aws = Aws::local(services.localstack_port);
+    let stack = stack::find(&aws.cloudformation).await?;
+    Ok(stack.map(|stack| Ready { services, aws, stack }))
+}
