@@ -1,0 +1,214 @@
+//! A local environment for one file of tests: services on free ports, the sample's model, the deployed stack.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context as _, Result, ensure};
+use limit_increase_cli::aws::execution::{self, Finished, Followed};
+use limit_increase_cli::context::Context;
+use limit_increase_cli::local::services;
+use limit_increase_cli::portfolio::SAMPLE_CUSTOMERS;
+use limit_increase_cli::workflow::customers::{self, Source};
+use limit_increase_cli::workflow::{model, runs};
+use limit_increase_domain::{RunId, RunRequest};
+use limit_increase_platform::secrets::DatabaseUrl;
+use serde_json::Value;
+use tokio::runtime::Runtime;
+use tokio_postgres::Client;
+
+/// Services, model and stack, all running; stopped and removed when dropped.
+pub struct Environment {
+    /// What every command has at hand.
+    pub context: Context,
+    /// The services, the clients and the stack.
+    pub ready: runs::Ready,
+    runtime: Runtime,
+    keep: AtomicBool,
+}
+
+impl Environment {
+    /// Starts an environment in a directory of its own.
+    ///
+    /// # Errors
+    /// When a service, the training, the build or the deployment fails; what was started is stopped again.
+    pub fn start(name: &str) -> Result<Self> {
+        let runtime = Runtime::new()?;
+        let home = home(name);
+        if home.exists() {
+            // Left by a test run that was killed: its services may run still.
+            let context = Context::isolated(&home)?;
+            services::stop(&context, true)?;
+            std::fs::remove_dir_all(&home).with_context(|| format!("cannot remove {}", home.display()))?;
+        }
+        let context = Context::isolated(&home)?;
+        let ready = runtime.block_on(runs::prepare(&context)).inspect_err(|_| {
+            let _ = services::stop(&context, true);
+        })?;
+        Ok(Self { context, ready, runtime, keep: AtomicBool::new(false) })
+    }
+
+    /// Leaves the directory with its logs for somebody to read.
+    pub fn keep_logs(&self) {
+        self.keep.store(true, Ordering::Relaxed);
+        eprintln!("the logs are kept in {}", self.context.home.root().display());
+    }
+
+    /// Runs a future to its end.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.runtime.block_on(future)
+    }
+
+    /// A connection to the database.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub fn database(&self) -> Result<Client> {
+        let url = DatabaseUrl::new(&self.ready.services.database_url);
+        Ok(self.block_on(limit_increase_platform::postgres::connect(&url))?)
+    }
+
+    /// The tables as after `setup-db --reset`: the sample's 50 customers, none decided, and an empty ledger.
+    ///
+    /// # Errors
+    /// When the database does not take them.
+    pub fn reset(&self) -> Result<()> {
+        self.reset_to(SAMPLE_CUSTOMERS.into())
+    }
+
+    /// As [`Environment::reset`], with so many customers of the sample portfolio.
+    ///
+    /// # Errors
+    /// When the database does not take them.
+    pub fn reset_to(&self, count: u64) -> Result<()> {
+        let mut client = self.database()?;
+        self.block_on(async {
+            let columns = model::columns(&self.context, Some(&self.ready.aws)).await?.context("there is no model")?;
+            customers::migrate(&self.context, &mut client).await?;
+            client.batch_execute("DELETE FROM limit_increase_runs").await?;
+            customers::fill(&self.context, &mut client, Source::Sample { count }, columns, true).await?;
+            Ok(())
+        })
+    }
+
+    /// The state machine's ARN.
+    ///
+    /// # Errors
+    /// When the stack has no such output.
+    pub fn machine(&self) -> Result<&str> {
+        self.ready.stack.output("StateMachineArn")
+    }
+
+    /// Starts a run through the Step Functions API with this input, word for word, and waits for its end.
+    ///
+    /// # Errors
+    /// When it does not start or can't be followed; a run that fails is no error here.
+    pub fn execute(&self, name: &str, input: &str) -> Result<Finished> {
+        let started = self.block_on(
+            self.ready.aws.states.start_execution().state_machine_arn(self.machine()?).name(name).input(input).send(),
+        )?;
+        self.follow(&started.execution_arn)
+    }
+
+    /// Waits for the end of an execution.
+    ///
+    /// # Errors
+    /// When it can't be followed.
+    pub fn follow(&self, arn: &str) -> Result<Finished> {
+        match self.block_on(execution::follow(&self.ready.aws, arn, &Arc::default(), &self.context.ui))? {
+            Followed::Finished(finished) => Ok(finished),
+            Followed::LeftRunning => anyhow::bail!("{arn} was left running"),
+        }
+    }
+
+    /// A run as `limit-increase run` makes one.
+    ///
+    /// # Errors
+    /// When it does not start or can't be followed; a run that fails is no error here.
+    pub fn run(&self, request: &RunRequest) -> Result<Finished> {
+        self.block_on(runs::run_to_end(&self.context, &self.ready, request))
+    }
+
+    /// As [`Environment::run`], for a run that has to succeed; gives its id.
+    ///
+    /// # Errors
+    /// Also when the run fails.
+    pub fn run_well(&self, request: &RunRequest) -> Result<RunId> {
+        let finished = self.run(request)?;
+        ensure!(finished.succeeded(), "the run failed: {}", finished.problem());
+        Ok(RunId::try_from(finished.name)?)
+    }
+
+    /// An object of the bucket.
+    ///
+    /// # Errors
+    /// When S3 does not answer, or there is no such object.
+    pub fn object(&self, key: &str) -> Result<bytes::Bytes> {
+        self.block_on(limit_increase_cli::aws::storage::get(&self.ready.aws.s3, model::BUCKET, key))?
+            .with_context(|| format!("there is no s3://{}/{key}", model::BUCKET))
+    }
+
+    /// Writes an object of the bucket, whatever was there.
+    ///
+    /// # Errors
+    /// When S3 does not take it.
+    pub fn put_object(&self, key: &str, content: impl Into<bytes::Bytes>) -> Result<()> {
+        self.block_on(limit_increase_cli::aws::storage::put(&self.ready.aws.s3, model::BUCKET, key, content.into()))
+    }
+
+    /// Keys of the bucket under a prefix, in order.
+    ///
+    /// # Errors
+    /// When S3 does not answer.
+    pub fn keys(&self, prefix: &str) -> Result<Vec<String>> {
+        let listed = self.block_on(self.ready.aws.s3.list_objects_v2().bucket(model::BUCKET).prefix(prefix).send())?;
+        Ok(listed.contents().iter().filter_map(|object| object.key().map(str::to_owned)).collect())
+    }
+
+    /// Runs the command line against this environment.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub fn command(&self, program: &Path, arguments: &[&str]) -> Result<Output> {
+        Command::new(program)
+            .args(arguments)
+            .env("LIMIT_INCREASE_HOME", self.context.home.root())
+            .env("LIMIT_INCREASE_VENVS", self.context.project.venvs())
+            .env("POSTGRES_PORT", "0")
+            .env("LOCALSTACK_PORT", "0")
+            .env_remove("DATABASE_URL")
+            .env_remove("RUNTIME")
+            .output()
+            .with_context(|| format!("cannot start {}", program.display()))
+    }
+
+    /// Runs the command line with `--json`, which has to succeed, and reads its answer.
+    ///
+    /// # Errors
+    /// Also when it fails or does not answer JSON.
+    pub fn command_json(&self, program: &Path, arguments: &[&str]) -> Result<Value> {
+        let output = self.command(program, &[&["--json"], arguments].concat())?;
+        let said = || String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned();
+        ensure!(output.status.success(), "{arguments:?} ended with {}: {}", output.status, said());
+        serde_json::from_slice(&output.stdout).with_context(|| format!("{arguments:?} is no JSON: {}", said()))
+    }
+}
+
+impl Drop for Environment {
+    fn drop(&mut self) {
+        if let Err(error) = services::stop(&self.context, true) {
+            eprintln!("cannot stop the services of {}: {error:?}", self.context.home.root().display());
+        } else if !self.keep.load(Ordering::Relaxed) {
+            let _ = std::fs::remove_dir_all(self.context.home.root());
+        }
+    }
+}
+
+/// Named by the checkout too, so that two checkouts can be tested at once.
+fn home(name: &str) -> PathBuf {
+    let checkout = env!("CARGO_MANIFEST_DIR")
+        .bytes()
+        .fold(0_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    std::env::temp_dir().join(format!("limit-increase-{name}-{checkout:016x}"))
+}

@@ -1,0 +1,190 @@
+//! Comparing what a run left behind: the table, the objects in S3, the ledger, the summary.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result, ensure};
+use limit_increase_cli::workflow::model::BUCKET;
+use limit_increase_domain::contract::ShardRef;
+use limit_increase_domain::keys::{Stage, shard_list_key, summary_key};
+use limit_increase_domain::{Counts, Outcome, RunId, RunSummary};
+use limit_increase_platform::handoff::evaluations::Evaluations;
+use limit_increase_platform::handoff::results;
+use rust_decimal::Decimal;
+
+use crate::Environment;
+
+/// A decision as the table has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// APPROVED, DECLINED or REFERRED.
+    pub decision: String,
+    /// Of an approval.
+    pub new_limit: Option<Decimal>,
+    /// The sentence.
+    pub reason: String,
+}
+
+/// All decisions of the table, by customer.
+///
+/// # Errors
+/// When the database does not answer, or a decision lacks its reason or time.
+pub fn decisions(environment: &Environment) -> Result<BTreeMap<String, Stored>> {
+    let client = environment.database()?;
+    let rows = environment.block_on(client.query(
+        "SELECT customer_id, limit_increase_decision, new_limit, decision_reason, updated_at IS NOT NULL
+         FROM batch_scores WHERE limit_increase_decision IS NOT NULL",
+        &[],
+    ))?;
+    let stored = |row: &tokio_postgres::Row| {
+        let id: String = row.get(0);
+        ensure!(row.get::<_, bool>(4), "{id}: decided without updated_at");
+        let reason: Option<String> = row.get(3);
+        let reason = reason.with_context(|| format!("{id}: decided without a reason"))?;
+        Ok((id, Stored { decision: row.get(1), new_limit: row.get(2), reason }))
+    };
+    rows.iter().map(stored).collect()
+}
+
+/// What a run left behind, found to agree with itself: shard list, evaluations, results, summary and ledger tell of the
+/// same customers and the same counts.
+#[derive(Debug, Clone)]
+pub struct RunRecord {
+    /// The summary in S3.
+    pub summary: RunSummary,
+    /// What the run's evaluations say of each customer.
+    pub evaluated: BTreeMap<String, Stored>,
+    /// What became of each evaluation: APPLIED, STALE or DRY_RUN.
+    pub applied: BTreeMap<String, String>,
+}
+
+impl RunRecord {
+    /// Reads the record of a run that has succeeded and checks that its parts agree.
+    ///
+    /// # Errors
+    /// When a part is missing, or two parts disagree.
+    pub fn read(environment: &Environment, run: &RunId) -> Result<Self> {
+        let summary: RunSummary = serde_json::from_slice(&environment.object(&summary_key(run))?)?;
+        let shards: Vec<ShardRef> = serde_json::from_slice(&environment.object(&shard_list_key(run))?)?;
+        let mut record = Self { summary, evaluated: BTreeMap::new(), applied: BTreeMap::new() };
+        for shard in &shards {
+            record.add_shard(environment, run, shard)?;
+        }
+        record.check(environment, &shards)?;
+        Ok(record)
+    }
+
+    fn add_shard(&mut self, environment: &Environment, run: &RunId, shard: &ShardRef) -> Result<()> {
+        let key = |stage: Stage| stage.shard_key(run, shard.index);
+        ensure!(shard.key == key(Stage::Customers), "shard {} is under {}", shard.index, shard.key);
+        for stage in [Stage::Customers, Stage::ScoredCustomers] {
+            ensure!(!environment.object(&key(stage))?.is_empty(), "{} is empty", key(stage));
+        }
+        let evaluations = Evaluations::read(environment.object(&key(Stage::Evaluations))?, shard.rows)?;
+        for evaluation in evaluations.iter()? {
+            let evaluation = evaluation?;
+            let stored = Stored {
+                decision: evaluation.outcome.as_str().to_owned(),
+                new_limit: evaluation.new_limit,
+                reason: evaluation.reason.to_owned(),
+            };
+            let before = self.evaluated.insert(evaluation.customer_id.to_owned(), stored);
+            ensure!(before.is_none(), "{} is in two shards", evaluation.customer_id);
+        }
+        for [id, decision, applied] in results::read(environment.object(&key(Stage::Results))?, shard.rows)? {
+            let evaluated = self.evaluated.get(&id).with_context(|| format!("{id} has a result, no evaluation"))?;
+            ensure!(evaluated.decision == decision, "{id}: evaluated {}, result {decision}", evaluated.decision);
+            self.applied.insert(id, applied);
+        }
+        Ok(())
+    }
+
+    fn check(&self, environment: &Environment, shards: &[ShardRef]) -> Result<()> {
+        let mut counts = Counts::default();
+        for (id, applied) in &self.applied {
+            match (applied.as_str(), Outcome::parse(&self.evaluated[id].decision)) {
+                ("STALE", _) => counts.stale += 1,
+                (_, Some(outcome)) => counts.add(outcome),
+                (_, None) => anyhow::bail!("{id}: no decision {}", self.evaluated[id].decision),
+            }
+        }
+        let summary = &self.summary;
+        ensure!(self.applied.len() == self.evaluated.len(), "results and evaluations tell of different customers");
+        ensure!(counts == summary.counts, "results count {counts:?}, the summary {:?}", summary.counts);
+        ensure!(summary.counts.total() == summary.eligible, "the summary does not add up: {summary:?}");
+        ensure!(
+            summary.shard_count as usize == shards.len(),
+            "{} shards, {} listed",
+            summary.shard_count,
+            shards.len()
+        );
+        ensure!(summary.model.bucket == BUCKET, "the model came from {}", summary.model.bucket);
+        let ledger = LedgerRow::read(environment, &summary.run_id)?;
+        ensure!(ledger.status == "SUCCEEDED" && ledger.counts == Some(counts), "the ledger has {ledger:?}");
+        ensure!(ledger.eligible == Some(summary.eligible), "the ledger has {ledger:?}");
+        ensure!(ledger.total_increase == Some(summary.total_increase), "the ledger has {ledger:?}");
+        Ok(())
+    }
+
+    /// Checks that every decision of the run that was applied is in the table, word for word.
+    ///
+    /// # Errors
+    /// When one is missing or differs.
+    pub fn check_table(&self, table: &BTreeMap<String, Stored>) -> Result<()> {
+        for (id, applied) in &self.applied {
+            let stored = table.get(id);
+            if applied == "APPLIED" {
+                ensure!(stored == self.evaluated.get(id), "{id}: table {stored:?}, S3 {:?}", self.evaluated[id]);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A run in the ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerRow {
+    /// RUNNING, SUCCEEDED or FAILED.
+    pub status: String,
+    /// Customers taken.
+    pub eligible: Option<u64>,
+    /// What became of them, once closed.
+    pub counts: Option<Counts>,
+    /// Sum of the raises, once closed.
+    pub total_increase: Option<Decimal>,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// The error's cause.
+    pub cause: Option<String>,
+}
+
+impl LedgerRow {
+    /// The row of a run.
+    ///
+    /// # Errors
+    /// When the database does not answer, or there is no such row.
+    pub fn read(environment: &Environment, run: &RunId) -> Result<Self> {
+        let client = environment.database()?;
+        let row = environment
+            .block_on(client.query_opt(
+                "SELECT status, eligible, approved, declined, referred, stale, total_increase, error, cause
+                 FROM limit_increase_runs WHERE run_id = $1",
+                &[&run.as_str()],
+            ))?
+            .with_context(|| format!("run {run} is not in the ledger"))?;
+        let count = |column: usize| row.get::<_, Option<i64>>(column).map(i64::unsigned_abs);
+        let counts = match (count(2), count(3), count(4), count(5)) {
+            (Some(approved), Some(declined), Some(referred), Some(stale)) => {
+                Some(Counts { approved, declined, referred, stale })
+            }
+            _ => None,
+        };
+        Ok(Self {
+            status: row.get(0),
+            eligible: count(1),
+            counts,
+            total_increase: row.get(6),
+            error: row.get(7),
+            cause: row.get(8),
+        })
+    }
+}

@@ -1,0 +1,328 @@
+//! The nightly run, from a start to decisions in the table, through the state machine that the template deploys.
+#![allow(missing_docs)]
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, ensure};
+use limit_increase_cli::aws::schedule;
+use limit_increase_cli::aws::timeline::explain_cause;
+use limit_increase_cli::workflow::model::{BUCKET, KEY};
+use limit_increase_domain::policy::Policy;
+use limit_increase_domain::{CreditScore, RunId, RunRequest};
+use limit_increase_tests::environment::Environment;
+use limit_increase_tests::records::{LedgerRow, RunRecord, decisions};
+use limit_increase_tests::suite;
+use rust_decimal::Decimal;
+
+fn main() -> ExitCode {
+    suite::run(
+        "workflow",
+        &[
+            ("three_runs_decide_twenty_then_the_rest_then_nobody", three_runs),
+            ("a_run_started_by_hand_with_an_empty_object_is_the_nightly_one", started_by_hand),
+            ("a_scheduled_event_starts_a_run", started_by_an_event),
+            ("a_decision_follows_the_policy_to_the_cent", policy_to_the_cent),
+            ("a_customer_who_cannot_be_scored_is_referred_and_stops_nobody", referred_customers),
+            ("a_customer_who_changed_meanwhile_is_left_alone", many_shards),
+            ("a_dry_run_decides_and_writes_nothing", dry_run),
+            ("a_policy_of_one_run_counts_for_that_run_alone", own_policy),
+            ("a_bad_request_fails_and_names_the_field", bad_requests),
+            ("a_run_without_a_model_fails_and_is_recorded", model_missing),
+            ("a_run_with_a_damaged_model_fails_and_writes_nothing", model_damaged),
+            ("a_run_that_failed_is_resumed_by_a_new_one", resumed),
+        ],
+    )
+}
+
+fn all() -> RunRequest {
+    RunRequest { limit: None, ..RunRequest::default() }
+}
+
+/// The original's demonstration: 20 customers, the rest, and a night with nothing to do.
+fn three_runs(environment: &Environment) -> Result<()> {
+    environment.reset()?;
+    let eligible = eligible(environment)?;
+    ensure!(eligible > 20, "the sample has {eligible} eligible customers, too few to show anything");
+    let first = RunRecord::read(environment, &environment.run_well(&RunRequest::default())?)?;
+    ensure!(first.summary.eligible == 20, "{:?}", first.summary);
+    let table = decisions(environment)?;
+    ensure!(table.len() == 20, "{} decided", table.len());
+    first.check_table(&table)?;
+
+    let second = RunRecord::read(environment, &environment.run_well(&all())?)?;
+    ensure!(second.summary.eligible == eligible - 20, "{:?}", second.summary);
+    let table = decisions(environment)?;
+    ensure!(table.len() as u64 == eligible, "{} decided of {eligible}", table.len());
+    first.check_table(&table)?;
+    second.check_table(&table)?;
+
+    let third = RunRecord::read(environment, &environment.run_well(&RunRequest::default())?)?;
+    ensure!(third.summary.eligible == 0 && third.summary.shard_count == 0, "{:?}", third.summary);
+    ensure!(decisions(environment)? == table, "a run with nothing to do changed decisions");
+
+    let approved = first.summary.counts.approved + second.summary.counts.approved;
+    let share = approved as f64 / eligible as f64;
+    ensure!((0.3..=0.7).contains(&share), "{approved} of {eligible} approved: outside 30 % to 70 %");
+    Ok(())
+}
+
+fn started_by_hand(environment: &Environment) -> Result<()> {
+    environment.reset()?;
+    let finished = environment.execute("by-hand", "{}")?;
+    ensure!(finished.succeeded(), "{}", finished.problem());
+    let record = RunRecord::read(environment, &RunId::try_from("by-hand".to_owned())?)?;
+    ensure!(record.summary.eligible == 20, "{:?}", record.summary);
+    record.check_table(&decisions(environment)?)
+}
+
+fn started_by_an_event(environment: &Environment) -> Result<()> {
+    environment.reset()?;
+    let rule = environment.ready.stack.output("EventBridgeRuleName")?;
+    let found = environment.block_on(schedule::read(&environment.ready.aws, rule))?;
+    ensure!(found.rule == "LimitIncreaseDailySchedule" && found.expression == "cron(0 2 * * ? *)", "{found:?}");
+    ensure!(found.state == "ENABLED" && found.target == environment.machine()?, "{found:?}");
+    ensure!(found.retries.is_some() && found.dead_letters.is_some(), "{found:?}");
+    let execution = environment.block_on(schedule::fire(&environment.ready.aws, &found))?;
+    let finished = environment.follow(&execution)?;
+    ensure!(finished.succeeded(), "{}", finished.problem());
+    let record = RunRecord::read(environment, &RunId::try_from(finished.name)?)?;
+    ensure!(record.summary.eligible == 20, "{:?}", record.summary);
+    record.check_table(&decisions(environment)?)
+}
+
+/// The original's rules at their edges, through the whole chain: eligibility, growth, cap.
+fn policy_to_the_cent(environment: &Environment) -> Result<()> {
+    environment.reset()?;
+    let client = environment.database()?;
+    // Everybody gets the features of the customer with the best new score, so that all are approved.
+    let best = best_customer(environment)?;
+    environment.reset()?;
+    let set = |id: &str, score: i32, limit: &str| {
+        format!("UPDATE batch_scores SET current_score = {score}, current_limit = {limit} WHERE customer_id = '{id}';")
+    };
+    let cases = [
+        ("CUST_0001", 600, "4999.99", Some("7499.00")),
+        ("CUST_0002", 600, "5000.00", Some("6250.00")),
+        ("CUST_0003", 600, "9999.99", Some("12499.00")),
+        ("CUST_0004", 600, "10000.00", None),
+        ("CUST_0005", 599, "4000.00", None),
+        ("CUST_0006", 600, "0.01", None),
+        ("CUST_0007", 600, "3333.33", Some("4999.00")),
+    ];
+    let columns: Vec<String> = environment
+        .block_on(client.query(
+            "SELECT format('%I', attname) FROM pg_attribute
+             WHERE attrelid = 'customer_features'::regclass AND attnum > 0 AND NOT attisdropped AND attname <> 'customer_id'",
+            &[],
+        ))?
+        .iter()
+        .map(|row| row.get(0))
+        .collect();
+    let assignments: Vec<String> = columns.iter().map(|column| format!("{column} = best.{column}")).collect();
+    let mut sql = format!(
+        "UPDATE customer_features f SET {} FROM (SELECT * FROM customer_features WHERE customer_id = '{best}') best;
+         DELETE FROM batch_scores WHERE customer_id > 'CUST_0007';",
+        assignments.join(", ")
+    );
+    for (id, score, limit, _) in cases {
+        sql.push_str(&set(id, score, limit));
+    }
+    environment.block_on(client.batch_execute(&sql))?;
+    environment.run_well(&all())?;
+    let table = decisions(environment)?;
+    for (id, score, limit, expected) in cases {
+        let found = table.get(id).map(|stored| (stored.decision.as_str(), stored.new_limit));
+        let expected = match (expected, id) {
+            (Some(limit), _) => Some(("APPROVED", Some(limit.parse::<Decimal>()?))),
+            // Eligible, but a whole unit is all that a limit grows by, and half a cent is none.
+            (None, "CUST_0006") => Some(("DECLINED", None)),
+            (None, _) => None,
+        };
+        ensure!(found == expected, "{id} with score {score} and limit {limit}: {found:?}, expected {expected:?}");
+    }
+    Ok(())
+}
+
+fn best_customer(environment: &Environment) -> Result<String> {
+    environment.run_well(&all())?;
+    let client = environment.database()?;
+    let row = environment.block_on(client.query_one(
+        "SELECT customer_id FROM batch_scores WHERE limit_increase_decision = 'APPROVED'
+         ORDER BY substring(decision_reason FROM 'Score (\\d+)')::int DESC LIMIT 1",
+        &[],
+    ))?;
+    Ok(row.get(0))
+}
+
+fn referred_customers(environment: &Environment) -> Result<()> {
+    environment.reset()?;
+    let client = environment.database()?;
+    environment.block_on(client.batch_execute(
+        "UPDATE batch_scores SET current_score = 700, current_limit = 4000 WHERE customer_id <= 'CUST_0004';
+         DELETE FROM customer_features WHERE customer_id = 'CUST_0001';
+         UPDATE customer_features SET bureau_score = 'Infinity' WHERE customer_id = 'CUST_0002';
+         UPDATE customer_features SET utilisation = 'NaN' WHERE customer_id = 'CUST_0003';
+         UPDATE customer_features SET employment_status = 'no such status' WHERE customer_id = 'CUST_0004';",
+    ))?;
+    let eligible = eligible(environment)?;
+    let record = RunRecord::read(environment, &environment.run_well(&all())?)?;
+    ensure!(record.summary.eligible == eligible, "{:?}", record.summary);
+    let table = decisions(environment)?;
+    record.check_table(&table)?;
+    for (id, words) in [("CUST_0001", "features"), ("CUST_0002", "bureau_score"), ("CUST_0003", "utilisation")] {
+        let stored = table.get(id).with_context(|| format!("{id} is not decided"))?;
+        ensure!(stored.decision == "REFERRED" && stored.new_limit.is_none(), "{id}: {stored:?}");
+        ensure!(stored.reason.contains(words), "{id}: {stored:?}");
+    }
+    ensure!(table.contains_key("CUST_0004"), "an unknown category leaves its customer undecided");
+    Ok(())
+}
+
+/// Several shards, and a customer who is decided by somebody else between the query and the update.
+fn many_shards(environment: &Environment) -> Result<()> {
+    environment.reset()?;
+    let eligible = eligible(environment)?;
+    let client = environment.database()?;
+    // Whoever is updated first takes one of the others along: a trigger stands in for another program at that moment.
+    environment.block_on(client.batch_execute(
+        "CREATE FUNCTION decide_another() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN
+             UPDATE batch_scores SET current_limit = current_limit + 1
+             WHERE customer_id = (SELECT customer_id FROM batch_scores
+                                  WHERE limit_increase_decision IS NULL AND current_score >= 600 AND current_limit < 9000
+                                  ORDER BY current_score, customer_id DESC LIMIT 1);
+             RETURN NULL;
+         END $$;
+         CREATE TRIGGER decide_another AFTER INSERT ON limit_increase_runs EXECUTE FUNCTION decide_another();",
+    ))?;
+    let outcome = environment.run_well(&RunRequest { shard_size: 7, ..all() });
+    environment.block_on(
+        client.batch_execute("DROP TRIGGER decide_another ON limit_increase_runs; DROP FUNCTION decide_another();"),
+    )?;
+    let record = RunRecord::read(environment, &outcome?)?;
+    ensure!(u64::from(record.summary.shard_count) == eligible.div_ceil(7), "{:?}", record.summary);
+    ensure!(record.summary.counts.stale == 1, "{:?}", record.summary.counts);
+    let table = decisions(environment)?;
+    record.check_table(&table)?;
+    ensure!(table.len() as u64 == eligible - 1, "{} decided", table.len());
+    // The next run takes the one who was left.
+    let next = RunRecord::read(environment, &environment.run_well(&all())?)?;
+    ensure!(next.summary.eligible == 1 && next.summary.counts.stale == 0, "{:?}", next.summary);
+    Ok(())
+}
+
+fn dry_run(environment: &Environment) -> Result<()> {
+    environment.reset()?;
+    let dry = RunRecord::read(environment, &environment.run_well(&RunRequest { dry_run: true, ..all() })?)?;
+    ensure!(decisions(environment)?.is_empty(), "a dry run wrote decisions");
+    ensure!(dry.applied.values().all(|applied| applied == "DRY_RUN"), "{:?}", dry.applied);
+    let real = RunRecord::read(environment, &environment.run_well(&all())?)?;
+    ensure!(real.evaluated == dry.evaluated, "the real run decided otherwise than the dry one");
+    real.check_table(&decisions(environment)?)
+}
+
+fn own_policy(environment: &Environment) -> Result<()> {
+    environment.reset()?;
+    let policy = Policy { minimum_score: CreditScore::new(10_000), ..Policy::default() };
+    let request = RunRequest { policy: Some(policy), ..RunRequest::default() };
+    let strict = RunRecord::read(environment, &environment.run_well(&request)?)?;
+    ensure!(strict.summary.counts.declined == 20, "{:?}", strict.summary.counts);
+    let usual = RunRecord::read(environment, &environment.run_well(&all())?)?;
+    ensure!(usual.summary.counts.approved > 0, "{:?}", usual.summary.counts);
+    ensure!(usual.summary.policy == Policy::default(), "{:?}", usual.summary.policy);
+    Ok(())
+}
+
+fn bad_requests(environment: &Environment) -> Result<()> {
+    environment.reset()?;
+    let cases = [
+        (r#"{"limit": 0}"#, "Permanent.InvalidRequest", "limit: must be from 1"),
+        (r#"{"limit": "many"}"#, "Permanent.InvalidRequest", "limit: invalid type"),
+        (r#"{"limit": 20.5}"#, "Permanent.InvalidRequest", "limit: invalid type"),
+        (r#"{"shard_size": 50001}"#, "Permanent.InvalidRequest", "shard_size: must be from 1"),
+        (r#"{"as_of": "24.11.2026"}"#, "Permanent.InvalidRequest", "as_of: "),
+        (r#"{"colour": "red"}"#, "Permanent.InvalidRequest", "colour: unknown field"),
+        (r#"{"policy": {"maximum_limit": "-1"}}"#, "Permanent.InvalidPolicy", "policy.maximum_limit: must be above 0"),
+        (r#"[1, 2]"#, "Permanent.InvalidRequest", "invalid"),
+    ];
+    for (number, (input, error, words)) in cases.iter().enumerate() {
+        let name = format!("bad-request-{number}");
+        let finished = environment.execute(&name, input)?;
+        let failure = finished.failure.as_ref().with_context(|| format!("{input}: {}", finished.status))?;
+        ensure!(finished.status == "FAILED" && failure.error == *error, "{input}: {finished:?}");
+        let cause = explain_cause(&failure.cause);
+        ensure!(cause.contains(words), "{input}: {cause}");
+        let ledger = LedgerRow::read(environment, &RunId::try_from(name)?)?;
+        ensure!(ledger.status == "FAILED" && ledger.error.as_deref() == Some(error), "{input}: {ledger:?}");
+    }
+    ensure!(decisions(environment)?.is_empty(), "a bad request decided somebody");
+    Ok(())
+}
+
+fn model_missing(environment: &Environment) -> Result<()> {
+    environment.reset()?;
+    let model = environment.object(KEY)?;
+    environment.block_on(environment.ready.aws.s3.delete_object().bucket(BUCKET).key(KEY).send())?;
+    let finished = environment.execute("no-model", "{}");
+    environment.put_object(KEY, model)?;
+    let finished = finished?;
+    let failure = finished.failure.as_ref().with_context(|| finished.status.clone())?;
+    ensure!(finished.status == "FAILED", "{finished:?}");
+    ensure!(failure.state == "QueryBatchScores" && failure.error == "Permanent.ModelMissing", "{failure:?}");
+    let ledger = LedgerRow::read(environment, &RunId::try_from("no-model".to_owned())?)?;
+    ensure!(ledger.status == "FAILED" && ledger.error.as_deref() == Some("Permanent.ModelMissing"), "{ledger:?}");
+    ensure!(ledger.cause.as_deref().is_some_and(|cause| cause.contains(KEY)), "{ledger:?}");
+    ensure!(decisions(environment)?.is_empty(), "decided without a model");
+    Ok(())
+}
+
+fn model_damaged(environment: &Environment) -> Result<()> {
+    environment.reset()?;
+    let model = environment.object(KEY)?;
+    let mut damaged = model.to_vec();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 1;
+    environment.put_object(KEY, damaged)?;
+    let finished = environment.execute("damaged-model", "{}");
+    environment.put_object(KEY, model)?;
+    let finished = finished?;
+    let failure = finished.failure.as_ref().with_context(|| finished.status.clone())?;
+    ensure!(finished.status == "FAILED" && failure.error == "Permanent.ModelInvalid", "{finished:?}");
+    ensure!(decisions(environment)?.is_empty(), "decided with a damaged model");
+    Ok(())
+}
+
+/// A shard fails, the run is FAILED; a new run decides exactly those who are left, as an undisturbed run would have.
+fn resumed(environment: &Environment) -> Result<()> {
+    environment.reset()?;
+    environment.run_well(&all())?;
+    let undisturbed = decisions(environment)?;
+    environment.reset()?;
+    let client = environment.database()?;
+    let victim = undisturbed.keys().next_back().context("nobody is eligible")?;
+    environment.block_on(client.batch_execute(&format!(
+        "ALTER TABLE batch_scores ADD CONSTRAINT sabotage CHECK (customer_id <> '{victim}' OR limit_increase_decision IS NULL)"
+    )))?;
+    let finished = environment.execute("sabotaged", r#"{"limit": null, "shard_size": 7}"#);
+    environment.block_on(client.batch_execute("ALTER TABLE batch_scores DROP CONSTRAINT sabotage"))?;
+    let finished = finished?;
+    let failure = finished.failure.as_ref().with_context(|| finished.status.clone())?;
+    ensure!(finished.status == "FAILED" && failure.error == "Permanent.DatabaseRefused", "{finished:?}");
+    let ledger = LedgerRow::read(environment, &RunId::try_from("sabotaged".to_owned())?)?;
+    ensure!(ledger.status == "FAILED" && ledger.error.as_deref() == Some("Permanent.DatabaseRefused"), "{ledger:?}");
+    let table = decisions(environment)?;
+    ensure!(!table.contains_key(victim), "{victim} was decided against the constraint");
+    environment.run_well(&all())?;
+    ensure!(decisions(environment)? == undisturbed, "the resumed table differs from that of an undisturbed run");
+    Ok(())
+}
+
+fn eligible(environment: &Environment) -> Result<u64> {
+    let client = environment.database()?;
+    let row = environment.block_on(client.query_one(
+        "SELECT count(*) FROM batch_scores
+         WHERE current_score >= 600 AND current_limit < 10000 AND limit_increase_decision IS NULL",
+        &[],
+    ))?;
+    Ok(row.get::<_, i64>(0).unsigned_abs())
+}
