@@ -7,5 +7,6 @@
 pub mod environment;
 pub mod records;
 pub mod suite;
+pub mod tls_postgres;
 
 pub use environment::Environment;

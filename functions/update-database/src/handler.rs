@@ -6,19 +6,18 @@ use limit_increase_domain::keys::summary_key;
 use limit_increase_domain::{Failure, FailureKind, RunId, RunSummary};
 use limit_increase_platform::lambda::parse;
 use limit_increase_platform::postgres::{Database, finish_run, record_failure};
+use limit_increase_platform::secrets::Credentials;
 use limit_increase_platform::storage::Storage;
-use limit_increase_platform::{aws, secrets};
+use limit_increase_platform::aws;
 use serde::Serialize;
 use serde_json::Value;
-use tokio::sync::OnceCell;
 
 use crate::shard;
 
 /// What outlives an event.
 pub(crate) struct Handler {
-    config: aws::SdkConfig,
     storage: Storage,
-    database: OnceCell<Database>,
+    database: Database,
 }
 
 /// An answer, by what was asked.
@@ -34,7 +33,10 @@ impl Handler {
     /// Makes the clients.
     pub(crate) async fn new() -> Self {
         let config = aws::load_config().await;
-        Self { storage: Storage::new(aws::s3_client(&config)), config, database: OnceCell::new() }
+        Self {
+            storage: Storage::new(aws::s3_client(&config)),
+            database: Database::new(Credentials::from_environment(&config)),
+        }
     }
 
     /// Does what the event asks.
@@ -43,10 +45,7 @@ impl Handler {
     /// By the step that failed: request, hand-off, ledger, database, storage.
     pub(crate) async fn handle(&self, event: Value) -> Result<Answer, Failure> {
         let task: UpdateTask = parse(event)?;
-        let database = self
-            .database
-            .get_or_try_init(|| async { Database::new(&secrets::database_url(&self.config).await?) })
-            .await?;
+        let database = &self.database;
         match task {
             UpdateTask::ApplyShard(task) => shard::apply(database, &self.storage, &task).await.map(Answer::Applied),
             UpdateTask::FinishRun(opened) => {
