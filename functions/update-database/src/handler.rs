@@ -8,7 +8,7 @@ use limit_increase_platform::lambda::parse;
 use limit_increase_platform::postgres::{Database, finish_run, record_failure};
 use limit_increase_platform::secrets::Credentials;
 use limit_increase_platform::storage::Storage;
-use limit_increase_platform::aws;
+use limit_increase_platform::{aws, metrics};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -74,6 +74,7 @@ impl Handler {
             stale = summary.counts.stale,
             "run closed"
         );
+        metrics::run_closed(&summary);
         Ok(summary)
     }
 }
@@ -81,5 +82,8 @@ impl Handler {
 async fn record(database: &Database, run_id: &RunId, failure: RecordedFailure) -> Result<RecordedFailure, Failure> {
     tracing::warn!(error = failure.error, cause = failure.cause, "recording a failure");
     let client = database.client().await?;
-    record_failure(&client, run_id, failure).await
+    let error = failure.error.clone();
+    let first = record_failure(&client, run_id, failure).await?;
+    metrics::failure_recorded(run_id, &error);
+    Ok(first)
 }
