@@ -1,5 +1,6 @@
 //! The Lambda runtime's side of a function: one event in, one answer or one named failure out.
 
+use std::fmt;
 use std::future::Future;
 
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
@@ -14,16 +15,43 @@ use crate::telemetry;
 /// Step Functions and Lambda cut a longer cause off; so do we, at a character.
 const MAX_MESSAGE_CHARS: usize = 4_000;
 
+/// A failed invocation as the state machine sees it.
+///
+/// Made of a [`Failure`] wherever a step fails by itself. Its name is free text, because a failure that is passed on may
+/// have been Lambda's or the state machine's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepError {
+    /// What the state machine matches.
+    pub name: String,
+    /// For people.
+    pub message: String,
+}
+
+impl From<Failure> for StepError {
+    fn from(failure: Failure) -> Self {
+        Self { name: failure.kind.name().to_owned(), message: failure.message }
+    }
+}
+
+impl fmt::Display for StepError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.name, self.message)
+    }
+}
+
+impl std::error::Error for StepError {}
+
 /// Serves events until Lambda ends the process. Each is handled inside a span that carries the run's id, so
 /// that the id is on every line of the log.
 ///
 /// # Errors
 /// When the Runtime API itself can't be reached.
-pub async fn serve<H, F, R>(handler: H) -> Result<(), lambda_runtime::Error>
+pub async fn serve<H, F, R, E>(handler: H) -> Result<(), lambda_runtime::Error>
 where
     H: Fn(Value, String) -> F,
-    F: Future<Output = Result<R, Failure>>,
+    F: Future<Output = Result<R, E>>,
     R: Serialize,
+    E: Into<StepError>,
 {
     telemetry::init();
     lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| {
@@ -36,9 +64,10 @@ where
                     tracing::info!("done");
                     Ok(answer)
                 }
-                Err(failure) => {
-                    tracing::error!(error = failure.kind.name(), "{}", failure.message);
-                    Err(diagnostic(failure))
+                Err(error) => {
+                    let error: StepError = error.into();
+                    tracing::error!(error = error.name, "{}", error.message);
+                    Err(diagnostic(error))
                 }
             }
         }
@@ -48,11 +77,8 @@ where
 }
 
 /// The error as Lambda reports it: `errorType` is the stable name that the state machine matches.
-fn diagnostic(failure: Failure) -> Diagnostic {
-    Diagnostic {
-        error_type: failure.kind.name().to_owned(),
-        error_message: failure.message.chars().take(MAX_MESSAGE_CHARS).collect(),
-    }
+fn diagnostic(error: StepError) -> Diagnostic {
+    Diagnostic { error_type: error.name, error_message: error.message.chars().take(MAX_MESSAGE_CHARS).collect() }
 }
 
 /// The run an event belongs to: `run_id`, or `run.run_id`, as the steps' contracts have it.
@@ -105,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_long_message_is_cut_at_a_character() {
-        let long = diagnostic(Failure::new(FailureKind::Internal, "ü".repeat(10_000)));
+        let long = diagnostic(Failure::new(FailureKind::Internal, "ü".repeat(10_000)).into());
         assert_eq!(long.error_message.chars().count(), MAX_MESSAGE_CHARS);
         assert_eq!(long.error_type, "Permanent.Internal");
     }
