@@ -1,7 +1,10 @@
 # The everyday commands. Each is one line over the command line (deploy/); `make help` lists them.
 # Options are variables: make run-workflow LIMIT=all, make setup-db CUSTOMERS=1000 RESET=1.
 
-CLI = cargo run --quiet --package limit-increase-cli --
+# Quiet but for the first time, when cargo compiles for minutes. By --bin rather than --package, so that cargo selects the
+# features of the whole workspace, and `cargo test --workspace` has nothing to compile again.
+TARGET_DIR = $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
+CLI = cargo run $(if $(wildcard $(TARGET_DIR)/debug/limit-increase),--quiet) --bin limit-increase --
 VENVS = $(if $(LIMIT_INCREASE_VENVS),$(LIMIT_INCREASE_VENVS),.local/venvs)
 PYTHON_311 = $(if $(PYTHON),$(PYTHON),$(shell command -v python3.11 || command -v python3))
 INSTALL = $(PYTHON_311) deploy/localstack/install.py

@@ -32,6 +32,7 @@ def test_the_states_have_the_names_that_operators_know(machine, states):
         "ProcessShards",
         "SaveResults",
         "RecordFailure",
+        "FailOrResume",
         "Fail",
     ]
     assert list(states["ProcessShards"]["ItemProcessor"]["States"]) == [
@@ -63,7 +64,9 @@ def test_every_task_retries_what_is_transient_and_nothing_else(states, failure_n
     for name, state in tasks(states).items():
         retried = [error for retrier in state["Retry"] for error in retrier["ErrorEquals"]]
         assert len(retried) == len(set(retried)), f"{name} retries an error twice over"
-        assert set(retried) == LAMBDA_ERRORS | LOST_ERRORS | transient, name
+        # FailOrResume fails on purpose, and with any of these names: only where it did not run is it tried again.
+        expected = LAMBDA_ERRORS if name == "FailOrResume" else LAMBDA_ERRORS | LOST_ERRORS | transient
+        assert set(retried) == expected, name
 
 
 def test_every_retry_is_bounded_and_spread(states):
@@ -80,23 +83,34 @@ def test_no_retry_surrounds_a_retry(states):
     assert "Retry" not in states["ProcessShards"]
 
 
-def test_every_failure_is_caught_and_ends_in_a_fail_state(states):
+def test_a_redriven_execution_goes_on_where_the_ledger_has_gaps(states):
+    last = states["FailOrResume"]
+    assert states["RecordFailure"]["Next"] == "FailOrResume"
+    # A redrive starts again in the state that failed, which a Fail state could only do again.
+    assert (last["Type"], last["Next"]) == ("Task", "QueryBatchScores")
+    assert "Catch" not in last
+    assert last["Parameters"]["Payload"]["execution.$"] == "$$.Execution"
+    # Its own input is the failure by then, so the first state reads the request where it stays.
+    assert states["QueryBatchScores"]["Parameters"]["Payload"]["request.$"] == "$$.Execution.Input"
+
+
+def test_every_failure_is_caught_and_ends_in_a_failure(states):
     for name, state in states.items():
-        if state["Type"] not in {"Task", "Map"}:
+        if state["Type"] not in {"Task", "Map"} or name == "FailOrResume":
             continue
         assert [catcher["ErrorEquals"] for catcher in state["Catch"]] == [["States.ALL"]], name
         follow, seen = states[state["Catch"][-1]["Next"]], set()
-        while follow["Type"] != "Fail":
+        while follow["Type"] != "Fail" and follow is not states["FailOrResume"]:
             assert id(follow) not in seen, name
             seen.add(id(follow))
             follow = states[follow["Next"]]
-        assert {"ErrorPath", "CausePath"} <= follow.keys(), name
+        assert follow["Type"] == "Task" or {"ErrorPath", "CausePath"} <= follow.keys(), name
 
 
-def test_the_map_tolerates_nothing_and_keeps_its_results_out_of_the_payload(states):
+def test_the_map_lets_the_others_finish_and_keeps_its_results_out_of_the_payload(states):
     shards = states["ProcessShards"]
-    # LocalStack 4.9.2 wants the fraction.
-    assert repr(shards["ToleratedFailurePercentage"]) == "0.0"
+    # LocalStack 4.9.2 wants the fraction. One shard of two may fail and the other finish; a run of one shard fails with it.
+    assert repr(shards["ToleratedFailurePercentage"]) == "50.0"
     assert shards["ResultPath"] is None
     assert shards["ItemProcessor"]["ProcessorConfig"] == {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}
     # LocalStack 4.9.2 fails on a bucket that comes from the state's data.

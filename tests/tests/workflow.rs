@@ -1,16 +1,19 @@
 //! The nightly run, from a start to decisions in the table, through the state machine that the template deploys.
 #![allow(missing_docs)]
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, ensure};
 use limit_increase_cli::aws::schedule;
-use limit_increase_cli::aws::timeline::explain_cause;
+use limit_increase_cli::aws::timeline::{Failure, explain_cause};
 use limit_increase_cli::workflow::model::{BUCKET, KEY};
+use limit_increase_domain::contract::ShardRef;
+use limit_increase_domain::keys::{Stage, remaining_list_key};
 use limit_increase_domain::policy::Policy;
 use limit_increase_domain::{CreditScore, RunId, RunRequest};
 use limit_increase_tests::environment::Environment;
-use limit_increase_tests::records::{LedgerRow, RunRecord, decisions};
+use limit_increase_tests::records::{LedgerRow, RunRecord, Stored, decisions};
 use limit_increase_tests::suite;
 use rust_decimal::Decimal;
 
@@ -30,6 +33,7 @@ fn main() -> ExitCode {
             ("a_run_without_a_model_fails_and_is_recorded", model_missing),
             ("a_run_with_a_damaged_model_fails_and_writes_nothing", model_damaged),
             ("a_run_that_failed_is_resumed_by_a_new_one", resumed),
+            ("a_poisoned_shard_fails_alone_and_a_redrive_does_only_that_one", redriven),
         ],
     )
 }
@@ -294,27 +298,130 @@ fn model_damaged(environment: &Environment) -> Result<()> {
 
 /// A shard fails, the run is FAILED; a new run decides exactly those who are left, as an undisturbed run would have.
 fn resumed(environment: &Environment) -> Result<()> {
-    environment.reset()?;
-    environment.run_well(&all())?;
-    let undisturbed = decisions(environment)?;
-    environment.reset()?;
-    let client = environment.database()?;
-    let victim = undisturbed.keys().next_back().context("nobody is eligible")?;
-    environment.block_on(client.batch_execute(&format!(
-        "ALTER TABLE batch_scores ADD CONSTRAINT sabotage CHECK (customer_id <> '{victim}' OR limit_increase_decision IS NULL)"
-    )))?;
-    let finished = environment.execute("sabotaged", r#"{"limit": null, "shard_size": 7}"#);
-    environment.block_on(client.batch_execute("ALTER TABLE batch_scores DROP CONSTRAINT sabotage"))?;
-    let finished = finished?;
-    let failure = finished.failure.as_ref().with_context(|| finished.status.clone())?;
-    ensure!(finished.status == "FAILED" && failure.error == "Permanent.DatabaseRefused", "{finished:?}");
-    let ledger = LedgerRow::read(environment, &RunId::try_from("sabotaged".to_owned())?)?;
-    ensure!(ledger.status == "FAILED" && ledger.error.as_deref() == Some("Permanent.DatabaseRefused"), "{ledger:?}");
+    let sabotaged = Sabotaged::run(environment, "sabotaged")?;
     let table = decisions(environment)?;
-    ensure!(!table.contains_key(victim), "{victim} was decided against the constraint");
+    ensure!(!table.contains_key(&sabotaged.victim), "{} was decided against the constraint", sabotaged.victim);
     environment.run_well(&all())?;
-    ensure!(decisions(environment)? == undisturbed, "the resumed table differs from that of an undisturbed run");
+    ensure!(decisions(environment)? == sabotaged.undisturbed, "the table differs from that of an undisturbed run");
     Ok(())
+}
+
+/// LocalStack 4.9.2 has no `redrive-execution`. So the very definition is entered where a redrive enters it, in the state
+/// that failed and with that state's input, by a second machine that differs in nothing but its start and the count of
+/// redrives, which on AWS is in `$$.Execution`.
+fn redriven(environment: &Environment) -> Result<()> {
+    let sabotaged = Sabotaged::run(environment, "redriven")?;
+    let run = RunId::try_from("redriven".to_owned())?;
+    let shards = sabotaged.undisturbed.len().div_ceil(SABOTAGED_SHARD_SIZE);
+    let applied = environment.keys(&Stage::Results.prefix(&run))?;
+    ensure!(applied.len() == shards - 1, "all shards but one should be applied, {shards} in all: {applied:?}");
+    let before = newest_versions(environment, &Stage::ScoredCustomers.prefix(&run))?;
+
+    let machine = redriving_machine(environment, &sabotaged.failed)?;
+    let started = environment.block_on(
+        environment
+            .ready
+            .aws
+            .states
+            .start_execution()
+            .state_machine_arn(machine)
+            .name(run.as_str())
+            .input(SABOTAGED_REQUEST)
+            .send(),
+    )?;
+    let finished = environment.follow(&started.execution_arn)?;
+    ensure!(finished.succeeded(), "{}", finished.problem());
+    let record = RunRecord::read(environment, &run)?;
+    ensure!(record.summary.shard_count as usize == shards, "{:?}", record.summary);
+    ensure!(decisions(environment)? == sabotaged.undisturbed, "the table differs from that of an undisturbed run");
+    record.check_table(&sabotaged.undisturbed)?;
+
+    let left: Vec<ShardRef> = serde_json::from_slice(&environment.object(&remaining_list_key(&run))?)?;
+    ensure!(left.len() == 1, "only the poisoned shard is left to do: {left:?}");
+    let poisoned = Stage::ScoredCustomers.shard_key(&run, left[0].index);
+    for (key, version) in newest_versions(environment, &Stage::ScoredCustomers.prefix(&run))? {
+        ensure!(
+            (before[&key] == version) == (key != poisoned),
+            "{key} has the versions {} and {version}",
+            before[&key]
+        );
+    }
+    Ok(())
+}
+
+const SABOTAGED_SHARD_SIZE: usize = 7;
+const SABOTAGED_REQUEST: &str = r#"{"limit": null, "shard_size": 7}"#;
+
+/// A run of several shards of which one could not be applied, and the reason taken away again.
+struct Sabotaged {
+    /// The customer whose decision the database refused.
+    victim: String,
+    /// The decisions of an undisturbed run over the same customers.
+    undisturbed: BTreeMap<String, Stored>,
+    /// How the run ended.
+    failed: Failure,
+}
+
+impl Sabotaged {
+    fn run(environment: &Environment, name: &str) -> Result<Self> {
+        environment.reset()?;
+        environment.run_well(&all())?;
+        let undisturbed = decisions(environment)?;
+        environment.reset()?;
+        let client = environment.database()?;
+        let victim = undisturbed.keys().next_back().context("nobody is eligible")?.clone();
+        environment.block_on(client.batch_execute(&format!(
+            "ALTER TABLE batch_scores ADD CONSTRAINT sabotage
+             CHECK (customer_id <> '{victim}' OR limit_increase_decision IS NULL)"
+        )))?;
+        let finished = environment.execute(name, SABOTAGED_REQUEST);
+        environment.block_on(client.batch_execute("ALTER TABLE batch_scores DROP CONSTRAINT sabotage"))?;
+        let finished = finished?;
+        let failed = finished.failure.clone().with_context(|| finished.status.clone())?;
+        ensure!(finished.status == "FAILED" && failed.error == "Permanent.DatabaseRefused", "{finished:?}");
+        let ledger = LedgerRow::read(environment, &RunId::try_from(name.to_owned())?)?;
+        ensure!(
+            ledger.status == "FAILED" && ledger.error.as_deref() == Some("Permanent.DatabaseRefused"),
+            "{ledger:?}"
+        );
+        Ok(Self { victim, undisturbed, failed })
+    }
+}
+
+/// The deployed definition, entered as a redriven execution enters it.
+fn redriving_machine(environment: &Environment, failed: &Failure) -> Result<String> {
+    let states = &environment.ready.aws.states;
+    let deployed =
+        environment.block_on(states.describe_state_machine().state_machine_arn(environment.machine()?).send())?;
+    let mut definition: serde_json::Value = serde_json::from_str(deployed.definition())?;
+    definition["StartAt"] = "Redriven".into();
+    definition["States"]["Redriven"] = serde_json::json!({
+        "Type": "Pass", "Result": { "Error": failed.error, "Cause": failed.cause }, "Next": "FailOrResume"
+    });
+    let payload = &mut definition["States"]["FailOrResume"]["Parameters"]["Payload"];
+    ensure!(payload["execution.$"] == "$$.Execution", "{payload}");
+    payload.as_object_mut().context("no payload")?.remove("execution.$");
+    payload["execution"] = serde_json::json!({ "RedriveCount": 1 });
+    let created = environment.block_on(
+        states
+            .create_state_machine()
+            .name("LimitIncreaseWorkflow-redriven")
+            .role_arn(deployed.role_arn())
+            .definition(definition.to_string())
+            .send(),
+    )?;
+    Ok(created.state_machine_arn)
+}
+
+/// The newest version of each object under a prefix; the bucket is versioned, so a rewritten object has another.
+fn newest_versions(environment: &Environment, prefix: &str) -> Result<BTreeMap<String, String>> {
+    let listed =
+        environment.block_on(environment.ready.aws.s3.list_object_versions().bucket(BUCKET).prefix(prefix).send())?;
+    let newest = listed.versions().iter().filter(|version| version.is_latest() == Some(true));
+    let entry = |version: &aws_sdk_s3::types::ObjectVersion| {
+        Some((version.key()?.to_owned(), version.version_id()?.to_owned()))
+    };
+    newest.map(|version| entry(version).context("a version without key or id")).collect()
 }
 
 fn eligible(environment: &Environment) -> Result<u64> {

@@ -8,6 +8,9 @@ use std::time::Duration;
 use aws_sdk_sfn::types::{HistoryEvent, HistoryEventType};
 use serde::Serialize;
 
+/// The state whose task is to fail with the recorded failure.
+const FAILING_STATE: &str = "FailOrResume";
+
 /// What has become known of an execution so far.
 #[derive(Debug, Clone, Default)]
 pub struct Timeline {
@@ -110,7 +113,7 @@ impl Timeline {
             return None;
         }
         if let Some(details) = event.execution_failed_event_details() {
-            // The Fail state passes on what was caught: the state that failed is known from before.
+            // The last state passes on what was caught: the state that failed is known from before.
             self.ended(details.error(), details.cause());
             return None;
         }
@@ -123,8 +126,12 @@ impl Timeline {
             return None;
         }
         let (error, cause) = attempt_failure(event)?;
-        self.attempts += 1;
         let state = self.current.clone().unwrap_or_default();
+        if state == FAILING_STATE && self.failure.is_some() {
+            // It only repeats what is known.
+            return None;
+        }
+        self.attempts += 1;
         self.failure = Some(Failure { state: state.clone(), error: error.clone(), cause });
         Some(Moment::Failed { state, error, attempt: self.attempts })
     }
@@ -274,8 +281,9 @@ mod tests {
             left(3, "QueryBatchScores"),
             entered(4, "RecordFailure"),
             left(5, "RecordFailure"),
-            entered(6, "Fail"),
-            event(7, HistoryEventType::ExecutionFailed, |base| base.execution_failed_event_details(failed)),
+            entered(6, "FailOrResume"),
+            task_failed(7, "Permanent.ModelMissing"),
+            event(8, HistoryEventType::ExecutionFailed, |base| base.execution_failed_event_details(failed)),
         ]);
         let failure = timeline.failure().unwrap();
         assert_eq!((failure.state.as_str(), failure.error.as_str()), ("QueryBatchScores", "Permanent.ModelMissing"));

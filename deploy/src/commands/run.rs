@@ -136,12 +136,10 @@ fn show_summary(context: &Context, summary: &RunSummary, finished: &Finished) {
 }
 
 fn failed(context: &Context, finished: &Finished) -> Problem {
-    let log = context.home.logs().join("localstack.log");
     finished.problem().next(format!(
-        "correct the cause, then go on where it failed: limit-increase awslocal -- stepfunctions redrive-execution \
-         --execution-arn {}\nor start a new run: limit-increase run\nlogs: {} and {}",
-        finished.arn,
-        log.display(),
-        context.home.localstack().display()
+        "correct the cause, then start a new run: limit-increase run (customers who are decided are not taken again; \
+         on AWS, redrive-execution goes on with this one)\nlogs: {} and {}",
+        context.home.logs().join("localstack.log").display(),
+        context.home.localstack().join("logs").display()
     ))
 }

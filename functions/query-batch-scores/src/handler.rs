@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::open::{self, Place};
 use crate::request;
+use crate::resume;
 
 /// What outlives an event.
 pub(crate) struct Handler {
@@ -34,7 +35,7 @@ impl Handler {
         }
     }
 
-    /// Opens the run that the event asks for; asked again for a run that is open, answers as it did before.
+    /// Opens the run that the event asks for; asked again for a run that is open, answers with what is left to do.
     ///
     /// # Errors
     /// See the failures of the steps: request, model, policy, database, storage.
@@ -49,8 +50,7 @@ impl Handler {
                     format!("run {} was opened with another request; give this one another name", order.run_id),
                 ));
             }
-            tracing::info!(eligible = known.opened.eligible, "the run is open already");
-            return Ok(known.opened);
+            return resume::resume(&client, &self.storage, known.opened).await;
         }
         let opened = open::open(&client, &self.storage, &self.place, &order, started_at).await?;
         tracing::info!(

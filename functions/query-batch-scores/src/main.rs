@@ -3,6 +3,7 @@
 mod handler;
 mod open;
 mod request;
+mod resume;
 mod shards;
 
 use limit_increase_platform::lambda;

@@ -60,6 +60,7 @@ pub(crate) async fn open(
     let opened = RunOpened {
         eligible: shards.iter().map(|shard| u64::from(shard.rows)).sum(),
         shard_count: shards.len() as u32,
+        remaining: shards.len() as u32,
         shards: ObjectRef { bucket: run.bucket.clone(), key: shard_list_key(&run.run_id) },
         run,
     };

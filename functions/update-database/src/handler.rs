@@ -1,11 +1,11 @@
-//! The three things that `update-database` is asked to do.
+//! The things that `update-database` is asked to do.
 
 use bytes::Bytes;
-use limit_increase_domain::contract::{RecordedFailure, RunOpened, ShardApplied, UpdateTask};
+use limit_increase_domain::contract::{RecordedFailure, RunToFinish, ShardApplied, UpdateTask};
 use limit_increase_domain::keys::summary_key;
 use limit_increase_domain::{Failure, FailureKind, RunId, RunSummary};
-use limit_increase_platform::lambda::parse;
-use limit_increase_platform::postgres::{Database, finish_run, record_failure};
+use limit_increase_platform::lambda::{StepError, parse};
+use limit_increase_platform::postgres::{Database, finish_run, record_failure, resume_run};
 use limit_increase_platform::secrets::Credentials;
 use limit_increase_platform::storage::Storage;
 use limit_increase_platform::{aws, metrics};
@@ -27,6 +27,7 @@ pub(crate) enum Answer {
     Applied(ShardApplied),
     Finished(Box<RunSummary>),
     Recorded(RecordedFailure),
+    Resumed { resumed: bool },
 }
 
 impl Handler {
@@ -42,24 +43,30 @@ impl Handler {
     /// Does what the event asks.
     ///
     /// # Errors
-    /// By the step that failed: request, hand-off, ledger, database, storage.
-    pub(crate) async fn handle(&self, event: Value) -> Result<Answer, Failure> {
+    /// By the step that failed: request, hand-off, ledger, database, storage; or the recorded failure of the run.
+    pub(crate) async fn handle(&self, event: Value) -> Result<Answer, StepError> {
         let task: UpdateTask = parse(event)?;
         let database = &self.database;
-        match task {
-            UpdateTask::ApplyShard(task) => shard::apply(database, &self.storage, &task).await.map(Answer::Applied),
-            UpdateTask::FinishRun(opened) => {
-                self.finish(database, &opened).await.map(|summary| Answer::Finished(Box::new(summary)))
-            }
+        Ok(match task {
+            UpdateTask::ApplyShard(task) => Answer::Applied(shard::apply(database, &self.storage, &task).await?),
+            UpdateTask::FinishRun(opened) => Answer::Finished(Box::new(self.finish(database, &opened).await?)),
             UpdateTask::RecordFailure { run_id, error, cause } => {
-                record(database, &run_id, RecordedFailure { error, cause }).await.map(Answer::Recorded)
+                Answer::Recorded(record(database, &run_id, RecordedFailure { error, cause }).await?)
             }
-        }
+            UpdateTask::FailOrResume { error, cause, execution, .. } if execution.redrive_count == 0 => {
+                return Err(StepError { name: error, message: message_of(cause) });
+            }
+            UpdateTask::FailOrResume { run_id, execution, .. } => {
+                resume_run(&*database.client().await?, &run_id).await?;
+                tracing::info!(redrive_count = execution.redrive_count, "the run goes on");
+                Answer::Resumed { resumed: true }
+            }
+        })
     }
 
     /// Closes the run in the ledger, then writes its summary. In this order a summary always tells of a closed run, and
     /// a retry between the two writes the same summary.
-    async fn finish(&self, database: &Database, opened: &RunOpened) -> Result<RunSummary, Failure> {
+    async fn finish(&self, database: &Database, opened: &RunToFinish) -> Result<RunSummary, Failure> {
         let mut client = database.client().await?;
         let summary = finish_run(&mut client, opened).await?;
         let json = serde_json::to_vec_pretty(&summary)
@@ -86,4 +93,33 @@ async fn record(database: &Database, run_id: &RunId, failure: RecordedFailure) -
     let first = record_failure(&client, run_id, failure).await?;
     metrics::failure_recorded(run_id, &error);
     Ok(first)
+}
+
+/// The message inside a cause that is a failed invocation, which Lambda would otherwise wrap a second time.
+fn message_of(cause: String) -> String {
+    #[derive(serde::Deserialize)]
+    struct Wrapped {
+        #[serde(rename = "errorMessage")]
+        message: String,
+    }
+    serde_json::from_str::<Wrapped>(&cause).map_or(cause, |wrapped| wrapped.message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_unwrapped_once_and_any_other_text_stays_as_it_is() {
+        let cases = [
+            (r#"{"errorType":"Permanent.ModelMissing","errorMessage":"no model"}"#, "no model"),
+            (r#"{"errorMessage":"{\"errorMessage\":\"inner\"}"}"#, r#"{"errorMessage":"inner"}"#),
+            (r#"{"other":1}"#, r#"{"other":1}"#),
+            ("The Map failed.", "The Map failed."),
+            ("", ""),
+        ];
+        for (cause, expected) in cases {
+            assert_eq!(message_of(cause.to_owned()), expected, "{cause}");
+        }
+    }
 }

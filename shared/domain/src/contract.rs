@@ -77,7 +77,9 @@ pub struct RunOpened {
     pub eligible: u64,
     /// Shards written.
     pub shard_count: u32,
-    /// The shard list: a JSON array of [`ShardRef`].
+    /// Shards listed, which is all of them but for a run that is resumed.
+    pub remaining: u32,
+    /// The list of the shards to work on: a JSON array of [`ShardRef`].
     pub shards: ObjectRef,
 }
 
@@ -115,6 +117,18 @@ pub struct ShardEvaluated {
     pub counts: Counts,
 }
 
+/// A run as it is to be closed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunToFinish {
+    /// The run.
+    pub run: RunContext,
+    /// Customers taken.
+    pub eligible: u64,
+    /// Shards written.
+    pub shard_count: u32,
+}
+
 /// What `UpdateDatabase` is asked to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
@@ -122,7 +136,7 @@ pub enum UpdateTask {
     /// Write one shard's decisions, with its ledger row, in one transaction.
     ApplyShard(ShardTask),
     /// Check the ledger, write the summary, close the run.
-    FinishRun(RunOpened),
+    FinishRun(RunToFinish),
     /// Record that the run failed.
     RecordFailure {
         /// The run.
@@ -132,6 +146,25 @@ pub enum UpdateTask {
         /// Its cause, as Step Functions has it.
         cause: String,
     },
+    /// Fail with the failure that was recorded; or, in an execution that was redriven since, let the run go on.
+    FailOrResume {
+        /// The run.
+        run_id: RunId,
+        /// Name of the recorded error.
+        error: String,
+        /// Its cause.
+        cause: String,
+        /// The execution.
+        execution: Execution,
+    },
+}
+
+/// What counts of the state machine's `$$.Execution`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Execution {
+    /// How often the execution was redriven; absent where the service does not tell.
+    #[serde(rename = "RedriveCount", default)]
+    pub redrive_count: u32,
 }
 
 /// What `UpdateDatabase` answers for a shard.

@@ -110,6 +110,12 @@ pub fn shard_list_key(run: &RunId) -> String {
     format!("{}manifest.json", Stage::Customers.prefix(run))
 }
 
+/// The key of the list of those shards that a resumed run has still to do.
+#[must_use]
+pub fn remaining_list_key(run: &RunId) -> String {
+    format!("{}remaining/manifest.json", Stage::Customers.prefix(run))
+}
+
 /// The key of a run's summary.
 #[must_use]
 pub fn summary_key(run: &RunId) -> String {

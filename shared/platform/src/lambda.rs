@@ -1,7 +1,11 @@
 //! The Lambda runtime's side of a function: one event in, one answer or one named failure out.
 
+use std::any::Any;
+use std::fmt;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 
+use futures_util::FutureExt as _;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use limit_increase_domain::{Failure, FailureKind};
 use serde::Serialize;
@@ -14,16 +18,43 @@ use crate::telemetry;
 /// Step Functions and Lambda cut a longer cause off; so do we, at a character.
 const MAX_MESSAGE_CHARS: usize = 4_000;
 
+/// A failed invocation as the state machine sees it.
+///
+/// Made of a [`Failure`] wherever a step fails by itself. Its name is free text, because a failure that is passed on may
+/// have been Lambda's or the state machine's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepError {
+    /// What the state machine matches.
+    pub name: String,
+    /// For people.
+    pub message: String,
+}
+
+impl From<Failure> for StepError {
+    fn from(failure: Failure) -> Self {
+        Self { name: failure.kind.name().to_owned(), message: failure.message }
+    }
+}
+
+impl fmt::Display for StepError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.name, self.message)
+    }
+}
+
+impl std::error::Error for StepError {}
+
 /// Serves events until Lambda ends the process. Each is handled inside a span that carries the run's id, so
 /// that the id is on every line of the log.
 ///
 /// # Errors
 /// When the Runtime API itself can't be reached.
-pub async fn serve<H, F, R>(handler: H) -> Result<(), lambda_runtime::Error>
+pub async fn serve<H, F, R, E>(handler: H) -> Result<(), lambda_runtime::Error>
 where
     H: Fn(Value, String) -> F,
-    F: Future<Output = Result<R, Failure>>,
+    F: Future<Output = Result<R, E>>,
     R: Serialize,
+    E: Into<StepError>,
 {
     telemetry::init();
     lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| {
@@ -31,14 +62,18 @@ where
         let span = tracing::info_span!("invocation", run_id, request_id = %event.context.request_id);
         let answer = handler(event.payload, event.context.request_id);
         async move {
-            match answer.await {
+            let answer = match AssertUnwindSafe(answer).catch_unwind().await {
+                Ok(answer) => answer.map_err(Into::into),
+                Err(panic) => Err(panicked(&*panic)),
+            };
+            match answer {
                 Ok(answer) => {
                     tracing::info!("done");
                     Ok(answer)
                 }
-                Err(failure) => {
-                    tracing::error!(error = failure.kind.name(), "{}", failure.message);
-                    Err(diagnostic(failure))
+                Err(error) => {
+                    tracing::error!(error = error.name, "{}", error.message);
+                    Err(diagnostic(error))
                 }
             }
         }
@@ -47,12 +82,16 @@ where
     .await
 }
 
+/// A panic has a name too: the runtime would report it by the name of a type of Rust's, which no operator knows. What the
+/// event had in hand is dropped, a transaction with it, and the environment goes on.
+fn panicked(panic: &(dyn Any + Send)) -> StepError {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    Failure::new(FailureKind::Internal, format!("panicked: {}", text.unwrap_or("without a message"))).into()
+}
+
 /// The error as Lambda reports it: `errorType` is the stable name that the state machine matches.
-fn diagnostic(failure: Failure) -> Diagnostic {
-    Diagnostic {
-        error_type: failure.kind.name().to_owned(),
-        error_message: failure.message.chars().take(MAX_MESSAGE_CHARS).collect(),
-    }
+fn diagnostic(error: StepError) -> Diagnostic {
+    Diagnostic { error_type: error.name, error_message: error.message.chars().take(MAX_MESSAGE_CHARS).collect() }
 }
 
 /// The run an event belongs to: `run_id`, or `run.run_id`, as the steps' contracts have it.
@@ -96,6 +135,18 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn a_panic_is_a_failure_with_a_name() {
+        let number = 0;
+        let panic =
+            AssertUnwindSafe(async { assert_eq!(number, 1, "the counts differ") }).catch_unwind().await.unwrap_err();
+        let error = panicked(&*panic);
+        assert_eq!(error.name, "Permanent.Internal");
+        assert!(error.message.contains("the counts differ"), "{}", error.message);
+        assert_eq!(panicked(&"in a word").message, "panicked: in a word");
+        assert_eq!(panicked(&5).message, "panicked: without a message");
+    }
+
     #[test]
     fn the_run_id_is_found_in_every_contract() {
         assert_eq!(run_id_of(&json!({"run_id": "a"})), Some("a"));
@@ -105,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_long_message_is_cut_at_a_character() {
-        let long = diagnostic(Failure::new(FailureKind::Internal, "ü".repeat(10_000)));
+        let long = diagnostic(Failure::new(FailureKind::Internal, "ü".repeat(10_000)).into());
         assert_eq!(long.error_message.chars().count(), MAX_MESSAGE_CHARS);
         assert_eq!(long.error_type, "Permanent.Internal");
     }

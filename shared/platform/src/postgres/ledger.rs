@@ -1,7 +1,9 @@
 //! The ledger: which runs there were, with what they were opened, and how they ended.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
-use limit_increase_domain::contract::{RecordedFailure, RunContext, RunOpened};
+use limit_increase_domain::contract::{ObjectRef, RecordedFailure, RunContext, RunOpened, RunToFinish};
 use limit_increase_domain::keys::shard_list_key;
 use limit_increase_domain::{Counts, Failure, FailureKind, RunId, RunRequest, RunSummary, ShardIndex};
 use rust_decimal::Decimal;
@@ -64,10 +66,12 @@ pub async fn find_run(client: &Client, run: &RunId) -> Result<Option<LedgerRun>,
     };
     let (status, request, context, eligible, shard_count) = read()
         .map_err(|error| conflict(format!("run {run}: its ledger row can't be read by this release: {error}")))?;
+    let shard_count = unsigned(run, "shard_count", shard_count.into())?;
     let opened = RunOpened {
         eligible: unsigned(run, "eligible", eligible)?,
-        shard_count: unsigned(run, "shard_count", shard_count.into())?,
-        shards: limit_increase_domain::contract::ObjectRef { bucket: context.bucket.clone(), key: shard_list_key(run) },
+        shard_count,
+        remaining: shard_count,
+        shards: ObjectRef { bucket: context.bucket.clone(), key: shard_list_key(run) },
         run: context,
     };
     Ok(Some(LedgerRun { status, request, opened }))
@@ -145,6 +149,18 @@ pub async fn applied_shard(
     Ok(Some(ShardOutcome { counts: counts(run, &row, 0)?, total_increase: row.get(4), replayed: true }))
 }
 
+/// The shards of a run that were applied.
+///
+/// # Errors
+/// By SQLSTATE.
+pub async fn applied_shards(client: &Client, run: &RunId) -> Result<BTreeSet<ShardIndex>, Failure> {
+    let rows = client
+        .query("SELECT shard_index FROM limit_increase_shards WHERE run_id = $1", &[&run.as_str()])
+        .await
+        .map_err(reading)?;
+    rows.iter().map(|row| unsigned(run, "shard_index", i64::from(row.get::<_, i32>(0))).map(ShardIndex)).collect()
+}
+
 fn counts(run: &RunId, row: &Row, first: usize) -> Result<Counts, Failure> {
     let column = |offset: usize, name: &str| unsigned(run, name, row.get::<_, i64>(first + offset));
     Ok(Counts {
@@ -159,7 +175,7 @@ fn counts(run: &RunId, row: &Row, first: usize) -> Result<Counts, Failure> {
 ///
 /// # Errors
 /// `Permanent.RunConflict` when shards are missing or do not add up, or the run was opened as another; else by SQLSTATE.
-pub async fn finish_run(client: &mut Client, opened: &RunOpened) -> Result<RunSummary, Failure> {
+pub async fn finish_run(client: &mut Client, opened: &RunToFinish) -> Result<RunSummary, Failure> {
     let run = &opened.run.run_id;
     let transaction = client.transaction().await.map_err(writing)?;
     let row = transaction
@@ -269,4 +285,20 @@ pub async fn record_failure(
         .await
         .map_err(writing)?;
     Ok(row.map_or(failure, |row| RecordedFailure { error: row.get(0), cause: row.get(1) }))
+}
+
+/// Opens a failed run again: what fails from now on is recorded anew. A run in any other state stays as it is.
+///
+/// # Errors
+/// By SQLSTATE.
+pub async fn resume_run(client: &Client, run: &RunId) -> Result<(), Failure> {
+    client
+        .execute(
+            "UPDATE limit_increase_runs SET status = 'RUNNING', error = NULL, cause = NULL, finished_at = NULL
+             WHERE run_id = $1 AND status = 'FAILED'",
+            &[&run.as_str()],
+        )
+        .await
+        .map_err(writing)?;
+    Ok(())
 }
