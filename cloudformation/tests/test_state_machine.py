@@ -109,7 +109,7 @@ def test_every_failure_is_caught_and_ends_in_a_failure(states):
 
 def test_the_map_lets_the_others_finish_and_keeps_its_results_out_of_the_payload(states):
     shards = states["ProcessShards"]
-    # LocalStack 4.9.2 wants the fraction. One shard of two may fail and the other finish; a run of one shard fails with it.
+    # LocalStack 4.9.2 wants the fraction. One shard of two may fail and the other finish; a run of one fails with it.
     assert repr(shards["ToleratedFailurePercentage"]) == "50.0"
     assert shards["ResultPath"] is None
     assert shards["ItemProcessor"]["ProcessorConfig"] == {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}
