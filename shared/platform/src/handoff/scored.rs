@@ -108,22 +108,22 @@ impl ScoredWriter {
     /// When there were not as many pushes as customers.
     pub fn finish(mut self, customers: &Customers) -> Result<Bytes, HandoffError> {
         let mut columns = Columns::new();
-        columns.push("customer_id", false, customers.ids()?.clone());
+        columns.push_distinct("customer_id", false, customers.ids()?.clone());
         columns.push("current_score", false, customers.scores()?.clone());
         columns.push("current_limit", false, customers.limits()?.clone());
         columns.push("annual_income", true, customers.incomes()?.clone());
         columns.push("scored", false, BooleanArray::from(self.scored));
         columns.push("referral_reason", true, self.referral.finish());
         columns.push("new_score", true, Int32Array::from(self.scores));
-        columns.push("raw_value", true, self.raw.finish());
-        columns.push("probability", true, self.probability.finish());
+        columns.push_distinct("raw_value", true, self.raw.finish());
+        columns.push_distinct("probability", true, self.probability.finish());
         columns.push("base_value", true, self.base.finish());
         for (source, builder) in self.sources.iter().zip(&mut self.shap) {
-            columns.push(&format!("shap_{source}"), true, builder.finish());
+            columns.push_distinct(&format!("shap_{source}"), true, builder.finish());
         }
         for position in 0..MAX_REASONS {
             columns.push(&format!("reason_{}", position + 1), true, self.reasons[position].finish());
-            columns.push(&format!("reason_{}_points", position + 1), true, self.points[position].finish());
+            columns.push_distinct(&format!("reason_{}_points", position + 1), true, self.points[position].finish());
         }
         columns.into_parquet(customers.rows())
     }
@@ -150,7 +150,30 @@ pub struct ScoredColumns<'a> {
     reasons: [&'a StringArray; MAX_REASONS],
 }
 
+/// What a decision needs of the file; the explanation's numbers, most of its bytes, are for others.
+const DECISIVE: [&str; 11] = [
+    "customer_id",
+    "current_score",
+    "current_limit",
+    "annual_income",
+    "scored",
+    "referral_reason",
+    "new_score",
+    "reason_1",
+    "reason_2",
+    "reason_3",
+    "reason_4",
+];
+
 impl Scored {
+    /// Reads what a decision needs of a file of exactly `rows` customers: [`Scored::columns`] works, [`Scored::numbers`] does not.
+    ///
+    /// # Errors
+    /// When the bytes are no such file.
+    pub fn read_for_decisions(bytes: Bytes, rows: u32) -> Result<Self, HandoffError> {
+        Ok(Self { table: Table::columns_from_parquet(bytes, rows, &DECISIVE)? })
+    }
+
     /// Reads a file of exactly `rows` customers.
     ///
     /// # Errors
