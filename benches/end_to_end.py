@@ -40,7 +40,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=2, help="shards at work at a time, driven directly")
     parser.add_argument("--rounds", type=int, default=2, help="the best of so many counts")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="leave the other parts out")
-    parser.add_argument("--s3", choices=("localstack", "s3s"), default="s3s", help="S3 of the functions driven directly")
+    parser.add_argument(
+        "--s3", choices=("localstack", "s3s"), default="s3s", help="S3 of the functions driven directly"
+    )
     parser.add_argument("--home", type=Path, default=machine.ROOT / ".local" / "bench", help="the bench's services")
     parser.add_argument("--cli", help="a built limit-increase, instead of cargo run")
     parser.add_argument("--loaded", action="store_true", help="go on with the customers of the run before")

@@ -57,7 +57,9 @@ class Database:
             connection.execute(
                 f"""UPDATE batch_scores SET limit_increase_decision = 'DECLINED', updated_at = '2026-01-01',
                         decision_reason = 'Score 600 is below the minimum of 650. Main reasons: decided in an earlier night.'
-                    WHERE {ELIGIBLE} AND abs(hashtext(customer_id)) %% 1000 < {DECIDED_PER_THOUSAND}""".replace("%%", "%")
+                    WHERE {ELIGIBLE} AND abs(hashtext(customer_id)) %% 1000 < {DECIDED_PER_THOUSAND}""".replace(
+                    "%%", "%"
+                )
             )
             connection.execute("VACUUM (FULL, ANALYZE)")
             eligible = connection.execute(f"SELECT count(*) FROM batch_scores WHERE {ELIGIBLE}").fetchone()[0]

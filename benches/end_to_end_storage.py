@@ -61,7 +61,18 @@ def open_storage(kind: str, environment: machine.Environment, directory: Path) -
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [program, "--host", "127.0.0.1", "--port", str(port), "--access-key", "test", "--secret-key", "test", root]
+    command = [
+        program,
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--access-key",
+        "test",
+        "--secret-key",
+        "test",
+        root,
+    ]
     with (directory / "s3.log").open("ab") as log:
         process = subprocess.Popen(
             list(map(str, command)), env={"RUST_LOG": "warn", "PATH": os.environ["PATH"]}, stdout=log, stderr=log
@@ -100,7 +111,9 @@ def function_processes(pid: int) -> dict[int, tuple[str, Step]]:
     for child in machine.children(pid):
         try:
             variables = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
-            names = [line.partition(b"=")[2].decode() for line in variables if line.startswith(b"AWS_LAMBDA_FUNCTION_NAME=")]
+            names = [
+                line.partition(b"=")[2].decode() for line in variables if line.startswith(b"AWS_LAMBDA_FUNCTION_NAME=")
+            ]
             if names:
                 step = Step(cpu_seconds=machine.cpu_seconds(child), peak_mb=machine.peak_mb(child))
                 found[child] = (names[0], step)
