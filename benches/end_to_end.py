@@ -3,13 +3,13 @@
     make bench                                  a million customers
     .local/venvs/bench/bin/python benches/end_to_end.py --customers 20000
 
-1. The floor: one plain COPY out of the eligible rows with their features, one plain UPDATE of the same rows with values of
-   the same size.
+1. The floor: one plain COPY out of the eligible rows with their features, one plain UPDATE of the same rows with
+   values of the same size.
 2. The whole run: the built functions driven directly, and through LocalStack and Step Functions.
 3. The best Python that we can write (end_to_end_peer.py).
 
-Before each, the tables are put back file for file. Afterwards the table, the ledger, the objects in S3 and the summary have to
-tell of the same counts. Of several rounds the best counts: what else the machine does only makes a figure worse.
+Before each, the tables are put back file for file. Afterwards the table, the ledger, the objects in S3 and the summary
+have to tell of the same counts. Of several rounds the best counts: what else the machine does makes it only worse.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""The database of the end-to-end measurement: the same physical state before every measured write, the floor, the counts."""
+"""The end-to-end measurement's database: the same physical state before every measured write, the floor, the counts."""
 
 import time
 from dataclasses import dataclass
@@ -51,12 +51,12 @@ class Database:
         return machine.cpu_seconds(self._pid)
 
     def keep_as(self, template: str) -> int:
-        """Makes the tables as after earlier nights, with nothing dead in them, and keeps them; gives the eligible rows."""
+        """Makes the tables as after earlier nights, with nothing dead in them, and keeps them; gives the eligible."""
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute("DELETE FROM limit_increase_runs")
             connection.execute(
                 f"""UPDATE batch_scores SET limit_increase_decision = 'DECLINED', updated_at = '2026-01-01',
-                        decision_reason = 'Score 600 is below the minimum of 650. Main reasons: decided in an earlier night.'
+                        decision_reason = 'Score 600 is below the minimum of 650: decided in an earlier night.'
                     WHERE {ELIGIBLE} AND abs(hashtext(customer_id)) %% 1000 < {DECIDED_PER_THOUSAND}""".replace(
                     "%%", "%"
                 )
@@ -77,7 +77,7 @@ class Database:
         self._admin.execute("CHECKPOINT")
 
     def floor(self, features: list[str], reason: str) -> Floor:
-        """One plain COPY out of the rows that a run reads, one plain UPDATE of the same rows with values of a run's size."""
+        """One plain COPY out of what a run reads, one plain UPDATE of the same rows with values of a run's size."""
         columns = ", ".join(f'f."{name}"' for name in features)
         with self.connect() as connection:
             cpu, started = self.cpu_seconds(), time.perf_counter()

@@ -1,6 +1,6 @@
 """The functions driven directly: their own programs over the Lambda Runtime API, without LocalStack or Step Functions.
 
-A worker has one process of each function of a shard, as an execution environment would be kept warm, and takes shard after
+A worker has one process of each function of a shard, as execution environments are kept warm, and takes shard after
 shard through them, as one of the Map's concurrent executions does. The API is the one that the local AWS serves them.
 """
 

@@ -1,4 +1,4 @@
-"""What is measured and on what: the command line's services, the built functions, and the CPU and memory that they took."""
+"""On what is measured: the command line's services, the built functions, and the CPU and memory that they took."""
 
 import json
 import os

@@ -2,9 +2,9 @@
 
     .local/venvs/bench/bin/python benches/end_to_end_peer.py --database URL --artifact MODEL.tar.gz
 
-COPY out with psycopg, parsed by pandas; CatBoost's own `predict` and `ShapValues`, on all cores; the rules in numpy on
-whole cents; COPY into a temporary table and one guarded UPDATE. Prints what each part took, as JSON. end_to_end.py runs it, and
-compares its decisions with the project's.
+COPY out with psycopg, parsed by pandas; CatBoost's own `predict` and `ShapValues`, on all cores; the rules in numpy
+on whole cents; COPY into a temporary table and one guarded UPDATE. Prints what each part took, as JSON. end_to_end.py
+runs it, and compares its decisions with the project's.
 """
 
 import argparse

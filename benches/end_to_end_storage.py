@@ -1,7 +1,7 @@
 """S3 for the functions driven directly, how to read what a run left in it, and the functions that LocalStack runs.
 
-Either LocalStack's S3, or s3s-fs: a small S3 server in Rust that keeps objects as files, whose share of the time is small
-enough to see the functions'.
+Either LocalStack's S3, or s3s-fs: a small S3 server in Rust that keeps objects as files, whose share of the time is
+small enough to see the functions'.
 """
 
 import os
