@@ -13,6 +13,7 @@ have to tell of the same counts. Of several rounds the best counts: what else th
 """
 
 import argparse
+import functools
 import json
 import os
 import subprocess
@@ -69,22 +70,21 @@ class Bench:
 
     def direct(self, template: str) -> report.Measured:
         self.database.restore(template)
-        name = f"direct-{time.time_ns()}"
-        with storage.open_storage(self.arguments.s3, self.environment, self.directory) as store:
-            variables = {
-                **machine.aws_variables(),
-                "AWS_ENDPOINT_URL": store.endpoint,
-                "DATABASE_URL": self.database.url,
-                "RUST_LOG": "info",
-            }
-            postgres, s3 = self.database.cpu_seconds(), machine.cpu_seconds(store.pid)
-            log = self.directory / "functions.log"
-            run = functions.run(name, self.request, variables, log, self.arguments.workers, store.read)
-            taken = {
-                "postgres": self.database.cpu_seconds() - postgres,
-                "s3": machine.cpu_seconds(store.pid) - s3,
-            }
-            self.check(name, run.summary, store)
+        name, environment = f"direct-{time.time_ns()}", self.environment
+        variables = {
+            **machine.aws_variables(),
+            "AWS_ENDPOINT_URL": environment.endpoint,
+            "DATABASE_URL": self.database.url,
+            "RUST_LOG": "info",
+        }
+        read = functools.partial(storage.read, environment)
+        postgres, s3 = self.database.cpu_seconds(), machine.cpu_seconds(environment.localstack_pid)
+        log = self.directory / "functions.log"
+        run = functions.run(name, self.request, variables, log, self.arguments.workers, read)
+        postgres = self.database.cpu_seconds() - postgres
+        s3 = machine.cpu_seconds(environment.localstack_pid) - s3
+        self.check(name, run.summary)
+        taken = {"postgres": postgres, "s3": s3}
         return report.Measured(run.seconds, run.summary["eligible"], taken, run.steps, run.query_seconds)
 
     def localstack(self, template: str) -> report.Measured:
@@ -100,8 +100,7 @@ class Bench:
         steps = storage.steps_since(functions_before, storage.function_processes(self.environment.localstack_pid))
         emulator = machine.cpu_seconds(self.environment.localstack_pid) - before
         emulator -= sum(step.cpu_seconds for step in steps.values())
-        with storage.open_storage("localstack", self.environment, self.directory) as store:
-            self.check(name, answer["summary"], store)
+        self.check(name, answer["summary"])
         taken = {"postgres": postgres, "localstack": emulator}
         return report.Measured(answer["execution"]["seconds"], answer["summary"]["eligible"], taken, steps)
 
@@ -118,13 +117,13 @@ class Bench:
             raise SystemExit(f"the peer wrote {answer['rows']} rows, the table has {table}")
         return report.Peer(seconds, answer, self.database.cpu_seconds() - postgres)
 
-    def check(self, name: str, summary: dict, store: storage.Storage) -> None:
+    def check(self, name: str, summary: dict) -> None:
         """The same counts in the table, the ledger, the objects and the summary."""
-        counts = {key: summary["counts"][key] for key in ("approved", "declined", "referred", "stale")}
+        counts = {key: summary[key] for key in ("approved", "declined", "referred", "stale")}
         decided = {key: count for key, count in counts.items() if count and key != "stale"}
         found = self.database.counts(name)
         with tempfile.TemporaryDirectory(dir=self.directory) as target:
-            store.fetch(f"pipeline/results/run={name}/", Path(target))
+            storage.fetch(self.environment, f"pipeline/results/run={name}/", Path(target))
             rows = duckdb.sql(
                 f"""SELECT CASE WHEN outcome = 'STALE' THEN 'stale' ELSE lower(decision) END, count(*)
                     FROM read_parquet('{target}/*.parquet') GROUP BY 1"""
@@ -133,6 +132,7 @@ class Bench:
         same = found["shards"] == found["run"] == objects == counts and found["table"] == decided
         if not same or sum(counts.values()) != summary["eligible"]:
             raise SystemExit(f"run {name} does not add up: {summary}, {found}, objects {objects}")
+        storage.forget(self.environment, name)
 
 
 def measure(bench: Bench, figures: report.Figures) -> None:

@@ -156,6 +156,14 @@ class Worker(threading.Thread):
             self.error = error
 
 
+def finish_event(opened: dict) -> dict:
+    """What the state machine sends at the end, by its own definition."""
+    states = json.loads((machine.ROOT / "statemachine/limit-increase.asl.json").read_text())["States"]
+    payload = states["SaveResults"]["Parameters"]["Payload"]
+    fields = [name.removesuffix(".$") for name in payload if name.endswith(".$")]
+    return {"action": payload["action"], **{name: opened[name] for name in fields}}
+
+
 def run(name: str, request: dict, environment: dict[str, str], log: Path, workers: int, read_object) -> Run:
     """Does what the state machine does; `read_object(bucket, key)` reads the shard list as the Map does."""
     start = lambda function: Function(function, environment, log)  # noqa: E731
@@ -175,7 +183,7 @@ def run(name: str, request: dict, environment: dict[str, str], log: Path, worker
             thread.join()
             if thread.error is not None:
                 raise thread.error
-        summary = sets[0][UPDATE].invoke({"action": "finish_run", **opened})
+        summary = sets[0][UPDATE].invoke(finish_event(opened))
         finished = time.perf_counter()
     finally:
         taken = [(function.name, function.stop()) for function in [query, *(f for s in sets for f in s.values())]]
