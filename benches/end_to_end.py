@@ -27,6 +27,7 @@ import duckdb
 import end_to_end_functions as functions
 import end_to_end_machine as machine
 import end_to_end_report as report
+import end_to_end_states as states
 import end_to_end_storage as storage
 from end_to_end_database import Database
 
@@ -39,6 +40,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--customers", type=int, default=1_000_000)
     parser.add_argument("--shard-size", type=int, help="customers in a shard; the default of a run if not given")
     parser.add_argument("--workers", type=int, default=2, help="shards at work at a time, driven directly")
+    parser.add_argument("--concurrency", type=int, default=4, help="shards at work at a time, through LocalStack")
     parser.add_argument("--rounds", type=int, default=2, help="the best of so many counts")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="leave the other parts out")
     parser.add_argument(
@@ -61,6 +63,8 @@ class Bench:
     environment: machine.Environment
     database: Database
     directory: Path
+    # The state machine's ARN.
+    state_machine: str
     reason: str = "x" * 150
 
     @property
@@ -85,24 +89,22 @@ class Bench:
         s3 = machine.cpu_seconds(environment.localstack_pid) - s3
         self.check(name, run.summary)
         taken = {"postgres": postgres, "s3": s3}
-        return report.Measured(run.seconds, run.summary["eligible"], taken, run.steps, run.query_seconds)
+        return report.Measured(
+            run.seconds, run.summary["eligible"], taken, run.steps, run.query_seconds, run.summary["approved"]
+        )
 
     def localstack(self, template: str) -> report.Measured:
         self.database.restore(template)
-        name = f"bench-{time.time_ns()}"
-        before = machine.cpu_seconds(self.environment.localstack_pid)
-        functions_before = storage.function_processes(self.environment.localstack_pid)
+        name, pid = f"emulated-{time.time_ns()}", self.environment.localstack_pid
+        before, processes = machine.cpu_seconds(pid), storage.function_processes(pid)
         postgres = self.database.cpu_seconds()
-        size = self.arguments.shard_size
-        options = ["--shard-size", str(size)] if size else []
-        answer = self.environment.cli("run", "--limit", "all", "--name", name, *options)
+        summary, seconds = states.run(self.environment, self.state_machine, name, self.request)
         postgres = self.database.cpu_seconds() - postgres
-        steps = storage.steps_since(functions_before, storage.function_processes(self.environment.localstack_pid))
-        emulator = machine.cpu_seconds(self.environment.localstack_pid) - before
-        emulator -= sum(step.cpu_seconds for step in steps.values())
-        self.check(name, answer["summary"])
+        steps = storage.steps_since(processes, storage.function_processes(pid))
+        emulator = machine.cpu_seconds(pid) - before - sum(step.cpu_seconds for step in steps.values())
+        self.check(name, summary)
         taken = {"postgres": postgres, "localstack": emulator}
-        return report.Measured(answer["execution"]["seconds"], answer["summary"]["eligible"], taken, steps)
+        return report.Measured(seconds, summary["eligible"], taken, steps)
 
     def peer(self, template: str) -> report.Peer:
         self.database.restore(template)
@@ -152,6 +154,11 @@ def measure(bench: Bench, figures: report.Figures) -> None:
         print(f"round {number + 1} of {arguments.rounds}", file=sys.stderr)
     if "peer" in arguments.only:
         figures.peer = bench.peer(FULL)
+        for ours in figures.direct:
+            if (ours.rows, ours.approved) != (figures.peer.answer["rows"], figures.peer.answer["approved"]):
+                raise SystemExit(
+                    f"the peer decided otherwise: {figures.peer.answer}, not {ours.approved} of {ours.rows}"
+                )
 
 
 def load(environment: machine.Environment, database: Database, customers: int, template: str) -> tuple[float, int]:
@@ -171,7 +178,8 @@ def main() -> int:
     try:
         environment.cli("start")
         environment.cli("train")
-        environment.cli("deploy")
+        concurrency = f"MaxConcurrency={arguments.concurrency}"
+        outputs = environment.cli("deploy", "--parameter", concurrency)["outputs"]
         database = Database(environment)
         if not arguments.loaded:
             if "tenth" in arguments.only:
@@ -179,7 +187,7 @@ def main() -> int:
             figures.load_seconds, _ = load(environment, database, arguments.customers, FULL)
         directory = environment.home / "bench"
         directory.mkdir(exist_ok=True)
-        measure(Bench(arguments, environment, database, directory), figures)
+        measure(Bench(arguments, environment, database, directory, outputs["StateMachineArn"]), figures)
         if not arguments.keep:
             database.close(FULL, TENTH)
     finally:

@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 import uuid
-from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -120,10 +119,10 @@ class Run:
     summary: dict
     seconds: float
     query_seconds: float
-    steps: dict[str, Step] = field(default_factory=lambda: defaultdict(Step))
+    steps: dict[str, Step] = field(default_factory=dict)
 
     def add(self, name: str, step: Step) -> None:
-        total = self.steps[name]
+        total = self.steps.setdefault(name, Step())
         total.calls += step.calls
         total.seconds += step.seconds
         total.cpu_seconds += step.cpu_seconds

@@ -23,6 +23,7 @@ class Measured:
     others: dict[str, float]
     steps: dict[str, Step]
     query_seconds: float | None = None
+    approved: int | None = None
 
     @property
     def cpu_seconds(self) -> float:

@@ -5,7 +5,6 @@ size, is shown on a line of its own, and both ways of driving them then differ i
 """
 
 import urllib.request
-from collections import defaultdict
 from pathlib import Path
 
 import end_to_end_machine as machine
@@ -48,9 +47,9 @@ def function_processes(pid: int) -> dict[int, tuple[str, Step]]:
 
 
 def steps_since(before: dict[int, tuple[str, Step]], after: dict[int, tuple[str, Step]]) -> dict[str, Step]:
-    steps: dict[str, Step] = defaultdict(Step)
+    steps: dict[str, Step] = {}
     for pid, (name, step) in after.items():
-        total = steps[name]
+        total = steps.setdefault(name, Step())
         total.cpu_seconds += step.cpu_seconds - (before[pid][1].cpu_seconds if pid in before else 0.0)
         total.peak_mb = max(total.peak_mb, step.peak_mb)
     return steps
