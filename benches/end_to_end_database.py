@@ -63,6 +63,9 @@ class Database:
             )
             connection.execute("VACUUM (FULL, ANALYZE)")
             eligible = connection.execute(f"SELECT count(*) FROM batch_scores WHERE {ELIGIBLE}").fetchone()[0]
+        # Functions that LocalStack keeps warm keep their connections too.
+        others = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s"
+        self._admin.execute(others, (self._name,))
         self._admin.execute(f"DROP DATABASE IF EXISTS {template} WITH (FORCE)")
         self._admin.execute(f"CREATE DATABASE {template} TEMPLATE {self._name} STRATEGY FILE_COPY")
         return eligible

@@ -25,12 +25,9 @@ fn main() -> Result<(), Error> {
     let scored = scored(&Customers::read(customers.clone(), ROWS)?)?;
     let evaluations = evaluations()?;
     let results = results(&Evaluations::read(evaluations.clone(), ROWS)?)?;
-    for (name, bytes) in [
-        ("customers", customers),
-        ("scored_customers", scored),
-        ("evaluations", evaluations),
-        ("results", results),
-    ] {
+    for (name, bytes) in
+        [("customers", customers), ("scored_customers", scored), ("evaluations", evaluations), ("results", results)]
+    {
         std::fs::write(directory.join(format!("{name}.parquet")), bytes)?;
     }
     Ok(())

@@ -130,10 +130,9 @@ async fn statement(client: &Client, selection: &Selection<'_>) -> Result<String,
     // A cap takes the best scores. Without one the order decides nothing, and in the order of the keys, which is mostly that
     // of the table, nothing need be sorted, the first row comes at once, and a shard's rows lie close together for its UPDATE.
     let (cap, order) = match selection.limit {
-        Some(limit) => (
-            format!("ORDER BY current_score DESC, customer_id LIMIT {limit}"),
-            "b.current_score DESC, b.customer_id",
-        ),
+        Some(limit) => {
+            (format!("ORDER BY current_score DESC, customer_id LIMIT {limit}"), "b.current_score DESC, b.customer_id")
+        }
         None => (String::new(), "b.customer_id"),
     };
     let score = selection.eligibility.minimum_current_score;
