@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import tarfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -111,6 +112,11 @@ def text(figures: Figures) -> str:
             row("**Python**", peer.seconds, answer["rows"], answer["cpu_seconds"], peer.postgres_cpu, answer["peak_mb"])
         )
     lines.append("")
+    if floor and (direct := best(figures.direct)):
+        # What other programs take of the machine moves the seconds, and these hardly.
+        together = direct.cpu_seconds + sum(direct.others.values())
+        share = together / os.cpu_count() / floor.postgres_cpu
+        lines.append(f"CPU seconds of a run driven directly, spread over all cores, in those of the floor: {share:.2f}")
     for what, value, target, below in ratios(figures):
         lines.append(f"{what}: {value:.2f} (at {'most' if below else 'least'} {target:g})")
     return "\n".join(lines)
