@@ -259,3 +259,54 @@ impl<'a> ScoredColumns<'a> {
         self.reasons.iter().filter(|array| array.is_valid(row)).map(|array| array.value(row)).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::handoff::customers::{CustomerRow, CustomersWriter};
+
+    fn file() -> Bytes {
+        let mut customers = CustomersWriter::new(&[]);
+        for customer_id in ["a", "b"] {
+            let row = CustomerRow {
+                customer_id,
+                current_score: 640,
+                current_limit: Decimal::new(499_999, 2),
+                application_date: None,
+                annual_income: None,
+                has_features: true,
+            };
+            customers.push(&row, []).unwrap();
+        }
+        let mut writer = ScoredWriter::new(vec!["bureau".to_owned()]);
+        let row = ScoreRow {
+            raw_value: -3.5,
+            probability: 0.03,
+            score: CreditScore::new(612),
+            base_value: -3.0,
+            shap_values: &[-0.5],
+        };
+        writer.push_scored(&row, &[("Bureau score is low", 14.4)]).unwrap();
+        writer.push_referred("no features");
+        writer.finish(&Customers::read(customers.finish().unwrap(), 2).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_decision_needs_no_explanation() {
+        let (all, decisive) = (Scored::read(file(), 2).unwrap(), Scored::read_for_decisions(file(), 2).unwrap());
+        for scored in [&all, &decisive] {
+            let columns = scored.columns().unwrap();
+            assert_eq!((columns.ids.value(1), columns.limit(1)), ("b", Decimal::new(499_999, 2)));
+            assert_eq!((columns.score(0), columns.score(1)), (Ok(CreditScore::new(612)), Err("no features")));
+            assert_eq!((columns.reasons(0), columns.reasons(1)), (vec!["Bureau score is low"], vec![]));
+        }
+        assert_eq!(all.numbers("shap_bureau").unwrap().value(0).to_bits(), (-0.5_f64).to_bits());
+        assert!(matches!(decisive.numbers("shap_bureau"), Err(HandoffError::MissingColumn(_))));
+    }
+
+    #[test]
+    fn a_file_of_other_rows_is_refused_however_little_is_read() {
+        assert!(matches!(Scored::read_for_decisions(file(), 3), Err(HandoffError::Rows { found: 2, expected: 3 })));
+    }
+}
