@@ -77,9 +77,11 @@ test-python:
 	$(INSTALL) training
 	$(INSTALL) build
 	$(INSTALL) localstack
+	$(INSTALL) bench
 	$(VENVS)/training/bin/python -m pytest -q training/tests
 	$(VENVS)/build/bin/python -m pytest -q cloudformation/tests
 	$(VENVS)/localstack/bin/python -m pytest -q deploy/localstack/tests
+	$(VENVS)/bench/bin/python -m pytest -q benches/tests
 
 lint: ## Check formats, lints and dependencies: rustfmt, clippy, cargo deny, cfn-lint, ruff
 	$(INSTALL) build
@@ -90,8 +92,13 @@ lint: ## Check formats, lints and dependencies: rustfmt, clippy, cargo deny, cfn
 	$(VENVS)/build/bin/ruff check .
 	$(VENVS)/build/bin/ruff format --check .
 
-bench: ## Measure throughput and end-to-end times
-	@if [ -x benches/run ]; then benches/run; else echo "benches/run is not there yet" >&2; exit 2; fi
+bench: ## Measure a run of a million beside the database alone and beside Python (CUSTOMERS=20000 to try it)
+	$(INSTALL) localstack
+	$(INSTALL) build
+	$(INSTALL) training
+	$(INSTALL) bench
+	$(VENVS)/bench/bin/python benches/end_to_end.py $(call option,CUSTOMERS,--customers) \
+		$(call option,SHARD_SIZE,--shard-size) $(call option,ROUNDS,--rounds)
 
 stop: ## Stop the services; data and model stay
 	@$(CLI) $(JSON_FLAG) stop

@@ -274,7 +274,7 @@ pub struct RunArgs {
     /// At most so many customers, or `all` [default: 20]
     #[arg(long, value_name = "N|all")]
     pub limit: Option<Limit>,
-    /// Customers in one shard [default: 5000]
+    /// Customers in one shard [default: 25000]
     #[arg(long, value_name = "N")]
     pub shard_size: Option<u32>,
     /// Decide, but leave the table as it is
