@@ -11,6 +11,7 @@ from end_to_end_database import Floor
 from end_to_end_functions import EVALUATE, QUERY, SCORE, UPDATE, Step
 
 # From issue 4. Seconds of a run in floors, CPU seconds of the peer in ours, and so on.
+TARGETS_FROM = 1_000_000
 MAX_DIRECT, MAX_LOCALSTACK, MIN_PEER, MAX_PEAK_MB, MAX_TENTH, MAX_LOAD = 1.6, 2.5, 8.0, 256.0, 11.0, 120.0
 
 
@@ -67,7 +68,7 @@ def ratios(figures: Figures) -> list[tuple[str, float, float, bool]]:
     """What is compared, its value, the target, and whether the value has to stay below it."""
     floor, direct, emulated = best(figures.floor), best(figures.direct), best(figures.localstack)
     found = []
-    if figures.load_seconds is not None and figures.customers == 1_000_000:
+    if figures.load_seconds is not None and figures.customers == TARGETS_FROM:
         found.append(("seconds of setup-db", figures.load_seconds, MAX_LOAD, True))
     if floor and direct:
         found.append(("driven directly, in floors", direct.seconds / floor.seconds, MAX_DIRECT, True))
@@ -85,6 +86,9 @@ def ratios(figures: Figures) -> list[tuple[str, float, float, bool]]:
 
 
 def missed(figures: Figures) -> list[str]:
+    """The targets that are not reached. They are for a million: of a few customers, starting up is most of the time."""
+    if figures.customers < TARGETS_FROM:
+        return []
     return [what for what, value, target, below in ratios(figures) if (value > target if below else value < target)]
 
 
