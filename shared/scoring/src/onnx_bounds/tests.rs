@@ -47,7 +47,8 @@ fn numbers_are_read_as_protobuf_writes_them() {
 fn what_its_trees_need_is_accepted_and_one_more_is_not() {
     let elements = MAX_ELEMENTS_PER_LEAF * 10 + MAX_OTHER_ELEMENTS;
     let texts = MAX_TEXTS_PER_LEAF * 10 + MAX_OTHER_ELEMENTS;
-    let cases: [(&str, fn(usize) -> Vec<u8>, usize); 8] = [
+    type Case = (&'static str, fn(usize) -> Vec<u8>, usize);
+    let cases: [Case; 8] = [
         ("whole numbers", |count| attribute(&field(8, &vec![1; count])), elements),
         ("large whole numbers", |count| attribute(&field(8, &number(u64::MAX).repeat(count))), elements),
         ("whole numbers apart", |count| attribute(&[key(8, 0), vec![1]].concat().repeat(count)), elements),
