@@ -5,6 +5,7 @@
 //! tests run beside a `make start`.
 
 pub mod environment;
+pub mod faults;
 pub mod function;
 pub mod records;
 pub mod suite;
