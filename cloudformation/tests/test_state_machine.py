@@ -89,7 +89,10 @@ def test_a_redriven_execution_goes_on_where_the_ledger_has_gaps(states):
     # A redrive starts again in the state that failed, which a Fail state could only do again.
     assert (last["Type"], last["Next"]) == ("Task", "QueryBatchScores")
     assert "Catch" not in last
+    # It compares the count of redrives with the one at the failure, or it would never fail again after the first redrive.
     assert last["Parameters"]["Payload"]["execution.$"] == "$$.Execution"
+    assert last["Parameters"]["Payload"]["failed_at_redrive.$"] == "$.RedriveCount"
+    assert states["RecordFailure"]["Parameters"]["Payload"]["execution.$"] == "$$.Execution"
     # Its own input is the failure by then, so the first state reads the request where it stays.
     assert states["QueryBatchScores"]["Parameters"]["Payload"]["request.$"] == "$$.Execution.Input"
 

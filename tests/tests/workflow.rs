@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, ensure};
+use limit_increase_cli::aws::execution::Finished;
 use limit_increase_cli::aws::schedule;
 use limit_increase_cli::aws::timeline::{Failure, explain_cause};
 use limit_increase_cli::workflow::model::{BUCKET, KEY};
@@ -173,7 +174,9 @@ fn referred_customers(environment: &Environment) -> Result<()> {
     ensure!(record.summary.eligible == eligible, "{:?}", record.summary);
     let table = decisions(environment)?;
     record.check_table(&table)?;
-    for (id, words) in [("CUST_0001", "features"), ("CUST_0002", "bureau_score"), ("CUST_0003", "utilisation")] {
+    for (id, words) in
+        [("CUST_0001", "features"), ("CUST_0002", "bureau score is infinite"), ("CUST_0003", "limit in use")]
+    {
         let stored = table.get(id).with_context(|| format!("{id} is not decided"))?;
         ensure!(stored.decision == "REFERRED" && stored.new_limit.is_none(), "{id}: {stored:?}");
         ensure!(stored.reason.contains(words), "{id}: {stored:?}");
@@ -317,19 +320,14 @@ fn redriven(environment: &Environment) -> Result<()> {
     ensure!(applied.len() == shards - 1, "all shards but one should be applied, {shards} in all: {applied:?}");
     let before = newest_versions(environment, &Stage::ScoredCustomers.prefix(&run))?;
 
-    let machine = redriving_machine(environment, &sabotaged.failed)?;
-    let started = environment.block_on(
-        environment
-            .ready
-            .aws
-            .states
-            .start_execution()
-            .state_machine_arn(machine)
-            .name(run.as_str())
-            .input(SABOTAGED_REQUEST)
-            .send(),
-    )?;
-    let finished = environment.follow(&started.execution_arn)?;
+    // A redrive before the cause is mended fails again, once, and does not go round in circles.
+    sabotage(environment, &sabotaged.victim)?;
+    let again = redrive(environment, &sabotaged.failed, "too-early");
+    mend(environment)?;
+    let again = again?.failure.context("a redrive into the same trouble succeeded")?;
+    ensure!(again.error == sabotaged.failed.error, "{again:?}");
+
+    let finished = redrive(environment, &again, "redriven")?;
     ensure!(finished.succeeded(), "{}", finished.problem());
     let record = RunRecord::read(environment, &run)?;
     ensure!(record.summary.shard_count as usize == shards, "{:?}", record.summary);
@@ -368,14 +366,10 @@ impl Sabotaged {
         environment.run_well(&all())?;
         let undisturbed = decisions(environment)?;
         environment.reset()?;
-        let client = environment.database()?;
         let victim = undisturbed.keys().next_back().context("nobody is eligible")?.clone();
-        environment.block_on(client.batch_execute(&format!(
-            "ALTER TABLE batch_scores ADD CONSTRAINT sabotage
-             CHECK (customer_id <> '{victim}' OR limit_increase_decision IS NULL)"
-        )))?;
+        sabotage(environment, &victim)?;
         let finished = environment.execute(name, SABOTAGED_REQUEST);
-        environment.block_on(client.batch_execute("ALTER TABLE batch_scores DROP CONSTRAINT sabotage"))?;
+        mend(environment)?;
         let finished = finished?;
         let failed = finished.failure.clone().with_context(|| finished.status.clone())?;
         ensure!(finished.status == "FAILED" && failed.error == "Permanent.DatabaseRefused", "{finished:?}");
@@ -388,24 +382,52 @@ impl Sabotaged {
     }
 }
 
+/// The database refuses to decide one customer.
+fn sabotage(environment: &Environment, victim: &str) -> Result<()> {
+    let client = environment.database()?;
+    Ok(environment.block_on(client.batch_execute(&format!(
+        "ALTER TABLE batch_scores ADD CONSTRAINT sabotage
+         CHECK (customer_id <> '{victim}' OR limit_increase_decision IS NULL)"
+    )))?)
+}
+
+fn mend(environment: &Environment) -> Result<()> {
+    let client = environment.database()?;
+    Ok(environment.block_on(client.batch_execute("ALTER TABLE batch_scores DROP CONSTRAINT sabotage"))?)
+}
+
+/// Goes on with the run `redriven` as a redrive would, and waits for the end.
+fn redrive(environment: &Environment, failed: &Failure, machine: &str) -> Result<Finished> {
+    let machine = redriving_machine(environment, failed, machine)?;
+    let states = &environment.ready.aws.states;
+    let started = environment.block_on(
+        states.start_execution().state_machine_arn(machine).name("redriven").input(SABOTAGED_REQUEST).send(),
+    )?;
+    environment.follow(&started.execution_arn)
+}
+
 /// The deployed definition, entered as a redriven execution enters it.
-fn redriving_machine(environment: &Environment, failed: &Failure) -> Result<String> {
+fn redriving_machine(environment: &Environment, failed: &Failure, name: &str) -> Result<String> {
     let states = &environment.ready.aws.states;
     let deployed =
         environment.block_on(states.describe_state_machine().state_machine_arn(environment.machine()?).send())?;
     let mut definition: serde_json::Value = serde_json::from_str(deployed.definition())?;
     definition["StartAt"] = "Redriven".into();
     definition["States"]["Redriven"] = serde_json::json!({
-        "Type": "Pass", "Result": { "Error": failed.error, "Cause": failed.cause }, "Next": "FailOrResume"
+        "Type": "Pass",
+        "Result": { "Error": failed.error, "Cause": failed.cause, "RedriveCount": 0 },
+        "Next": "FailOrResume"
     });
-    let payload = &mut definition["States"]["FailOrResume"]["Parameters"]["Payload"];
-    ensure!(payload["execution.$"] == "$$.Execution", "{payload}");
-    payload.as_object_mut().context("no payload")?.remove("execution.$");
-    payload["execution"] = serde_json::json!({ "RedriveCount": 1 });
+    for state in ["RecordFailure", "FailOrResume"] {
+        let payload = &mut definition["States"][state]["Parameters"]["Payload"];
+        ensure!(payload["execution.$"] == "$$.Execution", "{payload}");
+        payload.as_object_mut().context("no payload")?.remove("execution.$");
+        payload["execution"] = serde_json::json!({ "RedriveCount": 1 });
+    }
     let created = environment.block_on(
         states
             .create_state_machine()
-            .name("LimitIncreaseWorkflow-redriven")
+            .name(format!("LimitIncreaseWorkflow-{name}"))
             .role_arn(deployed.role_arn())
             .definition(definition.to_string())
             .send(),

@@ -51,10 +51,13 @@ impl Handler {
         Ok(match task {
             UpdateTask::ApplyShard(task) => Answer::Applied(shard::apply(database, &self.storage, &task).await?),
             UpdateTask::FinishRun(opened) => Answer::Finished(Box::new(self.finish(database, &opened).await?)),
-            UpdateTask::RecordFailure { run_id, error, cause } => {
-                Answer::Recorded(record(database, &run_id, RecordedFailure { error, cause }).await?)
+            UpdateTask::RecordFailure { run_id, error, cause, execution } => {
+                let failure = RecordedFailure { error, cause, redrive_count: execution.redrive_count };
+                Answer::Recorded(record(database, &run_id, failure).await?)
             }
-            UpdateTask::FailOrResume { error, cause, execution, .. } if execution.redrive_count == 0 => {
+            UpdateTask::FailOrResume { error, cause, failed_at_redrive, execution, .. }
+                if execution.redrive_count <= failed_at_redrive =>
+            {
                 return Err(StepError { name: error, message: message_of(cause) });
             }
             UpdateTask::FailOrResume { run_id, execution, .. } => {

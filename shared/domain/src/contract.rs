@@ -145,6 +145,9 @@ pub enum UpdateTask {
         error: String,
         /// Its cause, as Step Functions has it.
         cause: String,
+        /// The run's own execution; absent for a shard's.
+        #[serde(default)]
+        execution: Execution,
     },
     /// Fail with the failure that was recorded; or, in an execution that was redriven since, let the run go on.
     FailOrResume {
@@ -154,7 +157,9 @@ pub enum UpdateTask {
         error: String,
         /// Its cause.
         cause: String,
-        /// The execution.
+        /// How often the execution had been redriven when the failure was recorded.
+        failed_at_redrive: u32,
+        /// The execution as it is now.
         execution: Execution,
     },
 }
@@ -186,4 +191,7 @@ pub struct RecordedFailure {
     pub error: String,
     /// Its cause.
     pub cause: String,
+    /// How often the execution had been redriven by then.
+    #[serde(default)]
+    pub redrive_count: u32,
 }

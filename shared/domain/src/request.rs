@@ -18,12 +18,12 @@ pub struct RunRequest {
     /// Customers in one shard.
     pub shard_size: u32,
     /// The business date the run is recorded under; default the day (UTC) on which it starts.
-    #[serde(deserialize_with = "not_null")]
+    #[serde(deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
     pub as_of: Option<NaiveDate>,
     /// Score and decide, but leave the table as it is.
     pub dry_run: bool,
     /// A policy for this run alone; default the policy in force.
-    #[serde(deserialize_with = "not_null")]
+    #[serde(deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
     pub policy: Option<Policy>,
 }
 
@@ -109,6 +109,19 @@ mod tests {
     fn an_empty_request_is_the_nightly_default() {
         assert_eq!(parse("{}").unwrap(), RunRequest::default());
         assert_eq!(RunRequest::default().limit, Some(20));
+    }
+
+    /// The ledger keeps the request, and a repeated attempt reads it there.
+    #[test]
+    fn a_request_reads_back_what_it_wrote() {
+        let requests = [
+            RunRequest::default(),
+            RunRequest { limit: None, as_of: NaiveDate::from_ymd_opt(2026, 11, 24), ..RunRequest::default() },
+            RunRequest { policy: Some(Policy::default()), ..RunRequest::default() },
+        ];
+        for request in requests {
+            assert_eq!(parse(&serde_json::to_string(&request).unwrap()).unwrap(), request);
+        }
     }
 
     #[test]

@@ -312,7 +312,7 @@ pub async fn record_failure(
         )
         .await
         .map_err(writing)?;
-    Ok(RecordedFailure { error: row.get(0), cause: row.get(1) })
+    Ok(RecordedFailure { error: row.get(0), cause: row.get(1), redrive_count: failure.redrive_count })
 }
 
 /// Opens a failed run again: what fails from now on is recorded anew. A run in any other state stays as it is.
