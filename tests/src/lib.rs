@@ -5,6 +5,8 @@
 //! tests run beside a `make start`.
 
 pub mod environment;
+pub mod faults;
+pub mod function;
 pub mod records;
 pub mod suite;
 pub mod tls_postgres;

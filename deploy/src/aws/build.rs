@@ -73,6 +73,8 @@ pub struct Archive {
     pub key: String,
     /// The file.
     pub path: PathBuf,
+    /// The program in it.
+    pub program: PathBuf,
 }
 
 impl Archive {
@@ -132,7 +134,7 @@ fn archive(output: &Path, function: Function) -> Result<Archive> {
     if !path.exists() {
         write_whole(&path, &zipped(&content)?)?;
     }
-    Ok(Archive { function, key: format!("functions/{name}"), path })
+    Ok(Archive { function, key: format!("functions/{name}"), path, program })
 }
 
 /// A zip with one entry, `bootstrap`, executable, without the time of day.

@@ -3,7 +3,7 @@
 use chrono::Utc;
 use limit_increase_domain::contract::RunOpened;
 use limit_increase_domain::{Failure, FailureKind};
-use limit_increase_platform::postgres::{Database, find_run};
+use limit_increase_platform::postgres::{Database, database_failure, find_run, hold_run};
 use limit_increase_platform::secrets::Credentials;
 use limit_increase_platform::storage::Storage;
 use limit_increase_platform::{aws, environment};
@@ -42,17 +42,21 @@ impl Handler {
     pub(crate) async fn handle(&self, event: Value, request_id: String) -> Result<RunOpened, Failure> {
         let started_at = Utc::now();
         let order = request::read(event, &request_id, started_at)?;
-        let client = self.database.client().await?;
-        if let Some(known) = find_run(&client, &order.run_id).await? {
+        let mut client = self.database.client().await?;
+        // Held until the run is open: of two attempts at once the second one finds what the first has done, and
+        // does not write its own customers over the other's.
+        let opening = hold_run(&mut client, &order.run_id).await?;
+        if let Some(known) = find_run(opening.client(), &order.run_id).await? {
             if known.request != order.request {
                 return Err(Failure::new(
                     FailureKind::RunConflict,
                     format!("run {} was opened with another request; give this one another name", order.run_id),
                 ));
             }
-            return resume::resume(&client, &self.storage, known.opened).await;
+            return resume::resume(opening.client(), &self.storage, known.opened).await;
         }
-        let opened = open::open(&client, &self.storage, &self.place, &order, started_at).await?;
+        let opened = open::open(opening.client(), &self.storage, &self.place, &order, started_at).await?;
+        opening.commit().await.map_err(|error| database_failure("opening the run", &error))?;
         tracing::info!(
             eligible = opened.eligible,
             shards = opened.shard_count,

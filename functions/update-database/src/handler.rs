@@ -67,15 +67,11 @@ impl Handler {
         })
     }
 
-    /// Closes the run in the ledger, then writes its summary. In this order a summary always tells of a closed run, and
-    /// a retry between the two writes the same summary.
+    /// Closes the run in the ledger and writes its summary, both or neither.
     async fn finish(&self, database: &Database, opened: &RunToFinish) -> Result<RunSummary, Failure> {
         let mut client = database.client().await?;
-        let summary = finish_run(&mut client, opened).await?;
-        let json = serde_json::to_vec_pretty(&summary)
-            .map_err(|error| Failure::new(FailureKind::Internal, format!("summary: {error}")))?;
-        let key = summary_key(&summary.run_id);
-        self.storage.put(&opened.run.bucket, &key, Bytes::from(json), "application/json").await?;
+        let summary =
+            finish_run(&mut client, opened, |summary| self.write_summary(&opened.run.bucket, summary)).await?;
         tracing::info!(
             eligible = summary.eligible,
             approved = summary.counts.approved,
@@ -86,6 +82,12 @@ impl Handler {
         );
         metrics::run_closed(&summary);
         Ok(summary)
+    }
+
+    async fn write_summary(&self, bucket: &str, summary: RunSummary) -> Result<(), Failure> {
+        let json = serde_json::to_vec_pretty(&summary)
+            .map_err(|error| Failure::new(FailureKind::Internal, format!("summary: {error}")))?;
+        self.storage.put(bucket, &summary_key(&summary.run_id), Bytes::from(json), "application/json").await
     }
 }
 

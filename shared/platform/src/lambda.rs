@@ -8,8 +8,8 @@ use std::panic::AssertUnwindSafe;
 use futures_util::FutureExt as _;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use limit_increase_domain::{Failure, FailureKind};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use tracing::Instrument as _;
 
@@ -44,6 +44,16 @@ impl fmt::Display for StepError {
 
 impl std::error::Error for StepError {}
 
+/// An event as far as it could be read. What is no JSON, or nests deeper than is read, has to fail by a name that the state
+/// machine knows, and the runtime's own error for it has none.
+struct Event(Result<Value, String>);
+
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(Value::deserialize(deserializer).map_err(|error| error.to_string())))
+    }
+}
+
 /// Serves events until Lambda ends the process. Each is handled inside a span that carries the run's id, so
 /// that the id is on every line of the log.
 ///
@@ -57,14 +67,18 @@ where
     E: Into<StepError>,
 {
     telemetry::init();
-    lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| {
-        let run_id = run_id_of(&event.payload).unwrap_or_default().to_owned();
+    lambda_runtime::run(service_fn(|event: LambdaEvent<Event>| {
+        let Event(payload) = event.payload;
+        let run_id = payload.as_ref().ok().and_then(run_id_of).unwrap_or_default().to_owned();
         let span = tracing::info_span!("invocation", run_id, request_id = %event.context.request_id);
-        let answer = handler(event.payload, event.context.request_id);
+        let answer = payload.map(|payload| handler(payload, event.context.request_id));
         async move {
-            let answer = match AssertUnwindSafe(answer).catch_unwind().await {
-                Ok(answer) => answer.map_err(Into::into),
-                Err(panic) => Err(panicked(&*panic)),
+            let answer: Result<R, StepError> = match answer {
+                Ok(answer) => match AssertUnwindSafe(answer).catch_unwind().await {
+                    Ok(answer) => answer.map_err(Into::into),
+                    Err(panic) => Err(panicked(&*panic)),
+                },
+                Err(problem) => Err(Failure::new(FailureKind::InvalidRequest, problem).into()),
             };
             match answer {
                 Ok(answer) => {
@@ -145,6 +159,16 @@ mod tests {
         assert!(error.message.contains("the counts differ"), "{}", error.message);
         assert_eq!(panicked(&"in a word").message, "panicked: in a word");
         assert_eq!(panicked(&5).message, "panicked: without a message");
+    }
+
+    #[test]
+    fn an_event_that_cannot_be_read_is_an_event_with_a_problem() {
+        for (text, expected) in
+            [("", "EOF"), ("{", "EOF"), ("limit", "expected value"), (&"[".repeat(10_000), "recursion")]
+        {
+            let Event(payload) = Event::deserialize(&mut serde_json::Deserializer::from_str(text)).unwrap();
+            assert!(payload.as_ref().is_err_and(|problem| problem.contains(expected)), "{text:.20}: {payload:?}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use limit_increase_domain::keys::shard_list_key;
 use limit_increase_domain::{Counts, Failure, FailureKind, RunId, RunRequest, RunSummary, ShardIndex};
 use rust_decimal::Decimal;
 use tokio_postgres::types::Json;
-use tokio_postgres::{Client, GenericClient, Row};
+use tokio_postgres::{Client, GenericClient, Row, Transaction};
 
 use super::apply::ShardOutcome;
 use super::error::database_failure;
@@ -77,7 +77,22 @@ pub async fn find_run(client: &Client, run: &RunId) -> Result<Option<LedgerRun>,
     Ok(Some(LedgerRun { status, request, opened }))
 }
 
-/// Opens a run. A row left by a failure before the run was opened is taken over.
+/// Keeps other attempts at opening this run waiting until the transaction ends.
+///
+/// # Errors
+/// By SQLSTATE; `Transient.Database` when another attempt takes longer than the lock time-out.
+pub async fn hold_run<'c>(client: &'c mut Client, run: &RunId) -> Result<Transaction<'c>, Failure> {
+    let transaction = client.transaction().await.map_err(writing)?;
+    // Beside the locks of the run's shards, which count from 0.
+    transaction
+        .execute("SELECT pg_advisory_xact_lock(hashtextextended($1, -1))", &[&run.as_str()])
+        .await
+        .map_err(writing)?;
+    Ok(transaction)
+}
+
+/// Opens a run. A row left by a failure before the run was opened is taken over once [`resume_run`] has opened that again:
+/// a late attempt whose execution has failed meanwhile does not bring the run back to life.
 ///
 /// # Errors
 /// `Permanent.RunConflict` when another attempt has opened it meanwhile; else by SQLSTATE.
@@ -96,7 +111,7 @@ pub async fn open_run(
              SET status = 'RUNNING', request = excluded.request, context = excluded.context,
                  eligible = excluded.eligible, shard_count = excluded.shard_count, started_at = excluded.started_at,
                  error = NULL, cause = NULL, finished_at = NULL
-             WHERE limit_increase_runs.context IS NULL",
+             WHERE limit_increase_runs.context IS NULL AND limit_increase_runs.status = 'RUNNING'",
             &[
                 &run.as_str(),
                 &Json(request),
@@ -111,7 +126,7 @@ pub async fn open_run(
     if written == 1 {
         Ok(())
     } else {
-        Err(conflict(format!("run {run} was opened by another attempt at the same time")))
+        Err(conflict(format!("run {run} has failed before it was open, or another attempt has opened it; redrive it")))
     }
 }
 
@@ -173,9 +188,17 @@ fn counts(run: &RunId, row: &Row, first: usize) -> Result<Counts, Failure> {
 
 /// Closes a run: its shards must add up to its customers. Closing it again gives the same summary.
 ///
+/// `record` is called inside the transaction, before it commits: a run is closed only when its summary is in S3, and one
+/// whose summary can't be written is not left SUCCEEDED by an execution that fails.
+///
 /// # Errors
-/// `Permanent.RunConflict` when shards are missing or do not add up, or the run was opened as another; else by SQLSTATE.
-pub async fn finish_run(client: &mut Client, opened: &RunToFinish) -> Result<RunSummary, Failure> {
+/// `Permanent.RunConflict` when shards are missing or do not add up, a failure was recorded, or the run was opened as another;
+/// `record`'s failure; else by SQLSTATE.
+pub async fn finish_run<R, F>(client: &mut Client, opened: &RunToFinish, record: R) -> Result<RunSummary, Failure>
+where
+    R: FnOnce(RunSummary) -> F,
+    F: Future<Output = Result<(), Failure>>,
+{
     let run = &opened.run.run_id;
     let transaction = client.transaction().await.map_err(writing)?;
     let row = transaction
@@ -188,7 +211,11 @@ pub async fn finish_run(client: &mut Client, opened: &RunToFinish) -> Result<Run
         .await
         .map_err(reading)?
         .ok_or_else(|| conflict(format!("run {run} is not in the ledger; QueryBatchScores opens it")))?;
-    let closed = row.get::<_, String>(0) == "SUCCEEDED";
+    let status: String = row.get(0);
+    if status == "FAILED" {
+        return Err(conflict(format!("run {run} has failed; redrive the execution")));
+    }
+    let closed = status == "SUCCEEDED";
     let started_at: DateTime<Utc> = row.get(1);
     let finished_at: DateTime<Utc> = row.get(2);
     let context = row
@@ -241,8 +268,7 @@ pub async fn finish_run(client: &mut Client, opened: &RunToFinish) -> Result<Run
             .await
             .map_err(writing)?;
     }
-    transaction.commit().await.map_err(writing)?;
-    Ok(RunSummary {
+    let summary = RunSummary {
         run_id: run.clone(),
         status: "SUCCEEDED".to_owned(),
         as_of: context.as_of,
@@ -256,11 +282,14 @@ pub async fn finish_run(client: &mut Client, opened: &RunToFinish) -> Result<Run
         policy_sha256: context.policy_sha256,
         started_at,
         finished_at,
-    })
+    };
+    record(summary.clone()).await?;
+    transaction.commit().await.map_err(writing)?;
+    Ok(summary)
 }
 
-/// Records that a run failed, and gives the failure that the ledger then holds: the first one of the run. A run that has
-/// succeeded stays so.
+/// Records that a run failed, and gives the failure that the ledger then holds: the first one of the run. That holds for a
+/// run that was closed, too: its execution did not hear of that, and is about to fail. A redrive closes it again.
 ///
 /// # Errors
 /// By SQLSTATE.
@@ -272,20 +301,18 @@ pub async fn record_failure(
     // PostgreSQL's text holds no NUL.
     let clean = |text: &str| text.replace('\0', "\u{fffd}");
     let row = client
-        .query_opt(
+        .query_one(
             "INSERT INTO limit_increase_runs AS run (run_id, status, error, cause, started_at, finished_at)
              VALUES ($1, 'FAILED', $2, $3, now(), now())
              ON CONFLICT (run_id) DO UPDATE
              SET status = 'FAILED', error = coalesce(run.error, excluded.error), cause = coalesce(run.cause, excluded.cause),
                  finished_at = excluded.finished_at
-             WHERE run.status <> 'SUCCEEDED'
              RETURNING error, cause",
             &[&run.as_str(), &clean(&failure.error), &clean(&failure.cause)],
         )
         .await
         .map_err(writing)?;
-    let redrive_count = failure.redrive_count;
-    Ok(row.map_or(failure, |row| RecordedFailure { error: row.get(0), cause: row.get(1), redrive_count }))
+    Ok(RecordedFailure { error: row.get(0), cause: row.get(1), redrive_count: failure.redrive_count })
 }
 
 /// Opens a failed run again: what fails from now on is recorded anew. A run in any other state stays as it is.

@@ -19,7 +19,7 @@ pub use connect::{Database, connect};
 pub use eligible::{EligibleStream, Selection, open_eligible};
 pub use error::{database_failure, pool_failure};
 pub use ledger::{
-    LedgerRun, applied_shard, applied_shards, find_run, finish_run, open_run, record_failure, resume_run,
+    LedgerRun, applied_shard, applied_shards, find_run, finish_run, hold_run, open_run, record_failure, resume_run,
 };
 pub use migrate::migrate;
 pub use tokio_postgres::Client;

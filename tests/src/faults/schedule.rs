@@ -1,0 +1,158 @@
+//! One schedule from its beginning to the verdict.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, ensure};
+use limit_increase_platform::digest::{policy_sha256, sha256_hex};
+use serde_json::{Value, json};
+
+use super::injector::Injector;
+use super::lab::Lab;
+use super::machine::{Ended, Machine};
+use super::plan::{Kind, Plan, Resumption};
+use super::verdict::{self, Undisturbed};
+use crate::Environment;
+use crate::records::{Stored, decisions};
+
+/// A run is redriven so often before it is given up for a new one.
+const REDRIVES: u32 = 4;
+/// After the faults, one run takes who is left; a second one has to find nobody.
+const LAST_RUNS: usize = 3;
+
+/// What a schedule came to.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// Executions started.
+    pub runs: u64,
+    /// Executions redriven.
+    pub redrives: u64,
+    /// Executions that failed, redriven ones included.
+    pub failures: u64,
+    /// Faults, by kind.
+    pub faults: BTreeMap<Kind, u64>,
+}
+
+/// What undisturbed runs decide under every model and policy of the lab.
+///
+/// # Errors
+/// When one of them fails.
+pub fn undisturbed(environment: &Environment, lab: &Arc<Lab>) -> Result<Undisturbed> {
+    let mut known = Undisturbed::new();
+    for (model, artifact) in lab.models.iter().enumerate() {
+        for (policy, document) in lab.policies.iter().enumerate() {
+            environment.block_on(async {
+                lab.reset().await?;
+                lab.use_model(model).await?;
+                lab.use_policy(policy).await
+            })?;
+            let injector = Injector::new(lab, None);
+            let name = format!("undisturbed-{model}-{policy}");
+            let request = json!({ "limit": null, "shard_size": 20 });
+            let ended = environment.block_on(injector.start(&lab.machine(2)?, &name, &request))?;
+            ensure!(matches!(ended, Ended::Succeeded(_)), "an undisturbed run failed: {ended:?}");
+            let table: BTreeMap<String, Stored> = decisions(environment)?;
+            ensure!(table.len() > 20, "only {} customers are eligible", table.len());
+            known.insert((sha256_hex(artifact), policy_sha256(document)?), table);
+        }
+    }
+    let different: std::collections::HashSet<String> = known.values().map(|table| format!("{table:?}")).collect();
+    ensure!(different.len() == known.len(), "two models or policies decide the same, and could not be told apart");
+    Ok(known)
+}
+
+/// Carries out the schedule of a seed and checks what it left.
+///
+/// # Errors
+/// A broken promise.
+pub fn run(environment: &Environment, lab: &Arc<Lab>, undisturbed: &Undisturbed, seed: u64) -> Result<Report> {
+    carry_out(environment, lab, undisturbed, Plan::of(seed))
+}
+
+/// As [`run`], for a plan that need not be the seed's own.
+///
+/// # Errors
+/// A broken promise.
+pub fn carry_out(environment: &Environment, lab: &Arc<Lab>, undisturbed: &Undisturbed, plan: Plan) -> Result<Report> {
+    let injector = Injector::new(lab, Some(plan.clone()));
+    let machine = lab.machine(plan.concurrency)?;
+    environment.block_on(async {
+        lab.reset().await?;
+        let broken = (0..plan.runs).map(|number| broken_run(&injector, &machine, &plan, number));
+        let broken = futures_util::future::try_join_all(broken).await?;
+        injector.settle().await;
+        lab.database.calm();
+        lab.storage.calm();
+        let mut report = Report { faults: injector.tally(), ..Report::default() };
+        let mut ends = Vec::new();
+        for run in broken {
+            report.redrives += run.redrives;
+            report.failures += run.failures;
+            ends.extend(run.ends);
+        }
+        last_runs(&injector, &machine, &plan, &mut ends).await?;
+        verdict::check(lab, &ends, &injector.changed(), undisturbed).await?;
+        report.runs = ends.len() as u64;
+        Ok(report)
+    })
+}
+
+/// A run, its redrives, and the runs that took its place.
+#[derive(Default)]
+struct BrokenRun {
+    ends: Vec<(String, Ended)>,
+    redrives: u64,
+    failures: u64,
+}
+
+async fn broken_run(injector: &Arc<Injector>, machine: &Machine, plan: &Plan, number: usize) -> Result<BrokenRun> {
+    let request = request(plan);
+    let mut run = BrokenRun::default();
+    for replacement in 0..2 {
+        let name = format!("s{}-{number}-{replacement}", plan.seed);
+        let mut ended = machine.start(injector, &name, &request).await?;
+        let mut redrives = 0;
+        while let Ended::Failed { .. } = ended {
+            run.failures += 1;
+            if redrives == REDRIVES || plan.resumption(&name, redrives) == Resumption::NewRun {
+                break;
+            }
+            redrives += 1;
+            run.redrives += 1;
+            ended = machine.redrive(injector, &name, redrives, &ended).await?;
+        }
+        let done = matches!(ended, Ended::Succeeded(_));
+        run.ends.push((name, ended));
+        if done {
+            break;
+        }
+    }
+    Ok(run)
+}
+
+/// Without faults: whoever is left is taken by one more run, and then there is nobody.
+async fn last_runs(
+    injector: &Arc<Injector>,
+    machine: &Machine,
+    plan: &Plan,
+    ends: &mut Vec<(String, Ended)>,
+) -> Result<()> {
+    let calm = Injector::new(&injector.lab, None);
+    for number in 0..LAST_RUNS {
+        let name = format!("s{}-last-{number}", plan.seed);
+        let ended = machine.start(&calm, &name, &json!({ "limit": null, "shard_size": plan.shard_size })).await?;
+        let Ended::Succeeded(output) = &ended else {
+            anyhow::bail!("promise 4: nothing is broken any more, and {name} failed: {ended:?}")
+        };
+        let eligible = output["eligible"].as_u64().context("a run's output without eligible")?;
+        ends.push((name, ended));
+        if eligible == 0 {
+            return Ok(());
+        }
+    }
+    anyhow::bail!("promise 4: after {LAST_RUNS} undisturbed runs there are still customers to decide")
+}
+
+fn request(plan: &Plan) -> Value {
+    json!({ "limit": plan.limit, "shard_size": plan.shard_size })
+}

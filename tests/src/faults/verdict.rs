@@ -1,0 +1,352 @@
+//! What has to hold when the dust has settled, whatever was broken: the promises of ARCHITECTURE.md, read from the table, the
+//! ledger, S3 and the record of every decision ever written.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use anyhow::{Context as _, Result, ensure};
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use limit_increase_cli::aws::storage;
+use limit_increase_cli::workflow::model::BUCKET;
+use limit_increase_domain::keys::{Stage, summary_key};
+use limit_increase_domain::{Counts, Outcome, RunContext, RunId, RunSummary, ShardIndex};
+use limit_increase_platform::handoff::evaluations::Evaluations;
+use limit_increase_platform::handoff::results;
+use rust_decimal::Decimal;
+use tokio_postgres::Client;
+
+use super::lab::Lab;
+use super::machine::Ended;
+use crate::records::Stored;
+
+/// What undisturbed runs decide, by the SHA-256 of model and policy.
+pub type Undisturbed = HashMap<(String, String), BTreeMap<String, Stored>>;
+
+/// A run of the ledger.
+struct LedgerRun {
+    id: RunId,
+    status: String,
+    context: Option<RunContext>,
+    eligible: Option<i64>,
+    shard_count: Option<i32>,
+    counts: Option<Counts>,
+    total_increase: Option<Decimal>,
+    error: Option<String>,
+    cause: Option<String>,
+}
+
+/// A shard of the ledger, with its records in S3.
+struct Shard {
+    run: RunId,
+    counts: Counts,
+    total_increase: Decimal,
+    decided: Vec<Decided>,
+}
+
+struct Decided {
+    customer: String,
+    evaluated: Stored,
+    raise: Decimal,
+    applied: bool,
+}
+
+/// Checks all promises. `changed` are the customers that somebody else has touched.
+///
+/// # Errors
+/// The first promise that was broken, with what shows it.
+pub async fn check(
+    lab: &Lab,
+    ends: &[(String, Ended)],
+    changed: &BTreeSet<String>,
+    undisturbed: &Undisturbed,
+) -> Result<()> {
+    let client = lab.admin().await?;
+    let runs = ledger_runs(&client).await?;
+    let shards = ledger_shards(lab, &client).await?;
+    let table = table(&client).await?;
+    decided_at_most_once(&client, &shards, changed).await?;
+    table_says_what_the_records_say(&table, &shards, &runs, changed, undisturbed)?;
+    for run in &runs {
+        adds_up(lab, run, &shards).await?;
+    }
+    for (name, ended) in ends {
+        ended_as_recorded(name, ended, &runs)?;
+    }
+    nobody_is_left(&client, &table, changed, undisturbed).await
+}
+
+/// Promise 1.
+async fn decided_at_most_once(client: &Client, shards: &[Shard], changed: &BTreeSet<String>) -> Result<()> {
+    let twice = client
+        .query(
+            "SELECT customer_id, count(*), string_agg(coalesce(decision, 'NULL'), ', ') FROM decisions_written
+             GROUP BY customer_id HAVING count(*) > 1",
+            &[],
+        )
+        .await?;
+    let twice: Vec<String> =
+        twice.iter().map(|row| format!("{} ({})", row.get::<_, String>(0), row.get::<_, String>(2))).collect();
+    ensure!(twice.is_empty(), "promise 1: written more than once: {twice:?}");
+    let mut by_run = BTreeMap::new();
+    for shard in shards {
+        for decided in shard.decided.iter().filter(|decided| decided.applied) {
+            let before = by_run.insert(&decided.customer, &shard.run);
+            // One that was deleted and came again under the same name would be another customer.
+            ensure!(
+                before.is_none() || changed.contains(&decided.customer),
+                "promise 1: {} was decided by {} and by {before:?}",
+                decided.customer,
+                shard.run
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Promise 2, and of promise 3 that nothing is half-written: every decision of the table comes from an applied shard.
+fn table_says_what_the_records_say(
+    table: &BTreeMap<String, Stored>,
+    shards: &[Shard],
+    runs: &[LedgerRun],
+    changed: &BTreeSet<String>,
+    undisturbed: &Undisturbed,
+) -> Result<()> {
+    let mut recorded = BTreeMap::new();
+    for shard in shards {
+        let run = runs.iter().find(|run| run.id == shard.run).context("a shard without a run")?;
+        let context = run.context.as_ref().with_context(|| format!("{} has shards and no context", run.id))?;
+        let key = (context.model.sha256.clone(), context.policy_sha256.clone());
+        let expected =
+            undisturbed.get(&key).with_context(|| format!("{}: neither model nor policy is known", run.id))?;
+        for decided in &shard.decided {
+            if !changed.contains(&decided.customer) {
+                let expected = expected.get(&decided.customer);
+                ensure!(
+                    expected == Some(&decided.evaluated),
+                    "promise 2: {} evaluated {}: {:?}, undisturbed {expected:?}",
+                    run.id,
+                    decided.customer,
+                    decided.evaluated
+                );
+            }
+            if decided.applied {
+                recorded.insert(&decided.customer, &decided.evaluated);
+            }
+        }
+    }
+    for (customer, evaluated) in &recorded {
+        let stored = table.get(*customer);
+        // A customer whom somebody has deleted has no row any more.
+        ensure!(
+            stored == Some(evaluated) || (stored.is_none() && changed.contains(*customer)),
+            "promise 2: the record says that {customer} was decided {evaluated:?}, the table {stored:?}"
+        );
+    }
+    for (customer, stored) in table {
+        let by_hand = changed.contains(customer) && stored.reason == "by hand";
+        ensure!(
+            by_hand || recorded.contains_key(customer),
+            "promise 3: {customer} is decided {stored:?}, by no applied shard"
+        );
+    }
+    Ok(())
+}
+
+/// Promise 3: the counts.
+async fn adds_up(lab: &Lab, run: &LedgerRun, shards: &[Shard]) -> Result<()> {
+    let mut sum = Counts::default();
+    let mut total_increase = Decimal::ZERO;
+    let mut count = 0;
+    for shard in shards.iter().filter(|shard| shard.run == run.id) {
+        let mut counts = Counts::default();
+        for decided in &shard.decided {
+            match Outcome::parse(&decided.evaluated.decision) {
+                _ if !decided.applied => counts.stale += 1,
+                Some(outcome) => counts.add(outcome),
+                None => anyhow::bail!("{}: no decision {}", decided.customer, decided.evaluated.decision),
+            }
+        }
+        let raised: Decimal = shard.decided.iter().filter(|one| one.applied).map(|one| one.raise).sum();
+        ensure!(
+            counts == shard.counts && raised == shard.total_increase,
+            "promise 3: {}: the ledger has {:?} and {}, the results {counts:?} and {raised}",
+            run.id,
+            shard.counts,
+            shard.total_increase
+        );
+        sum.approved += counts.approved;
+        sum.declined += counts.declined;
+        sum.referred += counts.referred;
+        sum.stale += counts.stale;
+        total_increase += raised;
+        count += 1;
+    }
+    match run.status.as_str() {
+        "SUCCEEDED" => {
+            ensure!(
+                run.counts == Some(sum)
+                    && run.eligible == Some(sum.total().cast_signed())
+                    && run.shard_count == Some(count)
+                    && run.total_increase == Some(total_increase),
+                "promise 3: {} has {:?} of {:?}, its shards add up to {sum:?}",
+                run.id,
+                run.counts,
+                run.eligible
+            );
+            let key = summary_key(&run.id);
+            let summary = storage::get(&lab.ready.aws.s3, BUCKET, &key).await?;
+            let summary: RunSummary =
+                serde_json::from_slice(&summary.with_context(|| format!("promise 3: there is no {key}"))?)?;
+            ensure!(summary.counts == sum && summary.status == "SUCCEEDED", "promise 3: {key} says {summary:?}");
+        }
+        "FAILED" => ensure!(
+            run.error.is_some() && run.cause.is_some(),
+            "promise 3: {} is FAILED without a cause: {:?}, {:?}",
+            run.id,
+            run.error,
+            run.cause
+        ),
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Promise 3: the ledger and the state machine tell the same story.
+fn ended_as_recorded(name: &str, ended: &Ended, runs: &[LedgerRun]) -> Result<()> {
+    let run = runs.iter().find(|run| run.id.as_str() == name);
+    let status = run.map_or("missing", |run| run.status.as_str());
+    match ended {
+        Ended::Succeeded(_) => {
+            ensure!(status == "SUCCEEDED", "promise 3: {name} succeeded, the ledger has it {status}")
+        }
+        Ended::Failed { error, cause, trail, .. } => {
+            ensure!(error != "Test.Broken", "{name}: {cause}");
+            // When the database stays away for longer than all retries, nobody can write into it that the run failed. And
+            // a redrive that dies while it opens the run again leaves it open, for the next one.
+            let reopening = matches!(trail.as_slice(), [only] if only.starts_with("FailOrResume "));
+            let told = reopening || trail.iter().any(|failed| failed.starts_with("RecordFailure "));
+            ensure!(
+                told || status == "FAILED",
+                "promise 3: {name} failed ({error}, {trail:?}), the ledger has it {status}"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Promise 4: after the last run, the table is as an undisturbed run leaves it.
+async fn nobody_is_left(
+    client: &Client,
+    table: &BTreeMap<String, Stored>,
+    changed: &BTreeSet<String>,
+    undisturbed: &Undisturbed,
+) -> Result<()> {
+    let everybody: BTreeSet<&String> = undisturbed.values().flat_map(BTreeMap::keys).collect();
+    let missing: Vec<_> = everybody.iter().filter(|id| !changed.contains(**id) && !table.contains_key(**id)).collect();
+    ensure!(missing.is_empty(), "promise 4: never decided: {missing:?}");
+    let others: Vec<_> = table.keys().filter(|id| !changed.contains(*id) && !everybody.contains(id)).collect();
+    ensure!(others.is_empty(), "promise 4: decided, though not eligible: {others:?}");
+    let left = client
+        .query(
+            "SELECT customer_id FROM batch_scores
+             WHERE current_score >= 600 AND current_limit < 10000 AND limit_increase_decision IS NULL",
+            &[],
+        )
+        .await?;
+    let left: Vec<String> = left.iter().map(|row| row.get(0)).collect();
+    ensure!(left.is_empty(), "promise 4: eligible and undecided at the end: {left:?}");
+    Ok(())
+}
+
+async fn table(client: &Client) -> Result<BTreeMap<String, Stored>> {
+    let rows = client
+        .query(
+            "SELECT customer_id, limit_increase_decision, new_limit, coalesce(decision_reason, '')
+             FROM batch_scores WHERE limit_increase_decision IS NOT NULL",
+            &[],
+        )
+        .await?;
+    let stored = |row: &tokio_postgres::Row| {
+        (row.get(0), Stored { decision: row.get(1), new_limit: row.get(2), reason: row.get(3) })
+    };
+    Ok(rows.iter().map(stored).collect())
+}
+
+async fn ledger_runs(client: &Client) -> Result<Vec<LedgerRun>> {
+    let rows = client
+        .query(
+            "SELECT run_id, status, context::text, eligible, shard_count, approved, declined, referred, stale,
+                    total_increase, error, cause
+             FROM limit_increase_runs ORDER BY run_id",
+            &[],
+        )
+        .await?;
+    let run = |row: &tokio_postgres::Row| {
+        let context: Option<String> = row.get(2);
+        let count = |column: usize| row.get::<_, Option<i64>>(column).map(i64::unsigned_abs);
+        let counts = match (count(5), count(6), count(7), count(8)) {
+            (Some(approved), Some(declined), Some(referred), Some(stale)) => {
+                Some(Counts { approved, declined, referred, stale })
+            }
+            _ => None,
+        };
+        Ok::<_, anyhow::Error>(LedgerRun {
+            id: RunId::try_from(row.get::<_, String>(0))?,
+            status: row.get(1),
+            context: context.map(|context| serde_json::from_str(&context)).transpose()?,
+            eligible: row.get(3),
+            shard_count: row.get(4),
+            counts,
+            total_increase: row.get(9),
+            error: row.get(10),
+            cause: row.get(11),
+        })
+    };
+    rows.iter().map(run).collect()
+}
+
+async fn ledger_shards(lab: &Lab, client: &Client) -> Result<Vec<Shard>> {
+    let rows = client
+        .query(
+            "SELECT run_id, shard_index, rows, approved, declined, referred, stale, total_increase
+             FROM limit_increase_shards ORDER BY run_id, shard_index",
+            &[],
+        )
+        .await?;
+    let read = |row: tokio_postgres::Row| async move {
+        let run = RunId::try_from(row.get::<_, String>(0))?;
+        let index = ShardIndex(row.get::<_, i32>(1).unsigned_abs());
+        let size = u32::try_from(row.get::<_, i64>(2))?;
+        let count = |column: usize| row.get::<_, i64>(column).unsigned_abs();
+        let counts = Counts { approved: count(3), declined: count(4), referred: count(5), stale: count(6) };
+        let decided = decided(lab, &run, index, size).await?;
+        Ok::<_, anyhow::Error>(Shard { run, counts, total_increase: row.get(7), decided })
+    };
+    futures_util::stream::iter(rows.into_iter().map(read)).buffered(8).try_collect().await
+}
+
+async fn decided(lab: &Lab, run: &RunId, index: ShardIndex, size: u32) -> Result<Vec<Decided>> {
+    let object = |stage: Stage| async move {
+        let key = stage.shard_key(run, index);
+        let found = storage::get(&lab.ready.aws.s3, BUCKET, &key).await?;
+        found.with_context(|| format!("promise 2: the shard is in the ledger, and there is no {key}"))
+    };
+    let results = results::read(object(Stage::Results).await?, size)?;
+    let evaluations = Evaluations::read(object(Stage::Evaluations).await?, size)?;
+    let mut decided = Vec::with_capacity(results.len());
+    for (evaluation, [customer, decision, outcome]) in evaluations.iter()?.zip(results) {
+        let evaluation = evaluation?;
+        ensure!(
+            evaluation.customer_id == customer && evaluation.outcome.as_str() == decision,
+            "promise 2: {run}, shard {index}: evaluated {} {}, the result is {customer} {decision}",
+            evaluation.customer_id,
+            evaluation.outcome
+        );
+        decided.push(Decided {
+            customer,
+            raise: evaluation.new_limit.map_or(Decimal::ZERO, |limit| limit - evaluation.current_limit),
+            evaluated: Stored { decision, new_limit: evaluation.new_limit, reason: evaluation.reason.to_owned() },
+            applied: outcome == "APPLIED",
+        });
+    }
+    Ok(decided)
+}
