@@ -50,7 +50,7 @@ def differences(artifact: peers.Artifact, rows: Path, values: np.ndarray) -> dic
     largest_shap = largest_base = 0.0
     for start in range(0, len(raw), SHAP_ROWS_AT_ONCE):
         part = slice(start, start + SHAP_ROWS_AT_ONCE)
-        shap = artifact.model.get_feature_importance(pool.slice(range(len(raw))[part]), type="ShapValues")
+        shap = artifact.model.get_feature_importance(pool.slice(list(range(len(raw))[part])), type="ShapValues")
         largest_shap = max(largest_shap, relative(found[part, 3:], peers.by_source(artifact, shap[:, :-1])))
         largest_base = max(largest_base, relative(found[part, 2], shap[:, -1]))
     return {
