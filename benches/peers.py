@@ -1,6 +1,7 @@
 """What the two scripts here share: the artifact, its rows as CatBoost takes them, and the Rust side.
 
-Rows are encoded from the manifest's words alone, not by the trainer's code, so that an error of one is not an error of all.
+Rows are encoded from the manifest's words alone, not by the trainer's code, so that an error of one is not an error of
+all.
 """
 
 import csv
@@ -56,9 +57,16 @@ def build() -> Path:
     return Path(next(path for path in found if path and Path(path).stem == "measure-scoring"))
 
 
-def measure(program: Path, artifact: Artifact, rows: Path, dump: Path | None = None) -> dict:
-    command = [str(program), str(artifact.path), str(rows), *([str(dump)] if dump else [])]
+def measure(program: Path, artifact: Artifact, rows: Path) -> dict:
+    command = [str(program), str(artifact.path), str(rows)]
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+
+def score(program: Path, artifact: Artifact, rows: Path) -> np.ndarray:
+    """For each row: raw value, probability, base value and the SHAP value of each source; NaN where referred."""
+    with tempfile.NamedTemporaryFile() as dump:
+        subprocess.run([str(program), str(artifact.path), str(rows), dump.name], check=True)
+        return np.fromfile(dump.name, dtype="<f8").reshape(-1, 3 + len(artifact.sources))
 
 
 def plain_csv(data: Path, directory: Path) -> Path:

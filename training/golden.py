@@ -89,6 +89,8 @@ CASES = {
     "depth_10": Case(numbers(12), trees(4, 10)),
     "depth_12": Case(numbers(14), trees(1, 12)),
     "depth_16": Case(numbers(20), trees(1, 16)),
+    # Small enough to try every bit of it.
+    "stumps": Case(numbers(2), trees(3, 1)),
     "one_tree": Case(numbers(5), trees(1, 6)),
     "one_feature": Case(numbers(1), trees(30, 4)),
     "constant_feature": Case(with_constant, trees(30, 4)),

@@ -89,7 +89,7 @@ def test_a_redriven_execution_goes_on_where_the_ledger_has_gaps(states):
     # A redrive starts again in the state that failed, which a Fail state could only do again.
     assert (last["Type"], last["Next"]) == ("Task", "QueryBatchScores")
     assert "Catch" not in last
-    # It compares the count of redrives with the one at the failure, or it would never fail again after the first redrive.
+    # It compares the count of redrives with the one at the failure, or it would never fail again after a redrive.
     assert last["Parameters"]["Payload"]["execution.$"] == "$$.Execution"
     assert last["Parameters"]["Payload"]["failed_at_redrive.$"] == "$.RedriveCount"
     assert states["RecordFailure"]["Parameters"]["Payload"]["execution.$"] == "$$.Execution"
@@ -112,7 +112,7 @@ def test_every_failure_is_caught_and_ends_in_a_failure(states):
 
 def test_the_map_lets_the_others_finish_and_keeps_its_results_out_of_the_payload(states):
     shards = states["ProcessShards"]
-    # LocalStack 4.9.2 wants the fraction. One shard of two may fail and the other finish; a run of one shard fails with it.
+    # LocalStack 4.9.2 wants the fraction. One shard of two may fail and the other finish; a run of one fails with it.
     assert repr(shards["ToleratedFailurePercentage"]) == "50.0"
     assert shards["ResultPath"] is None
     assert shards["ItemProcessor"]["ProcessorConfig"] == {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}

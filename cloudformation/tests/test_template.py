@@ -15,6 +15,7 @@ FUNCTIONS = {
     "EvaluateLimitIncreaseFunction": "evaluate-limit-increase",
     "UpdateDatabaseFunction": "update-database",
 }
+STATE_MACHINE = "AWS::StepFunctions::StateMachine"
 USE_THE_DATABASE = {"QueryBatchScoresFunction", "UpdateDatabaseFunction"}
 
 
@@ -57,6 +58,72 @@ def test_no_role_reads_or_writes_a_whole_bucket(template):
                 for resource in listed(statement["Resource"]):
                     path = resource["Fn::Sub"].split("${BucketName}", 1)[1]
                     assert path.startswith(("/models/", "/policies/", "/pipeline/")), (name, path)
+
+
+def test_a_secret_is_read_by_its_arn_and_by_nobody_else(template):
+    for name, role in of_type(template, "AWS::IAM::Role").items():
+        for statement in statements(role):
+            for action in listed(statement["Action"]):
+                if action.startswith("secretsmanager:"):
+                    assert action == "secretsmanager:GetSecretValue", name
+                    assert statement["Resource"] == {"Ref": "DatabaseSecretArn"}, name
+
+
+def test_every_role_is_for_one_service_and_one_user(template):
+    used = [item["Properties"]["Role"]["Fn::GetAtt"][0] for item in of_type(template, "AWS::Lambda::Function").values()]
+    used += [item["Properties"]["RoleArn"]["Fn::GetAtt"][0] for item in of_type(template, STATE_MACHINE).values()]
+    for rule in of_type(template, "AWS::Events::Rule").values():
+        used += [t["RoleArn"]["Fn::GetAtt"][0] for t in rule["Properties"]["Targets"] if "RoleArn" in t]
+    assert sorted(used) == sorted(of_type(template, "AWS::IAM::Role"))
+    for name, role in of_type(template, "AWS::IAM::Role").items():
+        (trust,) = role["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+        assert trust["Action"] == "sts:AssumeRole", name
+        assert list(trust["Principal"]) == ["Service"] and isinstance(trust["Principal"]["Service"], str), name
+        if trust["Principal"]["Service"] != "lambda.amazonaws.com":
+            # Lambda takes no such condition; the others would act for any account without it.
+            assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}, name
+
+
+def test_the_only_managed_policy_is_the_network_interfaces_and_only_in_a_vpc(template):
+    for name, role in of_type(template, "AWS::IAM::Role").items():
+        for policy in role["Properties"].get("ManagedPolicyArns", []):
+            condition, arn, otherwise = policy["Fn::If"]
+            assert (condition, otherwise) == ("InVpc", {"Ref": "AWS::NoValue"}), name
+            assert arn["Fn::Sub"].endswith(":policy/service-role/AWSLambdaENIManagementAccess"), name
+
+
+def test_no_role_may_hand_on_or_change_permissions(template):
+    for name, role in of_type(template, "AWS::IAM::Role").items():
+        for statement in statements(role):
+            assert statement["Effect"] == "Allow" and not {"NotAction", "NotResource"} & statement.keys(), name
+            services = {action.split(":")[0] for action in listed(statement["Action"])}
+            assert not services & {"iam", "sts", "kms", "organizations"}, (name, statement["Sid"])
+
+
+def test_whoever_is_let_in_by_a_resource_is_one_service_for_one_source(template):
+    for name, item in template["Resources"].items():
+        for statement in item["Properties"].get("PolicyDocument", {}).get("Statement", []):
+            if statement["Effect"] == "Allow":
+                assert list(statement["Principal"]) == ["Service"], name
+                assert "aws:SourceArn" in repr(statement["Condition"]), name
+    for name, permission in of_type(template, "AWS::Lambda::Permission").items():
+        assert permission["Properties"]["SourceArn"], name
+
+
+def test_plain_http_is_refused_wherever_a_policy_can(template):
+    documents = {
+        name: item["Properties"]["PolicyDocument"]["Statement"]
+        for name, item in template["Resources"].items()
+        if "PolicyDocument" in item["Properties"]
+    }
+    assert set(documents) == {"ModelBucketPolicy", "DeadLetterQueuePolicy", "AlarmTopicPolicy"}
+    for name, found in documents.items():
+        (denied,) = [statement for statement in found if statement["Effect"] == "Deny"]
+        assert denied["Principal"] == "*", name
+        assert denied["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}, name
+    assert documents["ModelBucketPolicy"][0]["Action"] == "s3:*"
+    resources = documents["ModelBucketPolicy"][0]["Resource"]
+    assert [resource["Fn::Sub"].rsplit(":", 1)[1] for resource in resources] == ["${BucketName}", "${BucketName}/*"]
 
 
 def test_each_step_writes_only_its_own_folder(template):

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3.11
-"""Makes the project's Python environments: `install.py localstack|build|training`.
+"""Makes the project's Python environments: `install.py localstack|build|training|postgres-tls|bench`.
 
 An environment is built beside the current one and a symbolic link is switched over when it is whole, so that an
 interrupted or failing installation leaves the old one in place, and a service that runs from it goes on.
@@ -28,7 +28,9 @@ UV_REQUIREMENTS = HERE / "uv-requirements.txt"
 REQUIREMENTS = {
     "localstack": [HERE / "requirements.txt", HERE / "postgres-requirements.txt"],
     "build": [HERE / "build-requirements.txt"],
+    "postgres-tls": [HERE / "postgres-tls-requirements.txt"],
     "training": [PROJECT / "training" / "requirements.txt"],
+    "bench": [PROJECT / "benches" / "requirements.txt"],
 }
 STAMP = ".complete"
 TAIL_LINES = 30

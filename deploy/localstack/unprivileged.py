@@ -93,9 +93,11 @@ def reachable_programs(package: Path, account: Account) -> Path:
         make_reachable_root()
         partial = copy.with_name(f".{copy.name}.{os.getpid()}")
         # The programs look for their libraries beside the package, so both are copied as they lie.
+        # A package with two servers has the older one in `pginstall`.
+        unused = ("pginstall",) if (package / "pginstall18").exists() else ()
+        ignored = shutil.ignore_patterns("__pycache__", *unused)
         for part in package.parent.glob(f"{package.name}*"):
             if part.suffix != ".dist-info":
-                ignored = shutil.ignore_patterns("pginstall", "__pycache__")
                 shutil.copytree(part, partial / part.name, symlinks=True, ignore=ignored)
         try:
             partial.rename(copy)

@@ -63,6 +63,8 @@ pub enum Command {
     Start,
     /// Train the credit model and put it where the functions read it
     Train(TrainArgs),
+    /// Write the request of a SageMaker job with the same trainer, and print the commands that run it
+    TrainSagemaker(SageMakerArgs),
     /// Make the tables and fill them with customers
     SetupDb(SetupDbArgs),
     /// Build the functions and deploy the stack
@@ -97,6 +99,23 @@ Examples:
 Without --data the model is trained on a generated portfolio of 20,000 customers (training/SAMPLE_PORTFOLIO.md).
 What follows -- goes to training/train.py as it is; see training/train.py --help.")]
 pub struct TrainArgs {
+    /// What to train on, and how.
+    #[command(flatten)]
+    pub table: TableArgs,
+    /// Train even if data and options are the same as last time
+    #[arg(long)]
+    pub force: bool,
+    /// Where to put the model: the local AWS, or the account that your AWS environment names
+    #[arg(long = "target-env", value_enum, default_value_t = Target::Local, value_name = "TARGET")]
+    pub environment: Target,
+    /// Bucket of the model
+    #[arg(long, default_value = crate::workflow::model::BUCKET)]
+    pub bucket: String,
+}
+
+/// What to train on, and how.
+#[derive(Debug, Args)]
+pub struct TableArgs {
     /// Your own table, CSV or CSV.gz with a header
     #[arg(long, value_name = "FILE", requires = "target", requires = "positive")]
     pub data: Option<PathBuf>,
@@ -118,18 +137,47 @@ pub struct TrainArgs {
     /// Features in plain words, for the reasons that customers read: a JSON file, or COL=TEXT,..
     #[arg(long, value_name = "FILE|COL=TEXT,..", requires = "data")]
     pub descriptions: Option<String>,
-    /// Train even if data and options are the same as last time
-    #[arg(long)]
-    pub force: bool,
-    /// Where to put the model: the local AWS, or the account that your AWS environment names
-    #[arg(long = "target-env", value_enum, default_value_t = Target::Local, value_name = "TARGET")]
-    pub environment: Target,
-    /// Bucket of the model
-    #[arg(long, default_value = crate::workflow::model::BUCKET)]
-    pub bucket: String,
     /// More options for training/train.py
     #[arg(last = true, value_name = "OPTIONS")]
     pub more: Vec<String>,
+}
+
+/// Options of `train-sagemaker`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  limit-increase train-sagemaker
+  limit-increase train-sagemaker --role arn:aws:iam::123456789012:role/Training --bucket my-models --region eu-west-1 \\
+      --data loans.csv --target defaulted --positive 1 -- --iterations 500
+
+Packs the trainer, writes the request of a SageMaker training job, and prints the commands that upload both, start and
+watch the job, and fetch its model. It starts nothing itself: a job costs money, and the local AWS has no SageMaker.
+Without --data the job trains on the generated portfolio, as `train` does.")]
+pub struct SageMakerArgs {
+    /// What to train on, and how.
+    #[command(flatten)]
+    pub table: TableArgs,
+    /// Role that the job runs as: SageMaker may assume it, and it may read and write the bucket
+    #[arg(long, value_name = "ARN")]
+    pub role: Option<String>,
+    /// Bucket of the job's files and of the model
+    #[arg(long, default_value = crate::workflow::model::BUCKET)]
+    pub bucket: String,
+    /// Region of the job
+    #[arg(long, env = "AWS_REGION", default_value = crate::aws::clients::LOCAL_REGION)]
+    pub region: String,
+    /// Container image with Python 3.11 and SageMaker's training toolkit [default: AWS's own for PyTorch, on CPU]
+    #[arg(long, value_name = "URI")]
+    pub image: Option<String>,
+    /// Machine of the job
+    #[arg(long, default_value = "ml.m5.large", value_name = "TYPE")]
+    pub instance: String,
+    /// The job's name [default: made from the time]
+    #[arg(long, value_name = "NAME")]
+    pub job: Option<String>,
+    /// Directory for the packed trainer and the request [default: sagemaker/<job> in the home]
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
 }
 
 /// Where something goes.
@@ -226,7 +274,7 @@ pub struct RunArgs {
     /// At most so many customers, or `all` [default: 20]
     #[arg(long, value_name = "N|all")]
     pub limit: Option<Limit>,
-    /// Customers in one shard [default: 5000]
+    /// Customers in one shard [default: 25000]
     #[arg(long, value_name = "N")]
     pub shard_size: Option<u32>,
     /// Decide, but leave the table as it is

@@ -120,6 +120,7 @@ impl std::error::Error for Problem {}
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use anyhow::Context as _;
 
     use super::*;

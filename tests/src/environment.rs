@@ -206,7 +206,7 @@ impl Drop for Environment {
 }
 
 /// Named by the checkout too, so that two checkouts can be tested at once.
-fn home(name: &str) -> PathBuf {
+pub(crate) fn home(name: &str) -> PathBuf {
     let checkout = env!("CARGO_MANIFEST_DIR")
         .bytes()
         .fold(0_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));

@@ -9,5 +9,6 @@ pub mod faults;
 pub mod function;
 pub mod records;
 pub mod suite;
+pub mod tls_postgres;
 
 pub use environment::Environment;

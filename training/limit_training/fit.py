@@ -15,9 +15,10 @@ import numpy as np
 from .encode import Encoded
 from .errors import TrainingError, usage_error
 
+# The same bounds as the loader's, in shared/scoring.
 MAX_DEPTH = 16
 MAX_ITERATIONS = 10_000
-MAX_LEAVES = 4_000_000
+MAX_LEAVES = 2**20
 
 # What may be passed on with --param, beside the options that have a name of their own.
 PASSED_ON = {

@@ -1,7 +1,8 @@
 //! Measures loading, scoring and explaining with one artifact over the rows of a CSV file, on one thread.
 //!
-//! `measure-scoring <artifact.tar.gz> <rows.csv> [<dump>]` prints one JSON object. With a third argument, writes for each
-//! row, as little-endian float64: raw value, probability, base value and one SHAP value per source; NaN where referred.
+//! `measure-scoring <artifact.tar.gz> <rows.csv>` prints one JSON object. With a third argument it measures nothing and
+//! writes to that file for each row, as little-endian float64: raw value, probability, base value and one SHAP value per
+//! source; NaN where referred.
 #![allow(clippy::print_stdout, reason = "the output is what it is for")]
 
 use std::fs;
@@ -28,15 +29,16 @@ fn main() -> Result<()> {
     };
     let archive = fs::read(&artifact).with_context(|| format!("reading {}", artifact.display()))?;
     let artifact = Artifact::open(&archive)?;
+    if let Some(dump) = arguments.next() {
+        let model = Model::load(&artifact)?;
+        return write_dump(&dump, &model, &Table::read(&rows, model.sources())?);
+    }
     let first_load = best_of(1, || Model::load(&artifact))?;
     let model = Model::load(&artifact)?;
     let resident_with_model = resident_bytes();
     let open = best_of(20, || Artifact::open(&archive))?;
     let load = best_of(20, || Model::load(&artifact))?;
     let table = Table::read(&rows, model.sources())?;
-    if let Some(dump) = arguments.next() {
-        write_dump(&dump, &model, &table)?;
-    }
     let mut batches = Vec::new();
     for size in BATCHES.into_iter().filter(|size| *size <= table.rows()) {
         let frame = table.frame(0, size);

@@ -34,7 +34,8 @@ class Server:
         return json.loads(self.call("start", "--port", str(self.port), "--log", str(self.log)).stdout)
 
     def sql(self, statement: str) -> str:
-        psql = postgres.installation() / "pginstall18" / "bin" / "psql"
+        package, folder = postgres.installation()
+        psql = package / folder / "bin" / "psql"
         url = f"postgresql://limit_increase@127.0.0.1:{self.port}/limit_increase"
         command = [str(psql), "--no-psqlrc", "-At", "-v", "ON_ERROR_STOP=1", "-c", statement, url]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.strip()

@@ -249,7 +249,7 @@ mod tests {
     #[test]
     fn the_request_leaves_out_what_was_not_asked_and_keeps_a_limit_of_null() {
         let nightly = request_document(&RunRequest::default()).unwrap();
-        assert_eq!(nightly, serde_json::json!({"limit": 20, "shard_size": 5000, "dry_run": false}));
+        assert_eq!(nightly, serde_json::json!({"limit": 20, "shard_size": 25000, "dry_run": false}));
         let all = request_document(&RunRequest { limit: None, ..RunRequest::default() }).unwrap();
         assert_eq!(all["limit"], serde_json::Value::Null);
         serde_json::from_value::<RunRequest>(all).unwrap();

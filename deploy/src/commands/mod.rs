@@ -12,6 +12,7 @@ mod stop;
 mod test_schedule;
 mod test_services;
 mod train;
+mod train_sagemaker;
 
 use anyhow::Result;
 
@@ -34,6 +35,7 @@ pub async fn dispatch(cli: Cli, ui: Ui) -> Result<Exit> {
     match cli.command {
         Command::Start => start::run(&context).await?,
         Command::Train(arguments) => train::run(&context, arguments).await?,
+        Command::TrainSagemaker(arguments) => train_sagemaker::run(&context, &arguments)?,
         Command::SetupDb(arguments) => setup_db::run(&context, arguments).await?,
         Command::Deploy(arguments) => deploy::run(&context, arguments).await?,
         Command::Run(arguments) => return run::run(&context, arguments).await,

@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde_json::Value;
 
 use crate::aws::Aws;
-use crate::cli::{Target, TrainArgs};
+use crate::cli::{TableArgs, Target, TrainArgs};
 use crate::context::Context;
 use crate::local::services;
 use crate::ui::{self, thousands};
@@ -12,8 +12,8 @@ use crate::workflow::model::{self, TrainedModel, Training};
 
 pub(super) async fn run(context: &Context, arguments: TrainArgs) -> Result<()> {
     let training = Training {
-        options: options(&arguments),
-        data: arguments.data.map(std::path::absolute).transpose()?,
+        options: options(&arguments.table),
+        data: arguments.table.data.map(std::path::absolute).transpose()?,
         force: arguments.force,
     };
     let shared = context.clone();
@@ -33,7 +33,8 @@ pub(super) async fn run(context: &Context, arguments: TrainArgs) -> Result<()> {
     }))
 }
 
-fn options(arguments: &TrainArgs) -> Vec<String> {
+/// The options of `train.py` that the command line's own stand for.
+pub(super) fn options(arguments: &TableArgs) -> Vec<String> {
     let named = [
         ("--target", &arguments.target),
         ("--positive", &arguments.positive),

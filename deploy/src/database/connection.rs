@@ -32,10 +32,12 @@ pub async fn server_version(client: &Client) -> Result<String> {
 /// The address with `***` in the password's place.
 #[must_use]
 pub fn masked(url: &str) -> String {
-    let Ok(config) = url.parse::<tokio_postgres::Config>() else { return "***".to_owned() };
+    let Ok(config) = postgres::driver_config(&DatabaseUrl::new(url)) else { return "***".to_owned() };
     let user = config.get_user().unwrap_or_default();
     let password = if config.get_password().is_some() { ":***" } else { "" };
     let host = match config.get_hosts().first() {
+        // An @ here is the end of a password that should have been percent-encoded.
+        Some(Host::Tcp(name)) if name.contains('@') => return "***".to_owned(),
         Some(Host::Tcp(name)) => name.clone(),
         #[cfg(unix)]
         Some(Host::Unix(path)) => path.display().to_string(),
@@ -48,7 +50,7 @@ pub fn masked(url: &str) -> String {
 
 /// The port of an address.
 pub fn port_of(url: &str) -> Result<u16> {
-    let config: tokio_postgres::Config = url.parse().context("the database's address cannot be read")?;
+    let config = postgres::driver_config(&DatabaseUrl::new(url)).context("the database's address cannot be read")?;
     Ok(config.get_ports().first().copied().unwrap_or(5432))
 }
 
@@ -63,6 +65,8 @@ mod tests {
             ("postgresql://127.0.0.1/postgres", "postgresql://127.0.0.1:5432/postgres"),
             ("host=db user=ann password=secret dbname=bank", "postgresql://ann:***@db:5432/bank"),
             ("no address at all: secret", "***"),
+            ("postgresql://ann:s@cret@db/bank", "***"),
+            ("postgresql://ann:secret@db/bank?sslmode=verify-full&sslrootcert=x", "postgresql://ann:***@db:5432/bank"),
         ];
         for (url, shown) in cases {
             assert_eq!(masked(url), shown);

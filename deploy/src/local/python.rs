@@ -58,9 +58,9 @@ pub fn ensure_venv(project: &Project, venv: Venv, ui: &Ui) -> Result<()> {
         .env("LIMIT_INCREASE_VENVS", project.venvs());
     run_shown(&mut command, &task).with_context(|| format!("cannot install the Python environment {}", venv.name()))?;
     if existed {
-        task.clear()
+        task.clear();
     } else {
-        task.done(format!("{} installed", venv.name()))
+        task.done(format!("{} installed", venv.name()));
     }
     Ok(())
 }

@@ -40,9 +40,9 @@ pub async fn migrate(context: &Context, client: &mut Client) -> Result<()> {
     let task = context.ui.task("Schema");
     let applied = database::migrate(client).await?;
     if applied.is_empty() {
-        task.clear()
+        task.clear();
     } else {
-        task.done(format!("applied {}", applied.join(", ")))
+        task.done(format!("applied {}", applied.join(", ")));
     }
     Ok(())
 }

@@ -4,3 +4,4 @@ pub mod customers;
 pub mod deployment;
 pub mod model;
 pub mod runs;
+pub mod sagemaker;

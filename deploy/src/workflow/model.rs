@@ -47,15 +47,8 @@ pub struct TrainedModel {
 
 /// Trains the model, unless it was trained from the same inputs before.
 pub fn train(context: &Context, training: &Training) -> Result<TrainedModel> {
-    let data = match &training.data {
-        Some(path) => path.clone(),
-        None => {
-            // Always the same bytes for a version of the generator, so writing it again changes nothing.
-            portfolio::write_training_file(&context.home.portfolio())?;
-            context.home.portfolio()
-        }
-    };
-    let arguments = arguments(context, training, &data);
+    let data = table(context, training)?;
+    let arguments = arguments(context, training);
     let inputs_sha256 = inputs_sha256(context, &data, &arguments)?;
     let mut task = context.ui.task("Model");
     if !training.force
@@ -92,7 +85,19 @@ pub fn train(context: &Context, training: &Training) -> Result<TrainedModel> {
     Ok(trained)
 }
 
-fn arguments(context: &Context, training: &Training, _data: &Path) -> Vec<String> {
+/// The table to train on; the sample portfolio is written.
+pub fn table(context: &Context, training: &Training) -> Result<PathBuf> {
+    if let Some(path) = &training.data {
+        return Ok(path.clone());
+    }
+    // Always the same bytes for a version of the generator, so writing it again changes nothing.
+    portfolio::write_training_file(&context.home.portfolio())?;
+    Ok(context.home.portfolio())
+}
+
+/// The options of `train.py`, those of the sample portfolio included.
+#[must_use]
+pub fn arguments(context: &Context, training: &Training) -> Vec<String> {
     if training.data.is_some() {
         return training.options.clone();
     }

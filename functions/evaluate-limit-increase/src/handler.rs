@@ -35,7 +35,7 @@ impl Handler {
         let source = Stage::ScoredCustomers.shard_key(&run.run_id, shard.index);
         let bytes = self.storage.get_handoff(&run.bucket, &source).await?;
         let bad = |error: HandoffError| error.into_failure(&run.bucket, &source);
-        let scored = Scored::read(bytes, shard.rows).map_err(bad)?;
+        let scored = Scored::read_for_decisions(bytes, shard.rows).map_err(bad)?;
         let (writer, counts) = evaluate(&run.policy, &scored).map_err(bad)?;
         let key = Stage::Evaluations.shard_key(&run.run_id, shard.index);
         self.storage.put(&run.bucket, &key, writer.finish().map_err(bad)?, CONTENT_TYPE).await?;

@@ -4,10 +4,10 @@ use chrono::Utc;
 use limit_increase_domain::contract::RunOpened;
 use limit_increase_domain::{Failure, FailureKind};
 use limit_increase_platform::postgres::{Database, database_failure, find_run, hold_run};
+use limit_increase_platform::secrets::Credentials;
 use limit_increase_platform::storage::Storage;
-use limit_increase_platform::{aws, environment, secrets};
+use limit_increase_platform::{aws, environment};
 use serde_json::Value;
-use tokio::sync::OnceCell;
 
 use crate::open::{self, Place};
 use crate::request;
@@ -15,11 +15,9 @@ use crate::resume;
 
 /// What outlives an event.
 pub(crate) struct Handler {
-    config: limit_increase_platform::aws::SdkConfig,
     storage: Storage,
     place: Place,
-    // Made with the first event, so that a bad URL is answered by name rather than as a start-up crash.
-    database: OnceCell<Database>,
+    database: Database,
 }
 
 impl Handler {
@@ -28,13 +26,12 @@ impl Handler {
         let config = aws::load_config().await;
         Self {
             storage: Storage::new(aws::s3_client(&config)),
-            config,
             place: Place {
                 bucket: environment::or_default("BUCKET", environment::DEFAULT_BUCKET),
                 model_key: environment::or_default("MODEL_KEY", environment::DEFAULT_MODEL_KEY),
                 policy_key: environment::or_default("POLICY_KEY", environment::DEFAULT_POLICY_KEY),
             },
-            database: OnceCell::new(),
+            database: Database::new(Credentials::from_environment(&config)),
         }
     }
 
@@ -45,11 +42,7 @@ impl Handler {
     pub(crate) async fn handle(&self, event: Value, request_id: String) -> Result<RunOpened, Failure> {
         let started_at = Utc::now();
         let order = request::read(event, &request_id, started_at)?;
-        let database = self
-            .database
-            .get_or_try_init(|| async { Database::new(&secrets::database_url(&self.config).await?) })
-            .await?;
-        let mut client = database.client().await?;
+        let mut client = self.database.client().await?;
         // Held until the run is open: of two attempts at once the second one finds what the first has done, and
         // does not write its own customers over the other's.
         let opening = hold_run(&mut client, &order.run_id).await?;

@@ -6,19 +6,18 @@ use limit_increase_domain::keys::summary_key;
 use limit_increase_domain::{Failure, FailureKind, RunId, RunSummary};
 use limit_increase_platform::lambda::{StepError, parse};
 use limit_increase_platform::postgres::{Database, finish_run, record_failure, resume_run};
+use limit_increase_platform::secrets::Credentials;
 use limit_increase_platform::storage::Storage;
-use limit_increase_platform::{aws, secrets};
+use limit_increase_platform::{aws, metrics};
 use serde::Serialize;
 use serde_json::Value;
-use tokio::sync::OnceCell;
 
 use crate::shard;
 
 /// What outlives an event.
 pub(crate) struct Handler {
-    config: aws::SdkConfig,
     storage: Storage,
-    database: OnceCell<Database>,
+    database: Database,
 }
 
 /// An answer, by what was asked.
@@ -35,7 +34,10 @@ impl Handler {
     /// Makes the clients.
     pub(crate) async fn new() -> Self {
         let config = aws::load_config().await;
-        Self { storage: Storage::new(aws::s3_client(&config)), config, database: OnceCell::new() }
+        Self {
+            storage: Storage::new(aws::s3_client(&config)),
+            database: Database::new(Credentials::from_environment(&config)),
+        }
     }
 
     /// Does what the event asks.
@@ -44,10 +46,7 @@ impl Handler {
     /// By the step that failed: request, hand-off, ledger, database, storage; or the recorded failure of the run.
     pub(crate) async fn handle(&self, event: Value) -> Result<Answer, StepError> {
         let task: UpdateTask = parse(event)?;
-        let database = self
-            .database
-            .get_or_try_init(|| async { Database::new(&secrets::database_url(&self.config).await?) })
-            .await?;
+        let database = &self.database;
         Ok(match task {
             UpdateTask::ApplyShard(task) => Answer::Applied(shard::apply(database, &self.storage, &task).await?),
             UpdateTask::FinishRun(opened) => Answer::Finished(Box::new(self.finish(database, &opened).await?)),
@@ -81,6 +80,7 @@ impl Handler {
             stale = summary.counts.stale,
             "run closed"
         );
+        metrics::run_closed(&summary);
         Ok(summary)
     }
 
@@ -94,7 +94,10 @@ impl Handler {
 async fn record(database: &Database, run_id: &RunId, failure: RecordedFailure) -> Result<RecordedFailure, Failure> {
     tracing::warn!(error = failure.error, cause = failure.cause, "recording a failure");
     let client = database.client().await?;
-    record_failure(&client, run_id, failure).await
+    let error = failure.error.clone();
+    let first = record_failure(&client, run_id, failure).await?;
+    metrics::failure_recorded(run_id, &error);
+    Ok(first)
 }
 
 /// The message inside a cause that is a failed invocation, which Lambda would otherwise wrap a second time.

@@ -21,11 +21,11 @@ pub(crate) async fn apply(database: &Database, storage: &Storage, task: &ShardTa
     let file = Evaluations::read(bytes, shard.rows).map_err(bad)?;
     let evaluations: Vec<Evaluation<'_>> = file.iter().and_then(Iterator::collect).map_err(bad)?;
     let mut client = database.client().await?;
-    let outcome = apply_shard(&mut client, &run.run_id, shard.index, run.dry_run, &evaluations, |effective| {
+    let outcome = apply_shard(&mut client, &run.run_id, shard.index, run.dry_run, &evaluations, |stale| {
         let written = if run.dry_run { Applied::DryRun } else { Applied::Applied };
         let mut results = ResultsWriter::default();
         for evaluation in &evaluations {
-            let applied = if effective.contains(evaluation.customer_id) { written } else { Applied::Stale };
+            let applied = if stale.contains(evaluation.customer_id) { Applied::Stale } else { written };
             results.push(evaluation, applied);
         }
         record(storage, run, shard, results)

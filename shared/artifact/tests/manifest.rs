@@ -23,7 +23,7 @@ fn a_manifest_of_another_shape_is_refused_with_the_place() {
             "numeric group",
             |m| {
                 m["features"][3] = json!({"name": "d", "kind": "numeric", "source_column": "c", "description": "C",
-            "median": null, "category": "x"})
+            "median": null, "category": "x"});
             },
             "features[3]",
         ),

@@ -8,7 +8,7 @@ use crate::policy::{Policy, PolicyError};
 /// A manual request; `{}` is the nightly default. A field left out keeps its default, an unknown one is refused.
 ///
 /// ```json
-/// { "limit": 20, "shard_size": 5000, "as_of": "2026-11-24", "dry_run": false, "policy": { "minimum_score": 660 } }
+/// { "limit": 20, "shard_size": 25000, "as_of": "2026-11-24", "dry_run": false, "policy": { "minimum_score": 660 } }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -57,8 +57,9 @@ impl RunRequest {
     pub const DEFAULT_LIMIT: u64 = 20;
     /// Above this, ask for no cap at all.
     pub const MAX_LIMIT: u64 = 1_000_000_000;
-    /// Default rows per shard.
-    pub const DEFAULT_SHARD_SIZE: u32 = 5_000;
+    /// Default rows per shard: forty shards a million, each some 60 MB at most in a function. Smaller ones cost more requests
+    /// and invocations, larger ones more memory, and leave fewer to work on at once (ARCHITECTURE.md has the figures).
+    pub const DEFAULT_SHARD_SIZE: u32 = 25_000;
     /// A shard is held in a function's memory; this bounds it.
     pub const MAX_SHARD_SIZE: u32 = 50_000;
 

@@ -1,8 +1,11 @@
 //! The Lambda runtime's side of a function: one event in, one answer or one named failure out.
 
+use std::any::Any;
 use std::fmt;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 
+use futures_util::FutureExt as _;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use limit_increase_domain::{Failure, FailureKind};
 use serde::de::DeserializeOwned;
@@ -71,7 +74,10 @@ where
         let answer = payload.map(|payload| handler(payload, event.context.request_id));
         async move {
             let answer: Result<R, StepError> = match answer {
-                Ok(answer) => answer.await.map_err(Into::into),
+                Ok(answer) => match AssertUnwindSafe(answer).catch_unwind().await {
+                    Ok(answer) => answer.map_err(Into::into),
+                    Err(panic) => Err(panicked(&*panic)),
+                },
                 Err(problem) => Err(Failure::new(FailureKind::InvalidRequest, problem).into()),
             };
             match answer {
@@ -88,6 +94,13 @@ where
         .instrument(span)
     }))
     .await
+}
+
+/// A panic has a name too: the runtime would report it by the name of a type of Rust's, which no operator knows. What the
+/// event had in hand is dropped, a transaction with it, and the environment goes on.
+fn panicked(panic: &(dyn Any + Send)) -> StepError {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    Failure::new(FailureKind::Internal, format!("panicked: {}", text.unwrap_or("without a message"))).into()
 }
 
 /// The error as Lambda reports it: `errorType` is the stable name that the state machine matches.
@@ -139,6 +152,18 @@ mod tests {
             assert_eq!(failure.kind, FailureKind::InvalidRequest);
             assert!(failure.message.starts_with(expected), "{event}: {}", failure.message);
         }
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_failure_with_a_name() {
+        let number = 0;
+        let panic =
+            AssertUnwindSafe(async { assert_eq!(number, 1, "the counts differ") }).catch_unwind().await.unwrap_err();
+        let error = panicked(&*panic);
+        assert_eq!(error.name, "Permanent.Internal");
+        assert!(error.message.contains("the counts differ"), "{}", error.message);
+        assert_eq!(panicked(&"in a word").message, "panicked: in a word");
+        assert_eq!(panicked(&5).message, "panicked: without a message");
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod digest;
 pub mod environment;
 pub mod handoff;
 pub mod lambda;
+pub mod metrics;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "postgres")]

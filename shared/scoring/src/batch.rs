@@ -78,7 +78,8 @@ impl ScoredBatch<'_> {
 }
 
 impl ScoredRow<'_> {
-    /// What took points from the customer, with the points: worst first, at most four.
+    /// What took points from the customer, as a sentence without a full stop, and how many points: worst first, at most
+    /// four, of equal ones the earlier source first. Empty when nothing took any.
     #[must_use]
     pub fn reasons(&self) -> Vec<(String, f64)> {
         let reason = |(source, value): (usize, f64)| {

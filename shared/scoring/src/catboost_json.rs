@@ -1,44 +1,47 @@
 //! CatBoost's JSON export into an [`Ensemble`], refusing what can't be scored.
 
+use limit_increase_artifact::MAX_FEATURES;
 use serde::Deserialize;
-use serde_json::Value;
+use serde::de::IgnoredAny;
 
+use crate::at_most::AtMost;
 use crate::ensemble::{Ensemble, FloatFeature, MAX_DEPTH, NanTreatment, Split, Tree};
 use crate::error::ScoringError;
 
+const SMALLER: &str = "train with fewer or shallower trees";
 const ONE_HOT: &str = "encode them as one-hot columns before training, as train.py does";
-/// More trees than this are a mistake.
-const MAX_TREES: usize = 100_000;
+/// More trees than this are a mistake; train.py has the same bound.
+const MAX_TREES: usize = 10_000;
+/// The most leaves of all trees together: a thousand trees of depth 10.
+pub(crate) const MAX_LEAVES: usize = 1 << 20;
+/// The most values in the file, told by its commas. Leaves have two each, and what else there is is little beside them.
+const MAX_VALUES: usize = 4 * MAX_LEAVES;
+/// Splits read of a tree: more than it may have, so that a tree too deep is told from a file that is damaged.
+const MAX_SPLITS_READ: usize = 2 * MAX_DEPTH;
 
 #[derive(Deserialize)]
 struct ModelJson {
     features_info: FeaturesInfo,
     #[serde(default)]
-    oblivious_trees: Option<Vec<TreeJson>>,
+    oblivious_trees: Option<AtMost<TreeJson, MAX_TREES>>,
     /// Present in non-symmetric models.
     #[serde(default)]
-    trees: Option<Value>,
+    trees: Option<IgnoredAny>,
     #[serde(default)]
-    scale_and_bias: Option<(f64, BiasJson)>,
+    scale_and_bias: Option<(f64, AtMost<f64, MAX_TREES>)>,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum BiasJson {
-    One(f64),
-    Many(Vec<f64>),
-}
-
+/// Features of kinds that are refused are counted, for which a list of nothings takes no memory.
 #[derive(Deserialize)]
 struct FeaturesInfo {
     #[serde(default)]
-    float_features: Vec<FloatFeatureJson>,
+    float_features: AtMost<FloatFeatureJson, MAX_FEATURES>,
     #[serde(default)]
-    categorical_features: Vec<Value>,
+    categorical_features: Vec<IgnoredAny>,
     #[serde(default)]
-    text_features: Vec<Value>,
+    text_features: Vec<IgnoredAny>,
     #[serde(default)]
-    embedding_features: Vec<Value>,
+    embedding_features: Vec<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -55,7 +58,7 @@ struct FloatFeatureJson {
 #[derive(Deserialize)]
 struct TreeJson {
     #[serde(default)]
-    splits: Option<Vec<SplitJson>>,
+    splits: Option<AtMost<SplitJson, MAX_SPLITS_READ>>,
     leaf_values: Vec<f64>,
     #[serde(default)]
     leaf_weights: Vec<f64>,
@@ -77,6 +80,11 @@ struct SplitJson {
 /// # Errors
 /// When it is no JSON of this shape, of a kind that can't be scored, or contradicts itself.
 pub(crate) fn parse(json: &[u8], names: &[&str]) -> Result<Ensemble, ScoringError> {
+    // Two bytes of text can be eight of memory, so values are counted before they are read.
+    let commas = json.iter().filter(|byte| **byte == b',').count();
+    if commas > MAX_VALUES {
+        return unsupported(format!("model.json has more than {MAX_VALUES} values"), SMALLER);
+    }
     let model: ModelJson = serde_json::from_slice(json)?;
     let info = &model.features_info;
     let foreign = [
@@ -87,16 +95,19 @@ pub(crate) fn parse(json: &[u8], names: &[&str]) -> Result<Ensemble, ScoringErro
     if let Some((kind, count, instead)) = foreign.into_iter().find(|(_, count, _)| *count > 0) {
         return unsupported(format!("it has {count} {kind}"), instead);
     }
-    let Some(trees) = model.oblivious_trees.filter(|_| model.trees.is_none()) else {
-        return unsupported("its trees are not symmetric".to_owned(), "train with grow_policy=SymmetricTree");
+    let Some(AtMost(trees)) = model.oblivious_trees.filter(|_| model.trees.is_none()) else {
+        return unsupported("its trees are not symmetric", "train with grow_policy=SymmetricTree");
     };
-    if trees.is_empty() || trees.len() > MAX_TREES {
-        return unsupported(format!("it has {} trees", trees.len()), "train with 1 to 100,000 iterations");
+    if trees.is_empty() {
+        return unsupported("it has no trees", "train with at least one iteration");
+    }
+    let leaves: usize = trees.iter().map(|tree| tree.leaf_values.len()).sum();
+    if leaves > MAX_LEAVES {
+        return unsupported(format!("it has {leaves} leaves, at most {MAX_LEAVES} are accepted"), SMALLER);
     }
     let (scale, bias) = match model.scale_and_bias {
         None => (1.0, 0.0),
-        Some((scale, BiasJson::One(bias))) => (scale, bias),
-        Some((scale, BiasJson::Many(biases))) => match biases.as_slice() {
+        Some((scale, AtMost(biases))) => match biases.as_slice() {
             [] => (scale, 0.0),
             [bias] => (scale, *bias),
             _ => return multiclass(),
@@ -105,7 +116,7 @@ pub(crate) fn parse(json: &[u8], names: &[&str]) -> Result<Ensemble, ScoringErro
     if !scale.is_finite() || !bias.is_finite() {
         return inconsistent("scale_and_bias is not finite");
     }
-    let columns = float_features(&model.features_info.float_features, names)?;
+    let columns = float_features(&model.features_info.float_features.0, names)?;
     let trees: Vec<Tree> = trees
         .into_iter()
         .enumerate()
@@ -120,15 +131,12 @@ pub(crate) fn parse(json: &[u8], names: &[&str]) -> Result<Ensemble, ScoringErro
     }
 }
 
-fn unsupported<T>(found: String, instead: &'static str) -> Result<T, ScoringError> {
-    Err(ScoringError::Unsupported { found, instead })
+fn unsupported<T>(found: impl Into<String>, instead: &'static str) -> Result<T, ScoringError> {
+    Err(ScoringError::Unsupported { found: found.into(), instead })
 }
 
 fn multiclass<T>() -> Result<T, ScoringError> {
-    unsupported(
-        "it predicts several classes or dimensions".to_owned(),
-        "train a binary classifier (loss_function=Logloss)",
-    )
+    unsupported("it predicts several classes or dimensions", "train a binary classifier (loss_function=Logloss)")
 }
 
 fn inconsistent<T>(problem: impl Into<String>) -> Result<T, ScoringError> {
@@ -159,7 +167,7 @@ fn float_features(json: &[FloatFeatureJson], names: &[&str]) -> Result<Vec<Float
 }
 
 fn read_tree(number: usize, json: TreeJson, columns: &[FloatFeature]) -> Result<Tree, ScoringError> {
-    let splits = json.splits.as_deref().unwrap_or_default();
+    let AtMost(splits) = json.splits.unwrap_or_default();
     let depth = splits.len();
     if depth > MAX_DEPTH {
         return unsupported(format!("tree {number} has depth {depth}"), "train with depth up to 16");

@@ -15,13 +15,13 @@ const MAX_CATEGORY_SHOWN: usize = 40;
 /// One source column of a batch.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Column<'a> {
-    /// Numbers; NaN where missing.
+    /// Numbers, compared in float32 as CatBoost does; NaN where missing.
     Numbers(Vec<f64>),
     /// Texts; `None` or empty where missing.
     Texts(Vec<Option<&'a str>>),
 }
 
-/// A batch of customers.
+/// A batch of customers, column by column; all columns have as many rows as there are customers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Frame<'a> {
     /// In the order of [`crate::Model::sources`].

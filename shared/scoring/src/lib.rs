@@ -5,13 +5,14 @@
 //!
 //! ```text
 //! artifact -> Model::load -+- catboost_json: Ensemble (float64 leaves, leaf weights)
-//!                          +- onnx_trees: the ONNX describes the same trees
+//!                          +- onnx_bounds, onnx_graph, onnx_trees: the ONNX describes the same trees, and nothing else
 //!                          +- shapley -> explainer: tables of SHAP values, one per tree
 //!                          +- operator: tract parses and runs the ONNX with our TreeEnsembleClassifier (kernel)
 //!                          +- golden: CatBoost's own answers are repeated
 //! Frame -> encode -> tract (raw value, probability, SHAP values) -> scorecard (points), reasons
 //! ```
 
+mod at_most;
 mod batch;
 mod catboost_json;
 mod encode;
@@ -21,6 +22,8 @@ mod explainer;
 mod golden;
 mod kernel;
 mod model;
+mod onnx_bounds;
+mod onnx_graph;
 mod onnx_trees;
 mod operator;
 mod reasons;
@@ -31,5 +34,5 @@ pub use batch::{RowOutcome, ScoredBatch, ScoredRow};
 pub use encode::{Column, Frame};
 pub use error::ScoringError;
 pub use limit_increase_artifact::{Source, SourceKind};
-pub use model::{Model, Prediction};
+pub use model::{MAX_LOAD_BYTES, Model, Prediction};
 pub use scorecard::Scorecard;

@@ -6,7 +6,7 @@ use limit_increase_artifact::{Artifact, Source};
 use limit_increase_domain::CreditScore;
 
 use crate::batch::ScoredBatch;
-use crate::catboost_json;
+use crate::catboost_json::{self, MAX_LEAVES};
 use crate::encode::{self, Encoder, Frame, Referrals};
 use crate::error::ScoringError;
 use crate::explainer::{Explainer, MAX_TABLE_BYTES};
@@ -18,6 +18,9 @@ use crate::scorecard::Scorecard;
 
 /// Model inputs handed to tract at a time, and the SHAP values that come back: 2 MiB and 4 MiB.
 const MAX_INPUTS_AT_ONCE: usize = 512 << 10;
+/// What loading takes at most beside the artifact: for each leaf that a model may have the ONNX as read and as decoded, the
+/// ensemble and its games; the tables; and what a refused file may have made of itself until then.
+pub const MAX_LOAD_BYTES: usize = 400 * MAX_LEAVES + MAX_TABLE_BYTES + (64 << 20);
 /// How closely a sum must come to what it adds up to, relative to the larger of that and one.
 pub(crate) const TOLERANCE: f64 = 1e-9;
 
@@ -36,7 +39,7 @@ pub struct Model {
 }
 
 impl Model {
-    /// Makes a model of an artifact.
+    /// Makes a model of an artifact, in memory of at most [`MAX_LOAD_BYTES`].
     ///
     /// # Errors
     /// When the model is of a kind that can't be scored, its files are not of one model, or a golden row comes out
@@ -83,13 +86,13 @@ impl Model {
         &self.scorecard
     }
 
-    /// What SHAP values start from: the mean log-odds of the training rows.
+    /// What SHAP values start from, in log-odds: the mean raw value of the training rows.
     #[must_use]
     pub fn base_value(&self) -> f64 {
         self.base_value
     }
 
-    /// Memory of the SHAP tables.
+    /// Memory of the SHAP tables, in bytes; at most 32 MiB, beyond which trees are explained row by row.
     #[must_use]
     pub fn table_bytes(&self) -> usize {
         self.table_bytes
@@ -99,10 +102,12 @@ impl Model {
         &self.wordings
     }
 
-    /// Scores and explains a batch of any size. A customer that can't be scored is referred and does not stop the others.
+    /// Scores and explains a batch of any size: for each customer a raw value, a probability, points, and one SHAP value per
+    /// source. A customer that can't be scored is referred and does not stop the others.
     ///
     /// # Errors
-    /// When the frame is not of this model's columns, or SHAP values do not add up, which is a defect.
+    /// When the frame is not of this model's columns, or base value and SHAP values do not add up to the raw value within
+    /// 1e-9 of it, which is a defect.
     pub fn score<'a>(&'a self, frame: &'a Frame<'_>) -> Result<ScoredBatch<'a>, ScoringError> {
         encode::check(frame, &self.encoders)?;
         let answers = self.run(&self.explaining, frame)?;
@@ -110,7 +115,7 @@ impl Model {
         Ok(ScoredBatch { model: self, frame, answers })
     }
 
-    /// Scores a batch without explaining it; `None` for a customer that can't be scored.
+    /// Scores a batch of any size without explaining it: one answer per customer, `None` where it can't be scored.
     ///
     /// # Errors
     /// When the frame is not of this model's columns.

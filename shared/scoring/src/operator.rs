@@ -8,7 +8,6 @@
 //! what the export has no place for: the raw value in float64, computed from float64 leaves. The second output has the
 //! probabilities, in float64 too. A third, where it was asked for, has the SHAP values.
 
-use std::io::Cursor;
 use std::sync::Arc;
 
 use tract_onnx::model::ParsingContext;
@@ -22,11 +21,7 @@ use crate::ensemble::Ensemble;
 use crate::error::ScoringError;
 use crate::explainer::Explainer;
 use crate::kernel::Kernel;
-use crate::onnx_trees;
-
-const OPERATOR: &str = "TreeEnsembleClassifier";
-/// Makes dictionaries for Python from the probabilities; tract has no place for them, and nobody here reads them.
-const DICTIONARIES: &str = "ZipMap";
+use crate::onnx_graph::{self, CLASSIFIER};
 
 /// The ONNX, read and found to be the ensemble's model.
 pub(crate) struct Graph {
@@ -55,19 +50,8 @@ impl Graph {
     /// When it can't be read, has anything but the one classifier, or describes another model than the ensemble.
     pub(crate) fn read(bytes: &[u8], ensemble: &Ensemble) -> Result<Self, ScoringError> {
         let mut onnx = tract_onnx::onnx();
-        onnx.op_register.insert(OPERATOR, build);
-        let proto = onnx
-            .proto_model_for_read(&mut Cursor::new(bytes))
-            .map_err(|error| ScoringError::Onnx(format!("can't be read: {error:#}")))?;
-        let graph = proto.graph.as_ref().ok_or_else(|| ScoringError::Onnx("has no graph".to_owned()))?;
-        if let Some(other) = graph.node.iter().find(|node| ![OPERATOR, DICTIONARIES].contains(&&*node.op_type)) {
-            return Err(ScoringError::Onnx(format!("has the operator {:?} beside {OPERATOR}", other.op_type)));
-        }
-        let mut nodes = graph.node.iter().filter(|node| node.op_type == OPERATOR);
-        let (Some(node), None) = (nodes.next(), nodes.next()) else {
-            return Err(ScoringError::Onnx(format!("must have exactly one {OPERATOR}")));
-        };
-        onnx_trees::check(node, ensemble)?;
+        onnx.op_register.insert(CLASSIFIER, build);
+        let proto = onnx_graph::read(&onnx, bytes, ensemble)?;
         Ok(Self { onnx, proto })
     }
 
@@ -83,9 +67,7 @@ impl Graph {
     fn wire(&self, classifier: Classifier) -> TractResult<Arc<TypedRunnableModel>> {
         let mut model = self.onnx.parse(&self.proto, None)?.model;
         let [input] = *model.input_outlets()? else { bail!("it must have exactly one input") };
-        let declared = model.outlet_fact(input)?.shape.dim(1).and_then(|width| width.concretize()?.to_usize().ok());
         let width = classifier.kernel.width();
-        ensure!(declared == Some(width), "its input has {declared:?} columns, model.json {width}");
         let rows = model.symbols.sym("rows");
         model.set_input_fact(0, InferenceFact::dt_shape(f32::datum_type(), &[rows.to_dim(), width.to_dim()]))?;
         let id = model.nodes().iter().find(|node| node.op_is::<Box<dyn Expansion>>()).map(|node| node.id);
@@ -138,7 +120,7 @@ struct Place;
 
 impl Expansion for Place {
     fn name(&self) -> StaticName {
-        OPERATOR.into()
+        CLASSIFIER.into()
     }
 
     fn nboutputs(&self) -> TractResult<usize> {
@@ -189,7 +171,7 @@ impl Classifier {
 
 impl Expansion for Classifier {
     fn name(&self) -> StaticName {
-        OPERATOR.into()
+        CLASSIFIER.into()
     }
 
     fn nboutputs(&self) -> TractResult<usize> {
@@ -226,7 +208,7 @@ impl Expansion for Classifier {
 
 impl Op for Classifier {
     fn name(&self) -> StaticName {
-        OPERATOR.into()
+        CLASSIFIER.into()
     }
 
     op_as_typed_op!();

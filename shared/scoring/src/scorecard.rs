@@ -22,14 +22,15 @@ impl Scorecard {
         Self { factor, offset: parameters.target_score - factor * parameters.target_odds.ln() }
     }
 
-    /// The score of a customer with these log-odds of the bad class, rounded once, half away from zero.
+    /// The score in points of a customer with these log-odds of the bad class, rounded once, half away from zero.
     #[must_use]
     pub fn score(&self, log_odds: f64) -> CreditScore {
         // `as` saturates at the ends of i32, which no threshold comes near.
         CreditScore::new((self.offset - self.factor * log_odds).round() as i32)
     }
 
-    /// The points that a SHAP value takes from the customer; negative where it adds some.
+    /// The points that a SHAP value, in log-odds, takes from the customer; negative where it adds some. Points are linear in
+    /// log-odds, so the points of all SHAP values add up as the values do.
     #[must_use]
     pub fn points(&self, shap_value: f64) -> f64 {
         self.factor * shap_value

@@ -1,9 +1,14 @@
 //! Exact path-dependent SHAP values of one symmetric tree.
 //!
-//! The game is that of TreeSHAP (Lundberg et al., "From local explanations to global understanding with explainable AI
-//! for trees", 2020) as CatBoost plays it: a coalition of columns is worth what the tree returns when splits on
-//! its columns follow the row, and all others go both ways in proportion to the training rows that did. A tree of
-//! depth d asks at most d columns, so all 2^d coalitions can be valued at once, in d * 2^d steps.
+//! The game is that of path-dependent TreeSHAP (Lundberg, Erion and Lee, "Consistent individualized feature attribution for
+//! tree ensembles", 2018, algorithm 1; Lundberg et al., "From local explanations to global understanding with explainable
+//! AI for trees", 2020) as CatBoost plays it: a coalition of columns is worth what the tree returns when splits on
+//! its columns follow the row, and all others go both ways in proportion to the training rows that did. What a column
+//! gets is Shapley's formula ("A value for n-person games", 1953): for each coalition S of the others among k columns,
+//! |S|! (k - |S| - 1)! / k! times what the column adds to S.
+//!
+//! TreeSHAP finds that sum without listing coalitions, for trees with many columns. A symmetric tree of depth d asks at
+//! most d columns, so here all 2^d coalitions are valued at once, in d * 2^d steps, and the formula is taken as it is.
 
 use crate::ensemble::Tree;
 

@@ -1,5 +1,5 @@
 //! Models that must not be scored with: of other kinds, damaged, or put together from two. Each refusal says what to do.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::float_cmp)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::float_cmp, clippy::print_stdout)]
 
 mod support;
 
@@ -9,9 +9,10 @@ use limit_increase_artifact::Artifact;
 use limit_increase_scoring::Model;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use support::{golden, golden_directory};
+use support::{distance, frame, golden, golden_directory, inputs};
 
 static GOOD: LazyLock<Artifact> = LazyLock::new(|| golden("depth_1"));
+static SMALLEST: LazyLock<Artifact> = LazyLock::new(smallest);
 
 fn refusal(artifact: &Artifact) -> String {
     match Model::load(artifact) {
@@ -45,7 +46,7 @@ fn other_kinds_of_models_are_refused_with_what_to_do_instead() {
 #[test]
 fn a_model_json_that_is_not_the_onnx_or_contradicts_itself_is_refused() {
     type Change = fn(&mut Value);
-    let cases: [(&str, Change, &str); 17] = [
+    let cases: [(&str, Change, &str); 20] = [
         ("a leaf value", |m| nudge(&mut m["oblivious_trees"][7]["leaf_values"][1]), "tree 7 leaf 1"),
         ("a split's border", |m| m["oblivious_trees"][3]["splits"][0]["border"] = json!(0.123), "none of its borders"),
         ("another border of the column", another_border, "asks another question"),
@@ -62,6 +63,9 @@ fn a_model_json_that_is_not_the_onnx_or_contradicts_itself_is_refused() {
         ("falling borders", |m| feature(m)["borders"] = json!([2.0, 1.0]), "not finite and rising"),
         ("leaf values cut", |m| m["oblivious_trees"][0]["leaf_values"] = json!([1.0]), "1 leaf values for 2 leaves"),
         ("no leaf weights", |m| m["oblivious_trees"][0]["leaf_weights"] = json!([]), "0 leaf weights for 2 leaves"),
+        ("text features", |m| m["features_info"]["text_features"] = json!([{}, {}]), "2 text features; encode them"),
+        ("embeddings", |m| m["features_info"]["embedding_features"] = json!([{}]), "a column of its own"),
+        ("no trees", |m| m["oblivious_trees"] = json!([]), "no trees"),
         ("no training rows", |m| m["oblivious_trees"][0]["leaf_weights"] = json!([0, 0]), "no training row"),
     ];
     for (name, change, expected) in cases {
@@ -142,6 +146,68 @@ fn a_leaf_or_border_changed_in_the_onnx_is_refused() {
     }
 }
 
+/// An artifact without what nobody reads, and so small that every bit of it can be tried.
+fn smallest() -> Artifact {
+    let mut artifact = golden("stumps");
+    let mut model: Value = serde_json::from_slice(&artifact.model_json).unwrap();
+    model.as_object_mut().unwrap().remove("model_info");
+    artifact.model_json = model.to_string().into_bytes();
+    artifact.onnx = without_metadata(&artifact.onnx);
+    artifact
+}
+
+/// The ONNX without its metadata: protobuf fields 14 of the outermost message.
+fn without_metadata(onnx: &[u8]) -> Vec<u8> {
+    let (mut kept, mut rest) = (Vec::new(), onnx);
+    while let Some(key) = rest.first() {
+        let number = |bytes: &[u8]| {
+            let length = 1 + bytes.iter().position(|byte| *byte < 0x80).unwrap();
+            let value = bytes[..length].iter().rev().fold(0, |value, byte| value << 7 | usize::from(byte & 0x7f));
+            (length, value)
+        };
+        let (length, value) = number(&rest[1..]);
+        // A whole number, or bytes with their length before them.
+        let field = if key & 7 == 0 { 1 + length } else { 1 + length + value };
+        if key >> 3 != 14 {
+            kept.extend_from_slice(&rest[..field]);
+        }
+        rest = &rest[field..];
+    }
+    kept
+}
+
+/// Neither this program nor tract nor what decodes protobuf may panic, and whatever loads repeats CatBoost's figures.
+#[test]
+fn every_flipped_bit_of_the_model_is_refused_or_changes_no_figure() {
+    let good = &*SMALLEST;
+    let rows = &good.manifest.golden_rows;
+    let inputs: Vec<Vec<f32>> = rows.iter().map(inputs).filter(|row| row.iter().all(|x| x.is_finite())).collect();
+    let frame = frame(&good.manifest, &inputs);
+    let expected = Model::load(good).unwrap().predict(&frame).unwrap();
+    let (mut refused, mut loaded) = (0, 0);
+    for in_onnx in [true, false] {
+        let content = |artifact: &Artifact| if in_onnx { artifact.onnx.len() } else { artifact.model_json.len() };
+        for at in 0..content(good) {
+            for bit in 0..8 {
+                let mut artifact = good.clone();
+                let content = if in_onnx { &mut artifact.onnx } else { &mut artifact.model_json };
+                content[at] ^= 1_u8 << bit;
+                let Ok(model) = Model::load(&artifact) else {
+                    refused += 1;
+                    continue;
+                };
+                loaded += 1;
+                for (found, expected) in model.predict(&frame).unwrap().iter().zip(&expected) {
+                    let (found, expected) = (found.unwrap().raw_value, expected.unwrap().raw_value);
+                    assert!(distance(found, expected) <= 1e-9, "byte {at}, bit {bit}: {found} for {expected}");
+                }
+            }
+        }
+    }
+    println!("{refused} refused, {loaded} loaded with the same figures");
+    assert!(refused > loaded);
+}
+
 /// Puts anything anywhere into a document.
 fn mutate(value: &mut Value, path: &[usize], with: &Value) {
     let Some((first, rest)) = path.split_first() else {
@@ -189,6 +255,31 @@ proptest! {
         let content = if in_onnx { &mut artifact.onnx } else { &mut artifact.model_json };
         let at = at.index(content.len());
         content[at] ^= 1_u8 << bit;
+        let _ = Model::load(&artifact);
+    }
+
+    /// As an attacker would have it: parts taken out, doubled, moved, or replaced, at any place.
+    #[test]
+    fn parts_moved_about_never_panic(
+        cuts in prop::collection::vec((any::<prop::sample::Index>(), 0_usize..40, any::<prop::sample::Index>(), 0..3), 1..4),
+        in_onnx in any::<bool>()
+    ) {
+        let mut artifact = SMALLEST.clone();
+        let content = if in_onnx { &mut artifact.onnx } else { &mut artifact.model_json };
+        for (from, length, to, how) in cuts {
+            let from = from.index(content.len());
+            let part: Vec<u8> = content[from..].iter().take(length).copied().collect();
+            if how == 0 {
+                content.drain(from..from + part.len());
+            }
+            let to = to.index(content.len());
+            if how == 2 {
+                let end = content.len().min(to + part.len());
+                content.splice(to..end, part);
+            } else {
+                content.splice(to..to, part);
+            }
+        }
         let _ = Model::load(&artifact);
     }
 

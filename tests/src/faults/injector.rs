@@ -145,9 +145,9 @@ impl Injector {
             Kind::LoseCommit | Kind::LoseCommitAnswer => {
                 let wire = &self.lab.database;
                 if fault.kind == Kind::LoseCommit {
-                    wire.lose_commit()
+                    wire.lose_commit();
                 } else {
-                    wire.lose_answer()
+                    wire.lose_answer();
                 }
                 let answer = self.plain(call).await;
                 if wire.withdraw(fault.kind == Kind::LoseCommit) {

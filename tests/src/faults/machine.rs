@@ -146,6 +146,9 @@ impl Machine {
     }
 }
 
+/// States under way: an answer, or why they stopped; an error of its own only where the machine can't be carried out.
+type Running<'a> = Pin<Box<dyn Future<Output = Result<std::result::Result<Value, Stopped>>> + Send + 'a>>;
+
 /// Runs states from one to an end of theirs. Boxed, since a Map runs states inside a state.
 fn run_states<'a, S: Services>(
     services: &'a S,
@@ -153,7 +156,7 @@ fn run_states<'a, S: Services>(
     scope: &'a Scope,
     start: String,
     input: Value,
-) -> Pin<Box<dyn Future<Output = Result<std::result::Result<Value, Stopped>>> + Send + 'a>> {
+) -> Running<'a> {
     Box::pin(async move {
         let (mut name, mut data) = (start, input);
         loop {

@@ -216,7 +216,7 @@ fn ended_as_recorded(name: &str, ended: &Ended, runs: &[LedgerRun]) -> Result<()
     let status = run.map_or("missing", |run| run.status.as_str());
     match ended {
         Ended::Succeeded(_) => {
-            ensure!(status == "SUCCEEDED", "promise 3: {name} succeeded, the ledger has it {status}")
+            ensure!(status == "SUCCEEDED", "promise 3: {name} succeeded, the ledger has it {status}");
         }
         Ended::Failed { state, error, cause, trail, .. } => {
             ensure!(error != "Test.Broken", "{name}: {cause}");

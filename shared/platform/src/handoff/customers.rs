@@ -137,7 +137,7 @@ impl CustomersWriter {
     pub fn finish(&mut self) -> Result<Bytes, HandoffError> {
         let rows = self.rows();
         let mut columns = Columns::new();
-        columns.push("customer_id", false, self.ids.finish());
+        columns.push_distinct("customer_id", false, self.ids.finish());
         columns.push("current_score", false, Int32Array::from(std::mem::take(&mut self.scores)));
         columns.push("current_limit", false, amounts(std::mem::take(&mut self.limits), &MONEY));
         columns.push("application_date", true, Date32Array::from(std::mem::take(&mut self.dates)));

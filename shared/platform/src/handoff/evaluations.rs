@@ -73,13 +73,13 @@ impl EvaluationsWriter {
     pub fn finish(mut self) -> Result<Bytes, HandoffError> {
         let rows = self.scores.len();
         let mut columns = Columns::new();
-        columns.push("customer_id", false, self.ids.finish());
+        columns.push_distinct("customer_id", false, self.ids.finish());
         columns.push("current_score", false, Int32Array::from(self.scores));
         columns.push("current_limit", false, amounts(self.limits, &MONEY));
         columns.push("new_score", true, Int32Array::from(self.new_scores));
         columns.push("decision", false, self.outcomes.finish());
         columns.push("new_limit", true, amounts(self.new_limits, &MONEY));
-        columns.push("decision_reason", false, self.reasons.finish());
+        columns.push_distinct("decision_reason", false, self.reasons.finish());
         columns.into_parquet(rows)
     }
 }

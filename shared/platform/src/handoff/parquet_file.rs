@@ -7,10 +7,11 @@ use arrow_array::{Array, ArrayRef, Decimal128Array, RecordBatch, RecordBatchOpti
 use arrow_schema::{DataType, Field, Schema};
 use bytes::Bytes;
 use limit_increase_domain::{Failure, FailureKind, RunRequest};
-use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::Compression;
-use parquet::file::properties::WriterProperties;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
 use rust_decimal::Decimal;
 
 /// MIME type of Parquet.
@@ -80,11 +81,12 @@ impl HandoffError {
 pub(super) struct Columns {
     fields: Vec<Field>,
     arrays: Vec<ArrayRef>,
+    distinct: Vec<String>,
 }
 
 impl Columns {
     pub(super) const fn new() -> Self {
-        Self { fields: Vec::new(), arrays: Vec::new() }
+        Self { fields: Vec::new(), arrays: Vec::new(), distinct: Vec::new() }
     }
 
     pub(super) fn push(&mut self, name: &str, nullable: bool, array: impl Array + 'static) {
@@ -92,13 +94,32 @@ impl Columns {
         self.arrays.push(Arc::new(array));
     }
 
-    /// The file's bytes: one row group, dictionary pages for repeated values, Snappy.
+    /// A column whose values hardly repeat (a key, a sentence, a SHAP value): building a dictionary of them would be
+    /// work for nothing.
+    pub(super) fn push_distinct(&mut self, name: &str, nullable: bool, array: impl Array + 'static) {
+        self.distinct.push(name.to_owned());
+        self.push(name, nullable, array);
+    }
+
+    /// The file's bytes: one row group, dictionary pages for repeated values, Snappy where it finds something to shorten.
     pub(super) fn into_parquet(self, rows: usize) -> Result<Bytes, HandoffError> {
         let schema = Arc::new(Schema::new(self.fields));
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let batch = RecordBatch::try_new_with_options(schema.clone(), self.arrays, &options)?;
-        let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
-        let mut writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties))?;
+        // Bounds of a whole column are what a reader may want to skip a file by; those of each page cost time and help nobody.
+        let mut properties = WriterProperties::builder()
+            .set_compression(Compression::SNAPPY)
+            .set_statistics_enabled(EnabledStatistics::Chunk);
+        for name in self.distinct {
+            let is_float = schema.field_with_name(&name)?.data_type() == &DataType::Float64;
+            let path = ColumnPath::from(vec![name]);
+            properties = properties.set_column_dictionary_enabled(path.clone(), false);
+            if is_float {
+                // The bits of such numbers are as good as random.
+                properties = properties.set_column_compression(path, Compression::UNCOMPRESSED);
+            }
+        }
+        let mut writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties.build()))?;
         writer.write(&batch)?;
         Ok(writer.into_inner()?.into())
     }
@@ -113,17 +134,30 @@ pub(super) struct Table {
 impl Table {
     /// Reads a whole file, which must have exactly `rows` rows.
     pub(super) fn from_parquet(bytes: Bytes, rows: u32) -> Result<Self, HandoffError> {
-        // The library asserts on some damaged files ("column start and length should not be negative"). Storage checks the
-        // content's hash before it gets here; this is for whatever comes another way. Nothing is shared with the closure.
-        catch_unwind(|| Self::decode(bytes, rows)).unwrap_or(Err(HandoffError::Damaged))
+        Self::guarded(bytes, rows, None)
     }
 
-    fn decode(bytes: Bytes, rows: u32) -> Result<Self, HandoffError> {
+    /// As [`Table::from_parquet`], of some columns only; the others are not decoded, and not there.
+    pub(super) fn columns_from_parquet(bytes: Bytes, rows: u32, columns: &[&str]) -> Result<Self, HandoffError> {
+        Self::guarded(bytes, rows, Some(columns))
+    }
+
+    fn guarded(bytes: Bytes, rows: u32, columns: Option<&[&str]>) -> Result<Self, HandoffError> {
+        // The library asserts on some damaged files ("column start and length should not be negative"). Storage checks the
+        // content's hash before it gets here; this is for whatever comes another way. Nothing is shared with the closure.
+        catch_unwind(|| Self::decode(bytes, rows, columns)).unwrap_or(Err(HandoffError::Damaged))
+    }
+
+    fn decode(bytes: Bytes, rows: u32, columns: Option<&[&str]>) -> Result<Self, HandoffError> {
         let expected = u64::from(rows);
-        let builder = ParquetRecordBatchReaderBuilder::try_new(bytes)?;
+        let mut builder = ParquetRecordBatchReaderBuilder::try_new(bytes)?;
         let found = u64::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or(u64::MAX);
         if found != expected || rows > RunRequest::MAX_SHARD_SIZE {
             return Err(HandoffError::Rows { found, expected });
+        }
+        if let Some(columns) = columns {
+            let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
+            builder = builder.with_projection(mask);
         }
         let schema = builder.schema().clone();
         let mut reader = builder.with_batch_size(rows.max(1) as usize).build()?;

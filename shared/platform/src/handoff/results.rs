@@ -58,10 +58,10 @@ impl ResultsWriter {
     pub fn finish(mut self) -> Result<Bytes, HandoffError> {
         let rows = self.new_limits.len();
         let mut columns = Columns::new();
-        columns.push("customer_id", false, self.ids.finish());
+        columns.push_distinct("customer_id", false, self.ids.finish());
         columns.push("decision", false, self.outcomes.finish());
         columns.push("new_limit", true, amounts(self.new_limits, &MONEY));
-        columns.push("decision_reason", false, self.reasons.finish());
+        columns.push_distinct("decision_reason", false, self.reasons.finish());
         columns.push("outcome", false, self.applied.finish());
         columns.into_parquet(rows)
     }

@@ -108,22 +108,22 @@ impl ScoredWriter {
     /// When there were not as many pushes as customers.
     pub fn finish(mut self, customers: &Customers) -> Result<Bytes, HandoffError> {
         let mut columns = Columns::new();
-        columns.push("customer_id", false, customers.ids()?.clone());
+        columns.push_distinct("customer_id", false, customers.ids()?.clone());
         columns.push("current_score", false, customers.scores()?.clone());
         columns.push("current_limit", false, customers.limits()?.clone());
         columns.push("annual_income", true, customers.incomes()?.clone());
         columns.push("scored", false, BooleanArray::from(self.scored));
         columns.push("referral_reason", true, self.referral.finish());
         columns.push("new_score", true, Int32Array::from(self.scores));
-        columns.push("raw_value", true, self.raw.finish());
-        columns.push("probability", true, self.probability.finish());
+        columns.push_distinct("raw_value", true, self.raw.finish());
+        columns.push_distinct("probability", true, self.probability.finish());
         columns.push("base_value", true, self.base.finish());
         for (source, builder) in self.sources.iter().zip(&mut self.shap) {
-            columns.push(&format!("shap_{source}"), true, builder.finish());
+            columns.push_distinct(&format!("shap_{source}"), true, builder.finish());
         }
         for position in 0..MAX_REASONS {
             columns.push(&format!("reason_{}", position + 1), true, self.reasons[position].finish());
-            columns.push(&format!("reason_{}_points", position + 1), true, self.points[position].finish());
+            columns.push_distinct(&format!("reason_{}_points", position + 1), true, self.points[position].finish());
         }
         columns.into_parquet(customers.rows())
     }
@@ -150,7 +150,30 @@ pub struct ScoredColumns<'a> {
     reasons: [&'a StringArray; MAX_REASONS],
 }
 
+/// What a decision needs of the file; the explanation's numbers, most of its bytes, are for others.
+const DECISIVE: [&str; 11] = [
+    "customer_id",
+    "current_score",
+    "current_limit",
+    "annual_income",
+    "scored",
+    "referral_reason",
+    "new_score",
+    "reason_1",
+    "reason_2",
+    "reason_3",
+    "reason_4",
+];
+
 impl Scored {
+    /// Reads what a decision needs of a file of exactly `rows` customers: [`Scored::columns`] works, [`Scored::numbers`] does not.
+    ///
+    /// # Errors
+    /// When the bytes are no such file.
+    pub fn read_for_decisions(bytes: Bytes, rows: u32) -> Result<Self, HandoffError> {
+        Ok(Self { table: Table::columns_from_parquet(bytes, rows, &DECISIVE)? })
+    }
+
     /// Reads a file of exactly `rows` customers.
     ///
     /// # Errors
@@ -234,5 +257,56 @@ impl<'a> ScoredColumns<'a> {
     #[must_use]
     pub fn reasons(&self, row: usize) -> Vec<&'a str> {
         self.reasons.iter().filter(|array| array.is_valid(row)).map(|array| array.value(row)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::handoff::customers::{CustomerRow, CustomersWriter};
+
+    fn file() -> Bytes {
+        let mut customers = CustomersWriter::new(&[]);
+        for customer_id in ["a", "b"] {
+            let row = CustomerRow {
+                customer_id,
+                current_score: 640,
+                current_limit: Decimal::new(499_999, 2),
+                application_date: None,
+                annual_income: None,
+                has_features: true,
+            };
+            customers.push(&row, []).unwrap();
+        }
+        let mut writer = ScoredWriter::new(vec!["bureau".to_owned()]);
+        let row = ScoreRow {
+            raw_value: -3.5,
+            probability: 0.03,
+            score: CreditScore::new(612),
+            base_value: -3.0,
+            shap_values: &[-0.5],
+        };
+        writer.push_scored(&row, &[("Bureau score is low", 14.4)]).unwrap();
+        writer.push_referred("no features");
+        writer.finish(&Customers::read(customers.finish().unwrap(), 2).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_decision_needs_no_explanation() {
+        let (all, decisive) = (Scored::read(file(), 2).unwrap(), Scored::read_for_decisions(file(), 2).unwrap());
+        for scored in [&all, &decisive] {
+            let columns = scored.columns().unwrap();
+            assert_eq!((columns.ids.value(1), columns.limit(1)), ("b", Decimal::new(499_999, 2)));
+            assert_eq!((columns.score(0), columns.score(1)), (Ok(CreditScore::new(612)), Err("no features")));
+            assert_eq!((columns.reasons(0), columns.reasons(1)), (vec!["Bureau score is low"], vec![]));
+        }
+        assert_eq!(all.numbers("shap_bureau").unwrap().value(0).to_bits(), (-0.5_f64).to_bits());
+        assert!(matches!(decisive.numbers("shap_bureau"), Err(HandoffError::MissingColumn(_))));
+    }
+
+    #[test]
+    fn a_file_of_other_rows_is_refused_however_little_is_read() {
+        assert!(matches!(Scored::read_for_decisions(file(), 3), Err(HandoffError::Rows { found: 2, expected: 3 })));
     }
 }

@@ -29,9 +29,9 @@ pub struct ShardOutcome {
 /// A decision is written only if its customer is still undecided, with score and limit as they were queried;
 /// otherwise the customer is counted stale and left alone. A dry run finds out the same and writes no customer.
 ///
-/// `record` is called inside the transaction, before it commits, with the ids of the customers that are
-/// not stale: so once a decision is in the table, its record is in S3 as well. Should the commit
-/// then fail, the retry writes the record anew.
+/// `record` is called inside the transaction, before it commits, with the ids of the stale customers: so once a
+/// decision is in the table, its record is in S3 as well. Should the commit then fail, the retry writes the
+/// record anew.
 ///
 /// # Errors
 /// `Permanent.RunConflict` when the run was never opened or has ended; `record`'s failure; else by SQLSTATE.
@@ -59,9 +59,8 @@ where
     }
     require_open(&transaction, run).await?;
     stage(&transaction, evaluations).await.map_err(failed)?;
-    let effective =
-        if dry_run { still_valid(&transaction).await } else { update(&transaction).await }.map_err(failed)?;
-    let (counts, total_increase) = count(evaluations, &effective);
+    let stale = stale(&transaction, if dry_run { STALE_NOW } else { UPDATE }).await.map_err(failed)?;
+    let (counts, total_increase) = count(evaluations, &stale);
     if counts.total() != evaluations.len() as u64 {
         return Err(Failure::new(
             FailureKind::Internal,
@@ -69,7 +68,7 @@ where
         ));
     }
     insert_ledger_row(&transaction, run, shard, counts, total_increase).await.map_err(failed)?;
-    record(effective).await?;
+    record(stale).await?;
     transaction.commit().await.map_err(failed)?;
     Ok(ShardOutcome { counts, total_increase, replayed: false })
 }
@@ -78,7 +77,11 @@ where
 async fn stage(transaction: &Transaction<'_>, evaluations: &[Evaluation<'_>]) -> Result<(), tokio_postgres::Error> {
     transaction
         .batch_execute(
-            "CREATE TEMPORARY TABLE shard_decisions (
+            // For each of the shard's rows one look-up by key: the planner, who doesn't know that the rows are a small
+            // part of the table, would read all of it for every shard.
+            "SET LOCAL enable_hashjoin = off;
+             SET LOCAL enable_mergejoin = off;
+             CREATE TEMPORARY TABLE shard_decisions (
                  customer_id TEXT NOT NULL, current_score INTEGER NOT NULL, current_limit NUMERIC NOT NULL,
                  decision TEXT NOT NULL, new_limit NUMERIC, reason TEXT NOT NULL
              ) ON COMMIT DROP",
@@ -103,33 +106,44 @@ async fn stage(transaction: &Transaction<'_>, evaluations: &[Evaluation<'_>]) ->
     Ok(())
 }
 
-const STILL_VALID: &str = "b.customer_id = d.customer_id AND b.limit_increase_decision IS NULL
-    AND b.current_score = d.current_score AND b.current_limit = d.current_limit";
+/// A decision holds while its customer is as the query found it. Both statements below join on exactly this.
+macro_rules! still_valid {
+    () => {
+        "b.customer_id = d.customer_id AND b.limit_increase_decision IS NULL
+             AND b.current_score = d.current_score AND b.current_limit = d.current_limit"
+    };
+}
 
-async fn update(transaction: &Transaction<'_>) -> Result<HashSet<String>, tokio_postgres::Error> {
-    let sql = format!(
-        "UPDATE batch_scores b
+/// Writes what holds, and gives the others, who are few: sending back every key that was written would cost more
+/// than the rest of the answer.
+const UPDATE: &str = concat!(
+    "WITH written AS (
+         UPDATE batch_scores b
          SET limit_increase_decision = d.decision, new_limit = d.new_limit, decision_reason = d.reason,
              updated_at = now() AT TIME ZONE 'UTC'
-         FROM shard_decisions d WHERE {STILL_VALID} RETURNING b.customer_id::text"
-    );
-    ids(transaction, &sql).await
-}
+         FROM shard_decisions d WHERE ",
+    still_valid!(),
+    "
+         RETURNING d.customer_id)
+     SELECT customer_id FROM shard_decisions EXCEPT SELECT customer_id FROM written"
+);
 
-async fn still_valid(transaction: &Transaction<'_>) -> Result<HashSet<String>, tokio_postgres::Error> {
-    ids(transaction, &format!("SELECT b.customer_id::text FROM batch_scores b, shard_decisions d WHERE {STILL_VALID}"))
-        .await
-}
+/// Gives whom [`UPDATE`] would not write, and writes nobody.
+const STALE_NOW: &str = concat!(
+    "SELECT d.customer_id FROM shard_decisions d WHERE NOT EXISTS (SELECT FROM batch_scores b WHERE ",
+    still_valid!(),
+    ")"
+);
 
-async fn ids(transaction: &Transaction<'_>, sql: &str) -> Result<HashSet<String>, tokio_postgres::Error> {
+async fn stale(transaction: &Transaction<'_>, sql: &str) -> Result<HashSet<String>, tokio_postgres::Error> {
     Ok(transaction.query(sql, &[]).await?.iter().map(|row| row.get(0)).collect())
 }
 
-fn count(evaluations: &[Evaluation<'_>], effective: &HashSet<String>) -> (Counts, Decimal) {
+fn count(evaluations: &[Evaluation<'_>], stale: &HashSet<String>) -> (Counts, Decimal) {
     let mut counts = Counts::default();
     let mut total_increase = Decimal::ZERO;
     for evaluation in evaluations {
-        if !effective.contains(evaluation.customer_id) {
+        if stale.contains(evaluation.customer_id) {
             counts.stale += 1;
             continue;
         }

@@ -2,14 +2,18 @@
 
 use deadpool_postgres::PoolError;
 use limit_increase_domain::{Failure, FailureKind};
+use rustls::CertificateError;
 use tokio_postgres::error::SqlState;
 
 /// The failure of a statement, by SQLSTATE; `doing` says what was being done, for the message.
 #[must_use]
 pub fn database_failure(doing: &str, error: &tokio_postgres::Error) -> Failure {
     let Some(db) = error.as_db_error() else {
-        let kind = if is_refused_tls(error) { FailureKind::DatabaseRefused } else { FailureKind::TransientDatabase };
-        return Failure::new(kind, format!("{doing}: {}", chain(error)));
+        let (kind, next) = match refused_tls(error) {
+            Some(next) => (FailureKind::DatabaseRefused, next),
+            None => (FailureKind::TransientDatabase, ""),
+        };
+        return Failure::new(kind, format!("{doing}: {}{next}", chain(error)));
     };
     let (kind, next) = classify(db.code());
     let mut message = format!("{doing}: {} (SQLSTATE {})", db.message(), db.code().code());
@@ -47,18 +51,36 @@ fn classify(code: &SqlState) -> (FailureKind, &'static str) {
     }
 }
 
-/// A certificate that isn't accepted stays so; a connection that breaks may come back.
-fn is_refused_tls(error: &tokio_postgres::Error) -> bool {
+/// What to do about a TLS handshake that failed for good. A certificate that isn't accepted stays so; a connection that
+/// breaks off may come back, and is `None` here.
+fn refused_tls(error: &tokio_postgres::Error) -> Option<&'static str> {
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(current) = source {
-        if let Some(io) = current.downcast_ref::<std::io::Error>()
-            && io.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>)
-        {
-            return true;
+        let inner = current.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if let Some(tls) = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            return Some(match tls {
+                rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+                    "; name the server's authorities (RDS: global-bundle.pem) in DATABASE_CA_FILE"
+                }
+                rustls::Error::InvalidCertificate(_) => {
+                    "; renew the server's certificate, or connect by a name that it is for"
+                }
+                _ => "; the server has to speak TLS 1.2 or 1.3",
+            });
+        }
+        // The driver has no type for these two.
+        match current.to_string().as_str() {
+            "server does not support TLS" => {
+                return Some("; switch TLS on in the server (ssl = on), or ask for plain text (sslmode=disable)");
+            }
+            "no hostname provided for TLS handshake" => {
+                return Some("; a certificate is for a name: give host besides hostaddr");
+            }
+            _ => {}
         }
         source = current.source();
     }
-    error.to_string().contains("server does not support TLS")
+    None
 }
 
 /// An error with its causes; the driver's own text alone is often just "db error".

@@ -3,15 +3,19 @@
 //! Every statement has its parameters bound; names that come from a model's manifest are checked against the
 //! catalogue and quoted. Errors become failures by their SQLSTATE.
 
+mod address;
 mod apply;
 mod connect;
 mod eligible;
 mod error;
 mod ledger;
 mod migrate;
+mod tls;
 
+pub use address::driver_config;
+pub(crate) use address::quote;
 pub use apply::{ShardOutcome, apply_shard};
-pub use connect::{Database, connect, tls_for};
+pub use connect::{Database, connect};
 pub use eligible::{EligibleStream, Selection, open_eligible};
 pub use error::{database_failure, pool_failure};
 pub use ledger::{

@@ -1,3 +1,4 @@
+#![allow(clippy::float_cmp)]
 use super::*;
 
 fn number(may_be_missing: bool) -> Encoder {

@@ -1,0 +1,118 @@
+"""Every alarm tells somebody, reads a metric that exists, and is explained."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+METRICS = ROOT / "shared" / "platform" / "src" / "metrics.rs"
+# Of AWS's own: those that the services write by themselves.
+FROM_AWS = {
+    "AWS/States": {
+        "ExecutionsFailed",
+        "RedrivenExecutionsFailed",
+        "ExecutionsTimedOut",
+        "ExecutionsAborted",
+        "ExecutionsStarted",
+        "ExecutionTime",
+    },
+    "AWS/SQS": {"ApproximateNumberOfMessagesVisible"},
+}
+
+
+@pytest.fixture(scope="module")
+def alarms(template) -> dict:
+    return {
+        item["Properties"]["AlarmName"]: item["Properties"]
+        for item in template["Resources"].values()
+        if item["Type"] == "AWS::CloudWatch::Alarm"
+    }
+
+
+def metrics_of(alarm: dict) -> list[dict]:
+    if "MetricName" in alarm:
+        return [{key: alarm[key] for key in ("Namespace", "MetricName", "Dimensions")}]
+    return [query["MetricStat"]["Metric"] for query in alarm["Metrics"] if "MetricStat" in query]
+
+
+def expression_of(alarm: dict) -> str:
+    (expression,) = [query["Expression"] for query in alarm["Metrics"] if "Expression" in query]
+    return expression["Fn::Sub"] if isinstance(expression, dict) else expression
+
+
+def test_there_is_an_alarm_for_whatever_an_operator_has_to_know(alarms):
+    assert set(alarms) == {
+        "LimitIncreaseRunFailed",
+        "LimitIncreaseRunNotStarted",
+        "LimitIncreaseEventNotDelivered",
+        "LimitIncreaseRunTooLong",
+        "LimitIncreaseReferredShareHigh",
+        "LimitIncreaseApprovalShareOutsideBand",
+    }
+
+
+def test_every_alarm_tells_the_topic_and_points_to_the_runbook(alarms):
+    for name, alarm in alarms.items():
+        assert alarm["AlarmActions"] == [{"Ref": "AlarmTopic"}], name
+        assert "docs/runbook.md" in repr(alarm["AlarmDescription"]), name
+
+
+def test_every_alarm_reads_metrics_that_somebody_writes(alarms):
+    source = METRICS.read_text(encoding="utf-8")
+    (namespace,) = re.findall(r'NAMESPACE: &str = "(\w+)"', source)
+    ours = set(re.findall(r'\("(\w+)", "(?:Count|Percent|Seconds)"', source))
+    assert {"Decided", "ApprovedShare", "ReferredShare", "Failures"} <= ours
+    known = FROM_AWS | {namespace: ours}
+    for name, alarm in alarms.items():
+        for metric in metrics_of(alarm):
+            assert metric["MetricName"] in known[metric["Namespace"]], name
+            if metric["Namespace"] == namespace:
+                assert metric["Dimensions"] == [{"Name": "Mode", "Value": "Live"}], f"{name}: a dry run is no alarm"
+
+
+def test_an_alarm_compares_one_thing_with_a_number(alarms):
+    for name, alarm in alarms.items():
+        # LocalStack 4.9.2 takes no threshold from a parameter; the parameters are in the expressions.
+        assert isinstance(alarm["Threshold"], int), name
+        returned = [query for query in alarm.get("Metrics", []) if query.get("ReturnData", True)]
+        assert len(returned) == (0 if "MetricName" in alarm else 1), name
+        if "Metrics" in alarm:
+            ids = {query["Id"] for query in alarm["Metrics"] if "MetricStat" in query}
+            words = set(re.findall(r"\b[a-z]+\b", re.sub(r"\$\{\w+\}", "", expression_of(alarm))))
+            assert words == ids, name
+
+
+def test_silence_is_an_alarm_only_where_a_start_is_missing(alarms):
+    silent = {name for name, alarm in alarms.items() if alarm["TreatMissingData"] == "breaching"}
+    assert silent == {"LimitIncreaseRunNotStarted"}
+    missing = alarms["LimitIncreaseRunNotStarted"]
+    assert missing["Period"] * missing["EvaluationPeriods"] == 24 * 3600
+    assert "DatapointsToAlarm" not in missing, "all of them"
+
+
+def test_the_parameters_of_the_alarms_are_in_them(template, alarms):
+    expected = {
+        "LimitIncreaseRunTooLong": ["RunTooLongMinutes"],
+        "LimitIncreaseReferredShareHigh": ["ShareAlarmMinimumCustomers", "ReferredSharePercentHigh"],
+        "LimitIncreaseApprovalShareOutsideBand": [
+            "ShareAlarmMinimumCustomers",
+            "ApprovalSharePercentLow",
+            "ApprovalSharePercentHigh",
+        ],
+    }
+    for name, parameters in expected.items():
+        assert re.findall(r"\$\{(\w+)\}", expression_of(alarms[name])) == parameters
+    parameters = template["Parameters"]
+    assert parameters["ApprovalSharePercentLow"]["Default"] < parameters["ApprovalSharePercentHigh"]["Default"]
+    longest = parameters["RunTooLongMinutes"]
+    assert longest["Default"] < longest["MaxValue"] == 6 * 60
+
+
+def test_an_address_is_subscribed_only_if_there_is_one(template):
+    subscription = template["Resources"]["AlarmSubscription"]
+    assert subscription["Condition"] == "HasAlarmEmail"
+    assert subscription["Properties"]["Endpoint"] == {"Ref": "AlarmEmail"}
+    pattern = template["Parameters"]["AlarmEmail"]["AllowedPattern"]
+    for text, good in [("", True), ("risk@bank.example", True), ("risk", False), ("a@b c.d", False)]:
+        assert bool(re.fullmatch(pattern, text)) == good, text

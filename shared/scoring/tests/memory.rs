@@ -1,0 +1,130 @@
+//! Loading takes no more memory than is stated, whatever the files of an artifact are made to expand to.
+//!
+//! One test alone in its process, because memory is the process's.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+
+mod support;
+
+use limit_increase_scoring::{MAX_LOAD_BYTES, Model};
+use support::golden;
+
+/// What a file of ONNX is blown up to. The artifact's own bounds allow more; it is the expansion that is measured here.
+const FILE_BYTES: usize = 32 << 20;
+/// Nearly as many values as `model.json` may have.
+const VALUES: usize = 4_000_000;
+
+/// A file that is short for what reading it makes of it.
+type Bomb = (&'static str, fn() -> Vec<u8>);
+
+/// Most memory that this process has had, where the system says so.
+fn peak_bytes() -> Option<usize> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix(" kB")?.trim().parse::<usize>().ok()? * 1024)
+}
+
+/// A number as protobuf has it: seven bits a byte.
+fn number(mut number: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while number >= 0x80 {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+    bytes
+}
+
+/// A protobuf field of bytes.
+fn field(field: usize, content: &[u8]) -> Vec<u8> {
+    [&number(field << 3 | 2), &number(content.len()), content].concat()
+}
+
+fn empty_fields(of: usize) -> Vec<u8> {
+    field(of, &[]).repeat(FILE_BYTES / 3)
+}
+
+fn graph(content: &[u8]) -> Vec<u8> {
+    field(7, content)
+}
+
+fn attribute(content: &[u8]) -> Vec<u8> {
+    graph(&field(1, &field(5, content)))
+}
+
+const ONNX_BOMBS: [Bomb; 15] = [
+    ("graphs", || empty_fields(7)),
+    ("operator sets", || empty_fields(8)),
+    ("metadata", || empty_fields(14)),
+    ("functions", || empty_fields(25)),
+    ("nodes", || graph(&empty_fields(1))),
+    ("initializers", || graph(&empty_fields(5))),
+    ("inputs", || graph(&empty_fields(11))),
+    ("attributes", || graph(&field(1, &empty_fields(5)))),
+    ("names of inputs", || graph(&field(1, &empty_fields(1)))),
+    ("texts", || attribute(&empty_fields(9))),
+    ("tensors", || attribute(&empty_fields(10))),
+    ("graphs of an attribute", || attribute(&empty_fields(11))),
+    ("whole numbers", || attribute(&field(8, &vec![0; FILE_BYTES]))),
+    ("whole numbers one by one", || attribute(&[8 << 3, 0].repeat(FILE_BYTES / 2))),
+    ("numbers", || attribute(&field(7, &vec![0; FILE_BYTES]))),
+];
+
+fn list(element: &str) -> String {
+    format!("[{}{element}]", format!("{element},").repeat(VALUES))
+}
+
+fn document(content: &str) -> Vec<u8> {
+    format!(r#"{{"features_info":{{}},{content}}}"#).into_bytes()
+}
+
+fn features(content: &str) -> Vec<u8> {
+    format!(r#"{{"features_info":{{{content}}}}}"#).into_bytes()
+}
+
+const COLUMN: &str = r#""feature_index":0,"flat_feature_index":0,"nan_value_treatment":"AsIs""#;
+
+const JSON_BOMBS: [Bomb; 11] = [
+    ("more values than may be", || document(&format!(r#""oblivious_trees":[{},{}]"#, list("0"), list("0")))),
+    ("leaf values", || document(&format!(r#""oblivious_trees":[{{"leaf_values":{}}}]"#, list("0")))),
+    ("splits", || document(&format!(r#""oblivious_trees":[{{"leaf_values":[],"splits":{}}}]"#, list("{}")))),
+    ("trees", || document(&format!(r#""oblivious_trees":{}"#, list(r#"{"leaf_values":[]}"#)))),
+    ("other trees", || document(&format!(r#""trees":{}"#, list("[]")))),
+    ("biases", || document(&format!(r#""scale_and_bias":[1,{}]"#, list("0")))),
+    ("categorical features", || features(&format!(r#""categorical_features":{}"#, list("{}")))),
+    ("columns", || {
+        features(&format!(r#""float_features":[{}{{{COLUMN}}}]"#, format!("{{{COLUMN}}},").repeat(VALUES / 4)))
+    }),
+    ("borders", || features(&format!(r#""float_features":[{{{COLUMN},"borders":{}}}]"#, list("0")))),
+    ("lists in lists", || vec![b'['; FILE_BYTES]),
+    ("a text", || features(&format!(r#""float_features":[{{"feature_id":"{}"}}]"#, r"\n".repeat(FILE_BYTES / 2)))),
+];
+
+#[test]
+fn memory_stays_within_the_stated_bound() {
+    let good = golden("stumps");
+    Model::load(&good).unwrap();
+    let mut largest = 0;
+    let onnx = ONNX_BOMBS.into_iter().map(|bomb| (true, bomb));
+    for (in_onnx, (name, make)) in onnx.chain(JSON_BOMBS.into_iter().map(|bomb| (false, bomb))) {
+        let mut artifact = good.clone();
+        *(if in_onnx { &mut artifact.onnx } else { &mut artifact.model_json }) = make();
+        // Making the bomb has cost more than loading it may, so the peak is begun anew.
+        let Some(before) = reset_peak() else {
+            println!("memory is not checked: this system does not tell it");
+            return;
+        };
+        let refused = Model::load(&artifact).err();
+        let taken = peak_bytes().unwrap().saturating_sub(before);
+        println!("{name}: {} KiB; {}", taken >> 10, refused.as_ref().map(ToString::to_string).unwrap_or_default());
+        assert!(refused.is_some(), "{name} is accepted");
+        largest = largest.max(taken);
+        assert!(taken <= MAX_LOAD_BYTES, "{name} took {taken} bytes");
+    }
+    println!("at most {} KiB of {} KiB", largest >> 10, MAX_LOAD_BYTES >> 10);
+}
+
+/// Makes the present memory the peak, where the system can, and tells it.
+fn reset_peak() -> Option<usize> {
+    std::fs::write("/proc/self/clear_refs", "5").ok()?;
+    peak_bytes()
+}

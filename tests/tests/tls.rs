@@ -1,0 +1,217 @@
+//! TLS to PostgreSQL, held against a real server with certificates that are good, expired, for another name, or from
+//! nobody we know.
+#![allow(missing_docs)]
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, ensure};
+use libtest_mimic::{Arguments, Failed, Trial};
+use limit_increase_domain::{Failure, FailureKind};
+use limit_increase_platform::postgres::{Database, connect};
+use limit_increase_platform::secrets::{Credentials, DatabaseUrl};
+use limit_increase_tests::tls_postgres::{Authority, TlsPostgres};
+
+const PASSWORD: &str = "corr3ct-h0rse";
+const GOOD_YEAR: i32 = 2099;
+
+type Case = (&'static str, fn(&TlsPostgres) -> Result<()>);
+
+const CASES: [Case; 8] = [
+    ("a_good_certificate_is_accepted_under_every_mode_that_asks_for_tls", good),
+    ("plain_text_is_for_loopback_and_for_who_asks_for_it", plain),
+    ("an_expired_certificate_is_refused", expired),
+    ("a_certificate_for_another_name_is_refused_even_under_verify_ca", wrong_name),
+    ("an_authority_that_nobody_named_is_refused", unknown_authority),
+    ("a_bundle_of_many_authorities_is_read_whole", bundle),
+    ("a_server_without_tls_is_refused_and_not_talked_to_in_plain_text", no_tls),
+    ("a_wrong_password_is_refused_and_shown_nowhere", wrong_password),
+];
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    // The cases share one server.
+    arguments.test_threads = Some(1);
+    if arguments.list {
+        let trials = CASES.iter().map(|(name, _)| Trial::test(*name, || Ok(()))).collect();
+        return libtest_mimic::run(&arguments, trials).exit_code();
+    }
+    let server = match start() {
+        Ok(server) => Arc::new(server),
+        Err(error) => {
+            eprintln!("the server does not start: {error:?}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let trial = |(name, case): &Case| {
+        let (server, case) = (server.clone(), *case);
+        Trial::test(*name, move || case(&server).map_err(|error| Failed::from(format!("{error:?}"))))
+    };
+    let conclusion = libtest_mimic::run(&arguments, CASES.iter().map(trial).collect());
+    drop(server);
+    conclusion.exit_code()
+}
+
+/// With a user who needs TLS and a password.
+fn start() -> Result<TlsPostgres> {
+    let server = TlsPostgres::start("tls")?;
+    server.block_on(server.admin().batch_execute(&format!("CREATE ROLE bank LOGIN PASSWORD '{PASSWORD}'")))?;
+    server.admit("hostssl all bank all scram-sha-256\nhostnossl all bank all reject")?;
+    Ok(server)
+}
+
+fn url(server: &TlsPostgres, host: &str, password: &str, parameters: &str) -> DatabaseUrl {
+    DatabaseUrl::new(format!("postgresql://bank:{password}@{host}:{}/limit_increase?{parameters}", server.port()))
+}
+
+/// The version of TLS that a connection uses; `None` for plain text.
+fn encrypted(server: &TlsPostgres, url: &DatabaseUrl) -> Result<Option<String>, Failure> {
+    server.block_on(async {
+        let client = connect(url).await?;
+        let sql = "SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+        let row = client
+            .query_one(sql, &[])
+            .await
+            .map_err(|error| limit_increase_platform::postgres::database_failure("asking", &error))?;
+        Ok(row.get(0))
+    })
+}
+
+fn refusal(server: &TlsPostgres, url: &DatabaseUrl) -> Result<Failure> {
+    match encrypted(server, url) {
+        Ok(version) => anyhow::bail!("the server was accepted ({version:?})"),
+        Err(failure) => Ok(failure),
+    }
+}
+
+/// The server with a certificate of a new authority, and the path of that authority's own.
+fn serve(server: &TlsPostgres, names: &[&str], last_year: i32) -> Result<String> {
+    let authority = Authority::new("Test authority")?;
+    server.serve(Some(authority.issue(names, last_year)?))?;
+    server.file("authority.pem", &authority.pem())
+}
+
+fn good(server: &TlsPostgres) -> Result<()> {
+    let roots = serve(server, &["localhost", "127.0.0.1"], GOOD_YEAR)?;
+    for host in ["localhost", "127.0.0.1"] {
+        for mode in ["require", "verify-ca", "verify-full"] {
+            let url = url(server, host, PASSWORD, &format!("sslmode={mode}&sslrootcert={roots}"));
+            let version = encrypted(server, &url)?;
+            ensure!(version.as_deref() == Some("TLSv1.3"), "{host}, {mode}: {version:?}");
+        }
+    }
+    // The functions' own way in: the pool.
+    let url = url(server, "localhost", PASSWORD, &format!("sslmode=verify-full&sslrootcert={roots}"));
+    server.block_on(async {
+        let database = Database::new(Credentials::fixed(url));
+        let row =
+            database.client().await?.query_one("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()", &[]).await?;
+        ensure!(row.get::<_, bool>(0), "the pool's connection is in plain text");
+        Ok(())
+    })
+}
+
+fn plain(server: &TlsPostgres) -> Result<()> {
+    let roots = serve(server, &["localhost"], GOOD_YEAR)?;
+    let admin = |parameters: &str| {
+        DatabaseUrl::new(format!("postgresql://limit_increase@localhost:{}/limit_increase?{parameters}", server.port()))
+    };
+    for parameters in ["", "sslmode=disable", "sslmode=prefer"] {
+        ensure!(encrypted(server, &admin(parameters))?.is_none(), "{parameters:?} is encrypted");
+    }
+    let asked = admin(&format!("sslmode=require&sslrootcert={roots}"));
+    ensure!(encrypted(server, &asked)?.is_some(), "sslmode=require is not");
+    Ok(())
+}
+
+fn expired(server: &TlsPostgres) -> Result<()> {
+    let roots = serve(server, &["localhost"], 2024)?;
+    for mode in ["require", "verify-full"] {
+        let failure =
+            refusal(server, &url(server, "localhost", PASSWORD, &format!("sslmode={mode}&sslrootcert={roots}")))?;
+        check(&failure, &["expired", "renew"])?;
+    }
+    Ok(())
+}
+
+fn wrong_name(server: &TlsPostgres) -> Result<()> {
+    let roots = serve(server, &["db.example.com"], GOOD_YEAR)?;
+    for mode in ["require", "verify-ca", "verify-full"] {
+        let failure =
+            refusal(server, &url(server, "localhost", PASSWORD, &format!("sslmode={mode}&sslrootcert={roots}")))?;
+        check(&failure, &["localhost", "db.example.com"])?;
+    }
+    // The name is what is verified, not the address that it is looked up at.
+    let by_name = DatabaseUrl::new(format!(
+        "host=db.example.com hostaddr=127.0.0.1 port={} user=bank password={PASSWORD} dbname=limit_increase \
+         sslmode=verify-full sslrootcert='{roots}'",
+        server.port()
+    ));
+    ensure!(encrypted(server, &by_name)?.is_some(), "the right name is not accepted");
+    Ok(())
+}
+
+fn unknown_authority(server: &TlsPostgres) -> Result<()> {
+    serve(server, &["localhost"], GOOD_YEAR)?;
+    let other = server.file("other.pem", &Authority::new("Another authority")?.pem())?;
+    for parameters in
+        ["sslmode=require", "sslmode=verify-full&sslrootcert=system", &format!("sslmode=require&sslrootcert={other}")]
+    {
+        check(&refusal(server, &url(server, "localhost", PASSWORD, parameters))?, &["DATABASE_CA_FILE"])?;
+    }
+    let empty = server.file("empty.pem", "no certificate here\n")?;
+    for path in [empty.as_str(), "/no/such/file.pem"] {
+        let failure =
+            refusal(server, &url(server, "localhost", PASSWORD, &format!("sslmode=require&sslrootcert={path}")))?;
+        ensure!(failure.kind == FailureKind::Configuration && failure.message.contains(path), "{failure}");
+    }
+    Ok(())
+}
+
+/// As RDS hands them out: one file for all regions, a comment before each.
+fn bundle(server: &TlsPostgres) -> Result<()> {
+    let authority = Authority::new("The one that counts")?;
+    server.serve(Some(authority.issue(&["localhost"], GOOD_YEAR)?))?;
+    let mut text = String::new();
+    for number in 0..20 {
+        text.push_str(&format!("# region {number}\n{}\n", Authority::new(&format!("Authority {number}"))?.pem()));
+    }
+    text.push_str(&authority.pem());
+    let roots = server.file("global-bundle.pem", &text)?;
+    let version =
+        encrypted(server, &url(server, "localhost", PASSWORD, &format!("sslmode=verify-full&sslrootcert={roots}")))?;
+    ensure!(version.is_some(), "not encrypted");
+    Ok(())
+}
+
+fn no_tls(server: &TlsPostgres) -> Result<()> {
+    server.serve(None)?;
+    for mode in ["require", "verify-full"] {
+        let failure = refusal(server, &url(server, "localhost", PASSWORD, &format!("sslmode={mode}")))?;
+        check(&failure, &["does not support TLS", "sslmode=disable"])?;
+    }
+    Ok(())
+}
+
+fn wrong_password(server: &TlsPostgres) -> Result<()> {
+    let roots = serve(server, &["localhost"], GOOD_YEAR)?;
+    let wrong = "wr0ng-h0rse";
+    let address = url(server, "localhost", wrong, &format!("sslmode=verify-full&sslrootcert={roots}"));
+    let failure = refusal(server, &address)?;
+    check(&failure, &["28P01", "bank"])?;
+    let pooled =
+        server.block_on(Database::new(Credentials::fixed(address)).client()).err().context("the pool was let in")?;
+    check(&pooled, &["28P01"])?;
+    for shown in [format!("{failure:?} {failure}"), format!("{pooled:?} {pooled}")] {
+        ensure!(!shown.contains(wrong), "the password is in the error: {shown}");
+    }
+    Ok(())
+}
+
+fn check(failure: &Failure, words: &[&str]) -> Result<()> {
+    ensure!(failure.kind == FailureKind::DatabaseRefused, "{failure}");
+    for word in words {
+        ensure!(failure.message.contains(word), "{word:?} is missing: {failure}");
+    }
+    Ok(())
+}
