@@ -118,6 +118,10 @@ fn run_id_of(event: &Value) -> Option<&str> {
 /// # Errors
 /// `Permanent.InvalidRequest` with the path of the field that is unknown, missing or of the wrong type.
 pub fn parse<T: DeserializeOwned>(event: Value) -> Result<T, Failure> {
+    // serde would take an array for a struct, field by field, and an empty one for a struct of nothing but defaults.
+    if event.is_array() {
+        return Err(Failure::new(FailureKind::InvalidRequest, "invalid type: array, expected an object"));
+    }
     serde_path_to_error::deserialize(event).map_err(|error| {
         let path = error.path().to_string();
         let problem = error.into_inner();
@@ -141,6 +145,7 @@ mod tests {
             (json!({"policy": {"tiers": [{"growth": "x"}]}}), "policy.tiers[0].growth: "),
             (json!({"policy": {"floor": 1}}), "policy.floor: unknown field"),
             (json!({"as_of": "yesterday"}), "as_of: "),
+            (json!([]), "invalid type: array"),
         ];
         for (event, expected) in cases {
             let failure = parse::<RunRequest>(event.clone()).unwrap_err();

@@ -18,6 +18,7 @@ use limit_increase_domain::Policy;
 use limit_increase_platform::secrets::DatabaseUrl;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
 use tokio_postgres::Client;
 
 use super::database_proxy::DatabaseProxy;
@@ -50,6 +51,8 @@ pub struct Lab {
     /// The policy in force (none is in the bucket, so the default), and another.
     pub policies: [Policy; 2],
     definition: String,
+    // Two restarts at once would be one that finds the server half way up.
+    restarting: Mutex<()>,
 }
 
 impl Lab {
@@ -92,6 +95,7 @@ impl Lab {
                 models: [model, other],
                 policies: [Policy::default(), another_policy()?],
                 definition: std::fs::read_to_string(definition)?,
+                restarting: Mutex::new(()),
             };
             lab.prepare_table().await?;
             Ok(Arc::new(lab))
@@ -245,7 +249,8 @@ impl Lab {
     /// # Errors
     /// When it does not come back.
     pub async fn restart_database(&self) -> Result<()> {
-        let context = &self.context;
+        let _only_one = self.restarting.lock().await;
+        let context = self.context.clone();
         let state = State::read(&context.home.state_file())?;
         let Some(PostgresState::Embedded { process: Some(process), .. }) = state.postgres else {
             anyhow::bail!("the database is not one of ours to kill")
@@ -258,7 +263,9 @@ impl Lab {
         while process.is_alive() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        services::ensure(context).await?;
+        // It waits for other programs without letting the runtime go, which has the proxies to serve meanwhile.
+        let runtime = tokio::runtime::Handle::current();
+        tokio::task::spawn_blocking(move || runtime.block_on(services::ensure(&context))).await??;
         Ok(())
     }
 }

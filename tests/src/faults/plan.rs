@@ -99,8 +99,8 @@ const WEIGHTS: [(Kind, u32); 28] = [
     (SlowStatement, 2),
     (ReadOnly, 3),
     (DiskFull, 3),
-    (Storage403, 4),
-    (Storage404, 4),
+    (Storage403, 7),
+    (Storage404, 7),
     (Storage503, 3),
     (StorageSlow, 3),
     (StorageTruncated, 3),
@@ -181,7 +181,7 @@ impl Plan {
             shard_size: dice.random_range(8..=25),
             limit: if dice.random_bool(0.3) { Some(dice.random_range(5..=30)) } else { None },
             concurrency: dice.random_range(1..=3),
-            rate: dice.random_range(0.1..0.5) / (runs as f64).sqrt(),
+            rate: dice.random_range(0.15..0.75) / (runs as f64).sqrt(),
             kinds,
         }
     }

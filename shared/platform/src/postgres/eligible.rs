@@ -202,7 +202,8 @@ fn type_of<'t>(types: &'t [(String, String)], name: &str) -> Result<&'t str, Fai
         .ok_or_else(|| schema(format!("customer_features has no column {name:?}, which the model or the policy reads")))
 }
 
-/// A feature as float8 or text. A number that float8 can't hold becomes infinity, for which the customer is referred.
+/// A feature as float8 or text. A number that float8 can't hold becomes infinity, for which the customer is referred, or
+/// zero, where it is too small: the cast itself would stop the run.
 fn feature_expression(column: &FeatureColumn, type_name: &str) -> Result<String, Failure> {
     let name = format!("f.{}", quote_identifier(&column.name));
     if column.is_text {
@@ -213,8 +214,8 @@ fn feature_expression(column: &FeatureColumn, type_name: &str) -> Result<String,
         "int2" | "int4" | "int8" | "float4" => Ok(format!("{name}::float8")),
         "bool" => Ok(format!("{name}::int::float8")),
         "numeric" => Ok(format!(
-            "CASE WHEN {name} = 'NaN' THEN 'NaN'::float8 WHEN abs({name}) <= 1e300 THEN {name}::float8 \
-             WHEN {name} IS NOT NULL THEN 'Infinity'::float8 END"
+            "CASE WHEN {name} = 'NaN' THEN 'NaN'::float8 WHEN abs({name}) < 1e-300 THEN 0 \
+             WHEN abs({name}) <= 1e300 THEN {name}::float8 WHEN {name} IS NOT NULL THEN 'Infinity'::float8 END"
         )),
         other => Err(schema(format!(
             "column {:?} of customer_features has type {other}, but the model reads it as a number",
