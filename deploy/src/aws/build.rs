@@ -108,10 +108,22 @@ pub fn build(project: &Project, architecture: Architecture, ui: &Ui) -> Result<V
     for function in FUNCTIONS {
         command.args(["--package", function.name]);
     }
+    // Under `cargo run` or `cargo test` these describe the program that runs now. Build scripts that watch them (ring's does) would
+    // take the difference for a change, and every function would be built anew.
+    for (name, _) in std::env::vars_os().filter(|(name, _)| describes_a_package(name)) {
+        command.env_remove(name);
+    }
     run_shown(&mut command, &task).context("the functions do not build")?;
     let archives = FUNCTIONS.iter().map(|function| archive(&output, *function)).collect::<Result<Vec<_>>>()?;
     task.done(format!("{} functions built for {}", archives.len(), architecture.name()));
     Ok(archives)
+}
+
+/// Whether cargo sets this variable for the one package that it runs, as opposed to a setting of the person's own.
+fn describes_a_package(name: &std::ffi::OsStr) -> bool {
+    let name = name.to_string_lossy();
+    ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"].iter().any(|prefix| name.starts_with(prefix))
+        || ["CARGO_CRATE_NAME", "CARGO_PRIMARY_PACKAGE", "OUT_DIR"].contains(&&*name)
 }
 
 fn target_dir(project: &Project) -> PathBuf {
@@ -153,6 +165,16 @@ fn zipped(program: &[u8]) -> Result<Vec<u8>> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn a_persons_own_settings_reach_the_build_and_what_describes_this_program_does_not() {
+        for name in ["CARGO_MANIFEST_DIR", "CARGO_PKG_NAME", "CARGO_CRATE_NAME"] {
+            assert!(describes_a_package(name.as_ref()), "{name}");
+        }
+        for name in ["CARGO_HOME", "CARGO_TARGET_DIR", "CARGO_PROFILE_RELEASE_LTO", "CARGO_BUILD_JOBS", "PATH"] {
+            assert!(!describes_a_package(name.as_ref()), "{name}");
+        }
+    }
 
     #[test]
     fn the_same_program_is_the_same_archive() {
