@@ -60,7 +60,7 @@ pub async fn ensure_embedded(
     task.phase(format!("starting on port {}", choice.port));
     home.make(&home.logs())?;
     let log = home.logs().join("postgres.log");
-    let mut command = script(project, home);
+    let mut command = script(project);
     command.arg("start").arg("--data").arg(home.postgres());
     command.args(["--port", &choice.port.to_string()]).arg("--log").arg(&log);
     let output = run_shown(&mut command, &task).map_err(|error| {
@@ -81,7 +81,7 @@ pub fn stop_embedded(project: &Project, home: &Home, process: Option<&ProcessIde
     let Some(process) = process.filter(|process| process.is_alive()) else { return Ok(()) };
     let mut task = ui.task("PostgreSQL");
     task.phase("stopping");
-    let mut command = script(project, home);
+    let mut command = script(project);
     command.arg("stop").arg("--data").arg(home.postgres());
     if run_shown(&mut command, &task).is_err() && !process.terminate(Duration::from_secs(20)) {
         return Err(Problem::new("PostgreSQL does not stop")
@@ -93,7 +93,7 @@ pub fn stop_embedded(project: &Project, home: &Home, process: Option<&ProcessIde
     Ok(())
 }
 
-fn script(project: &Project, _home: &Home) -> Command {
+fn script(project: &Project) -> Command {
     let mut command = Command::new(project.venv_program(Venv::LocalStack, "python"));
     command.arg(project.root().join("deploy/localstack/postgres.py"));
     command

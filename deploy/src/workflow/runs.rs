@@ -9,7 +9,7 @@ use limit_increase_domain::keys::summary_key;
 use limit_increase_domain::{RunId, RunRequest, RunSummary};
 
 use crate::aws::execution::{self, Finished, Followed};
-use crate::aws::stack::{self, Deployed};
+use crate::aws::stack::Deployed;
 use crate::aws::{Aws, storage};
 use crate::context::Context;
 use crate::database;
@@ -79,16 +79,4 @@ pub async fn summary(aws: &Aws, bucket: &str, run: &str) -> Result<RunSummary> {
             .next("look at the run's SaveResults state: limit-increase run --follow, or the functions' logs")
     })?;
     serde_json::from_slice(&content).with_context(|| format!("s3://{bucket}/{key} is no summary of this release"))
-}
-
-/// The local stack, if the services run and it is deployed.
-pub async fn find_local(context: &Context) -> Result<Option<Ready>> {
-    let state = crate::local::state::State::read(&context.home.state_file())?;
-    if !services::localstack_answers(&state) {
-        return Ok(None);
-    }
-    let Some(services) = services::of(&state) else { return Ok(None) };
-    let aws = Aws::local(services.localstack_port);
-    let stack = stack::find(&aws.cloudformation).await?;
-    Ok(stack.map(|stack| Ready { services, aws, stack }))
 }
