@@ -31,7 +31,8 @@ fn main() -> ExitCode {
 fn program() -> Result<PathBuf> {
     static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
     let build = || -> Option<PathBuf> {
-        let status = Command::new(env!("CARGO")).args(["build", "--quiet", "--workspace", "--bin", "limit-increase"]).status();
+        let status =
+            Command::new(env!("CARGO")).args(["build", "--quiet", "--workspace", "--bin", "limit-increase"]).status();
         let own = std::env::current_exe().ok()?;
         // target/debug/deps/command_line-0123 -> target/debug/limit-increase
         status.is_ok_and(|status| status.success()).then_some(own.parent()?.parent()?.join("limit-increase"))

@@ -2,8 +2,9 @@
 
 use limit_increase_domain::CreditScore;
 
-use crate::encode::Frame;
-use crate::model::{BatchAnswers, Model};
+use crate::encode::{Frame, Referrals};
+use crate::model::Model;
+use crate::operator::Answers;
 use crate::reasons;
 
 /// A scored batch.
@@ -11,7 +12,8 @@ use crate::reasons;
 pub struct ScoredBatch<'a> {
     pub(crate) model: &'a Model,
     pub(crate) frame: &'a Frame<'a>,
-    pub(crate) answers: BatchAnswers,
+    pub(crate) referrals: Referrals,
+    pub(crate) answers: Answers,
 }
 
 /// What became of a customer.
@@ -45,13 +47,13 @@ impl ScoredBatch<'_> {
     /// Customers in it.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.answers.referrals.len()
+        self.referrals.len()
     }
 
     /// Whether it has none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.answers.referrals.is_empty()
+        self.referrals.is_empty()
     }
 
     /// What became of a customer.
@@ -60,7 +62,7 @@ impl ScoredBatch<'_> {
     /// When there is no such row.
     #[must_use]
     pub fn row(&self, row: usize) -> RowOutcome<'_> {
-        if let Some(reason) = &self.answers.referrals[row] {
+        if let Some(reason) = &self.referrals[row] {
             return RowOutcome::Referred(reason);
         }
         let sources = self.model.sources().len();

@@ -7,7 +7,7 @@ use crate::error::ScoringError;
 use crate::explainer::Explainer;
 use crate::kernel::Kernel;
 use crate::model::TOLERANCE;
-use crate::operator::{Plan, logistic};
+use crate::operator::{Answers, Plan, probabilities};
 
 /// Fails unless every figure of every golden row comes out as CatBoost said: per model column when played row by row,
 /// and per source from the plan that will be used.
@@ -28,7 +28,8 @@ pub(crate) fn check(
     let mut raw = vec![0.0; rows.len()];
     let mut shap = vec![0.0; rows.len() * width];
     kernel.explain(&by_column, &inputs, &mut raw, &mut shap);
-    let answers = plan.run(width, &inputs)?;
+    let mut answers = Answers::default();
+    plan.run(width, &inputs, &mut answers)?;
     let sources = source_of.last().map_or(0, |last| last + 1);
     for (number, row) in rows.iter().enumerate() {
         let same = |what: &str, found: f64, expected: f64| {
@@ -41,7 +42,7 @@ pub(crate) fn check(
         };
         same("raw value", raw[number], row.raw_value)?;
         same("raw value from tract", answers.raw[number], row.raw_value)?;
-        same("probability", logistic(raw[number]), row.probability)?;
+        same("probability", probabilities(raw[number])[1], row.probability)?;
         same("probability from tract", answers.probability[number], row.probability)?;
         same("base value", by_column.base_value(), row.base_value)?;
         let mut expected_by_source = vec![0.0; sources];

@@ -17,13 +17,13 @@ const SMALL_BLOCK: usize = 32;
 const BORDERS_PER_BIN: usize = 255;
 /// Splits whose answers fit a byte.
 const SPLITS_PER_BYTE: usize = 8;
-/// Vectors of values counted together, so that their counters stay in registers and do not wait for each other.
+/// Vectors of values counted together at most, so that their counters stay in registers and do not wait for each other.
 const TOGETHER: usize = 4;
 
 /// A split as it is asked: `bins[bin] > at`.
 #[derive(Debug, Clone, Copy)]
 struct Question {
-    bin: usize,
+    bin: u32,
     at: u8,
 }
 
@@ -35,18 +35,17 @@ struct Bin {
     nan_count: u8,
 }
 
-#[derive(Debug, Clone)]
-struct KernelTree {
-    questions: Vec<Question>,
-    leaf_values: Vec<f64>,
-}
-
 /// An ensemble made ready for evaluation.
 #[derive(Debug)]
 pub(crate) struct Kernel {
     width: usize,
     bins: Vec<Bin>,
-    trees: Vec<KernelTree>,
+    /// Splits of each tree.
+    depths: Vec<u8>,
+    /// Of all trees, without a gap, so that the processor has fetched the next tree's when it comes to them.
+    questions: Vec<Question>,
+    /// Of all trees, likewise.
+    leaf_values: Vec<f64>,
     scale: f64,
     bias: f64,
 }
@@ -86,18 +85,17 @@ impl Kernel {
             }
         }
         let question = |split: &Split| Question {
-            bin: first_bin[split.column] + split.border / BORDERS_PER_BIN,
+            // Columns and borders were read from a file of a few hundred megabytes at most.
+            bin: (first_bin[split.column] + split.border / BORDERS_PER_BIN) as u32,
             // A remainder of a division by 255.
             at: (split.border % BORDERS_PER_BIN) as u8,
-        };
-        let tree = |tree: &crate::ensemble::Tree| KernelTree {
-            questions: tree.splits.iter().map(question).collect(),
-            leaf_values: tree.leaf_values.clone(),
         };
         Self {
             width: ensemble.columns.len(),
             bins,
-            trees: ensemble.trees.iter().map(tree).collect(),
+            depths: ensemble.trees.iter().map(|tree| tree.splits.len() as u8).collect(),
+            questions: ensemble.trees.iter().flat_map(|tree| &tree.splits).map(question).collect(),
+            leaf_values: ensemble.trees.iter().flat_map(|tree| &tree.leaf_values).copied().collect(),
             scale: ensemble.scale,
             bias: ensemble.bias,
         }
@@ -143,7 +141,7 @@ impl Kernel {
             for (value, row) in values.iter_mut().zip(rows.chunks_exact(self.width)) {
                 *value = row[bin.column];
             }
-            bin.count(simd, &values, counts);
+            bin.count(simd, &values, rows.len() / self.width, counts);
         }
     }
 
@@ -156,13 +154,17 @@ impl Kernel {
         mut explain: Option<(&Explainer, &mut Work<ROWS>)>,
     ) {
         let mut leaves = Leaves { rows, low: [0; ROWS], high: [0; ROWS] };
-        for (number, tree) in self.trees.iter().enumerate() {
-            let (low, high) = tree.questions.split_at(tree.questions.len().min(SPLITS_PER_BYTE));
+        let (mut questions, mut tables) = (&self.questions[..], &self.leaf_values[..]);
+        for (number, depth) in self.depths.iter().enumerate() {
+            let (asked, later) = questions.split_at(usize::from(*depth));
+            let (table, others) = tables.split_at(1 << depth);
+            (questions, tables) = (later, others);
+            let (low, high) = asked.split_at(asked.len().min(SPLITS_PER_BYTE));
             ask(low, bins, &mut leaves.low);
             if !high.is_empty() {
                 ask(high, bins, &mut leaves.high);
             }
-            add_by_leaf(&tree.leaf_values, &leaves, sums);
+            add_by_leaf(table, &leaves, sums);
             if let Some((explainer, work)) = explain.as_mut() {
                 explainer.add_tree(number, &leaves, work);
             }
@@ -253,7 +255,7 @@ fn ask_each<const QUESTIONS: usize, const ROWS: usize>(
         // In an array of its own, or the bins might be the leaves for all that the compiler knows.
         let mut asked = [(&[0; ROWS], 0); QUESTIONS];
         for (asked, question) in asked.iter_mut().zip(questions) {
-            *asked = (&bins[question.bin], question.at);
+            *asked = (&bins[question.bin as usize], question.at);
         }
         for (row, leaf) in leaves.iter_mut().enumerate() {
             let mut number = 0;
@@ -291,33 +293,47 @@ pub(crate) fn add_by_leaf<const ROWS: usize>(table: &[f64], leaves: &Leaves<ROWS
 #[inline(always)]
 fn add_small<const LEAVES: usize, const ROWS: usize>(table: &[f64], leaves: &Leaves<ROWS>, sums: &mut [f64; ROWS]) {
     if let Ok(table) = <&[f64; LEAVES]>::try_from(table) {
-        let (sums, _) = sums.as_chunks_mut::<8>();
-        let eights = leaves.rows.div_ceil(8);
-        let (leaves, _) = leaves.low.as_chunks::<8>();
-        // Eight leaf numbers in one load; the compiler's own idea, gathering into vectors, takes half as long again.
-        for (sums, leaves) in sums.iter_mut().zip(leaves).take(eights) {
-            let leaves = u64::from_le_bytes(*leaves);
-            for (row, sum) in sums.iter_mut().enumerate() {
-                *sum += table[(leaves >> (8 * row)) as usize & (LEAVES - 1)];
+        // Several leaf numbers in one load; the compiler's own idea, gathering into vectors, takes half as long again.
+        // Eight are quicker; four leave fewer rows that are none in the last group, which counts in a small batch.
+        if ROWS > SMALL_BLOCK {
+            let (sums, _) = sums.as_chunks_mut::<8>();
+            let groups = leaves.rows.div_ceil(8);
+            for (sums, leaves) in sums.iter_mut().zip(leaves.low.as_chunks::<8>().0).take(groups) {
+                let leaves = u64::from_le_bytes(*leaves);
+                for (row, sum) in sums.iter_mut().enumerate() {
+                    *sum += table[(leaves >> (8 * row)) as usize & (LEAVES - 1)];
+                }
+            }
+        } else {
+            let (sums, _) = sums.as_chunks_mut::<4>();
+            let groups = leaves.rows.div_ceil(4);
+            for (sums, leaves) in sums.iter_mut().zip(leaves.low.as_chunks::<4>().0).take(groups) {
+                let leaves = u32::from_le_bytes(*leaves);
+                for (row, sum) in sums.iter_mut().enumerate() {
+                    *sum += table[(leaves >> (8 * row)) as usize & (LEAVES - 1)];
+                }
             }
         }
     }
 }
 
 impl Bin {
-    /// Borders below each value: a float32 comparison, as CatBoost's, which a NaN never passes.
+    /// Borders below each of the first `rows` values: a float32 comparison, as CatBoost's, which a NaN never passes.
     ///
     /// By counting, which reads nothing but what lies in registers. A search would do fewer comparisons and be slower:
     /// each waits for the one before.
     #[inline(always)]
-    fn count<S: Simd, const ROWS: usize>(&self, simd: S, values: &[f32; ROWS], counts: &mut [u8; ROWS]) {
+    fn count<S: Simd, const ROWS: usize>(&self, simd: S, values: &[f32; ROWS], rows: usize, counts: &mut [u8; ROWS]) {
         let mut below = [0_u32; ROWS];
         let (vectors, _) = S::as_simd_f32s(values);
         let (sums, _) = S::as_mut_simd_u32s(&mut below);
-        for (vectors, sums) in vectors.chunks(TOGETHER).zip(sums.chunks_mut(TOGETHER)) {
-            if let (Ok(vectors), Ok(sums)) = (<&[_; TOGETHER]>::try_from(vectors), <&mut [_; TOGETHER]>::try_from(sums))
-            {
-                count_together(simd, &self.borders, vectors, sums);
+        let used = rows.div_ceil(S::F32_LANES);
+        for (vectors, sums) in vectors[..used].chunks(TOGETHER).zip(sums[..used].chunks_mut(TOGETHER)) {
+            match vectors.len() {
+                1 => count_together::<S, 1>(simd, &self.borders, vectors, sums),
+                2 => count_together::<S, 2>(simd, &self.borders, vectors, sums),
+                3 => count_together::<S, 3>(simd, &self.borders, vectors, sums),
+                _ => count_together::<S, TOGETHER>(simd, &self.borders, vectors, sums),
             }
         }
         for ((count, below), value) in counts.iter_mut().zip(below).zip(values) {
@@ -328,9 +344,12 @@ impl Bin {
 }
 
 #[inline(always)]
-fn count_together<S: Simd>(simd: S, borders: &[f32], values: &[S::f32s; TOGETHER], sums: &mut [S::u32s; TOGETHER]) {
+fn count_together<S: Simd, const VECTORS: usize>(simd: S, borders: &[f32], values: &[S::f32s], sums: &mut [S::u32s]) {
+    let (Ok(values), Ok(sums)) = (<&[_; VECTORS]>::try_from(values), <&mut [_; VECTORS]>::try_from(sums)) else {
+        return;
+    };
     let one = simd.splat_u32s(1);
-    let mut counts = [simd.splat_u32s(0); TOGETHER];
+    let mut counts = [simd.splat_u32s(0); VECTORS];
     for border in borders {
         let border = simd.splat_f32s(*border);
         for (count, value) in counts.iter_mut().zip(values) {

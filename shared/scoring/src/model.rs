@@ -12,7 +12,7 @@ use crate::error::ScoringError;
 use crate::explainer::{Explainer, MAX_TABLE_BYTES};
 use crate::golden;
 use crate::kernel::{BLOCK, Kernel};
-use crate::operator::{Graph, Plan};
+use crate::operator::{Answers, Graph, Plan};
 use crate::reasons::{self, Wording};
 use crate::scorecard::Scorecard;
 
@@ -110,9 +110,9 @@ impl Model {
     /// 1e-9 of it, which is a defect.
     pub fn score<'a>(&'a self, frame: &'a Frame<'_>) -> Result<ScoredBatch<'a>, ScoringError> {
         encode::check(frame, &self.encoders)?;
-        let answers = self.run(&self.explaining, frame)?;
+        let (referrals, answers) = self.run(&self.explaining, frame)?;
         self.check_additivity(&answers)?;
-        Ok(ScoredBatch { model: self, frame, answers })
+        Ok(ScoredBatch { model: self, frame, referrals, answers })
     }
 
     /// Scores a batch of any size without explaining it: one answer per customer, `None` where it can't be scored.
@@ -121,8 +121,8 @@ impl Model {
     /// When the frame is not of this model's columns.
     pub fn predict(&self, frame: &Frame<'_>) -> Result<Vec<Option<Prediction>>, ScoringError> {
         encode::check(frame, &self.encoders)?;
-        let answers = self.run(&self.scoring, frame)?;
-        let rows = answers.raw.iter().zip(&answers.probability).zip(&answers.referrals);
+        let (referrals, answers) = self.run(&self.scoring, frame)?;
+        let rows = answers.raw.iter().zip(&answers.probability).zip(&referrals);
         let prediction = |((&raw_value, &probability), referral): ((&f64, &f64), &Option<Box<str>>)| {
             let prediction = Prediction { raw_value, probability, score: self.scorecard.score(raw_value) };
             referral.is_none().then_some(prediction)
@@ -131,26 +131,23 @@ impl Model {
     }
 
     /// Runs a plan over a checked frame, so many rows at a time that memory stays bounded.
-    fn run(&self, plan: &Plan, frame: &Frame<'_>) -> Result<BatchAnswers, ScoringError> {
+    fn run(&self, plan: &Plan, frame: &Frame<'_>) -> Result<(Referrals, Answers), ScoringError> {
         let rows = frame.has_features.len();
         let at_once = (MAX_INPUTS_AT_ONCE / self.width / BLOCK).max(1) * BLOCK;
-        let mut answers = BatchAnswers { referrals: vec![None; rows], ..BatchAnswers::default() };
+        let (mut referrals, mut answers) = (vec![None; rows], Answers::default());
         let mut matrix = vec![0.0; at_once.min(rows) * self.width];
         for start in (0..rows).step_by(at_once) {
             let count = at_once.min(rows - start);
             let matrix = &mut matrix[..count * self.width];
-            let referrals = &mut answers.referrals[start..start + count];
+            let referrals = &mut referrals[start..start + count];
             encode::encode(frame, &self.encoders, start, self.width, matrix, referrals);
-            let part = plan.run(self.width, matrix)?;
-            answers.raw.extend(part.raw);
-            answers.probability.extend(part.probability);
-            answers.shap.extend(part.shap);
+            plan.run(self.width, matrix, &mut answers)?;
         }
-        Ok(answers)
+        Ok((referrals, answers))
     }
 
     /// Asserted for every customer: reasons that do not add up to the score can't be defended.
-    fn check_additivity(&self, answers: &BatchAnswers) -> Result<(), ScoringError> {
+    fn check_additivity(&self, answers: &Answers) -> Result<(), ScoringError> {
         for (row, (raw, values)) in answers.raw.iter().zip(answers.shap.chunks_exact(self.sources.len())).enumerate() {
             let sum = self.base_value + values.iter().sum::<f64>();
             let close = (sum - raw).abs() <= TOLERANCE * raw.abs().max(1.0);
@@ -171,14 +168,4 @@ pub struct Prediction {
     pub probability: f64,
     /// In points.
     pub score: CreditScore,
-}
-
-/// What a plan gave for a batch.
-#[derive(Debug, Default)]
-pub(crate) struct BatchAnswers {
-    pub(crate) referrals: Referrals,
-    pub(crate) raw: Vec<f64>,
-    pub(crate) probability: Vec<f64>,
-    /// One per source, row after row.
-    pub(crate) shap: Vec<f64>,
 }

@@ -33,7 +33,8 @@ pub(crate) struct Graph {
 #[derive(Debug, Clone)]
 pub(crate) struct Plan(Arc<TypedRunnableModel>);
 
-/// What a plan gives for a batch of rows.
+/// What a plan gives, batch after batch.
+#[derive(Debug, Default)]
 pub(crate) struct Answers {
     /// Log-odds of the bad class, by row.
     pub(crate) raw: Vec<f64>,
@@ -87,25 +88,25 @@ impl Graph {
 }
 
 impl Plan {
-    /// Evaluates rows given one after the other.
+    /// Evaluates rows given one after the other, and adds what comes out to `answers`.
     ///
     /// # Errors
     /// When tract fails, which it has no reason to.
-    pub(crate) fn run(&self, width: usize, rows: &[f32]) -> Result<Answers, ScoringError> {
-        self.try_run(width, rows).map_err(|error| ScoringError::Tract(format!("{error:#}")))
+    pub(crate) fn run(&self, width: usize, rows: &[f32], answers: &mut Answers) -> Result<(), ScoringError> {
+        self.try_run(width, rows, answers).map_err(|error| ScoringError::Tract(format!("{error:#}")))
     }
 
-    fn try_run(&self, width: usize, rows: &[f32]) -> TractResult<Answers> {
+    fn try_run(&self, width: usize, rows: &[f32], answers: &mut Answers) -> TractResult<()> {
         let input = Tensor::from_shape(&[rows.len() / width, width], rows)?;
         let outputs = self.0.run(tvec!(input.into_tvalue()))?;
-        let values = |output: usize| -> TractResult<Vec<f64>> {
-            match outputs.get(output) {
-                Some(tensor) => Ok(tensor.try_as_plain_ram()?.as_slice::<f64>()?.to_vec()),
-                None => Ok(Vec::new()),
-            }
-        };
-        let probability = values(1)?.chunks_exact(2).map(|classes| classes[1]).collect();
-        Ok(Answers { raw: values(0)?, probability, shap: values(2)? })
+        let [raw, probabilities, shap @ ..] = outputs.as_slice() else { bail!("{} outputs", outputs.len()) };
+        answers.raw.extend_from_slice(raw.try_as_plain_ram()?.as_slice()?);
+        let probabilities = probabilities.try_as_plain_ram()?;
+        answers.probability.extend(probabilities.as_slice::<f64>()?.chunks_exact(2).map(|classes| classes[1]));
+        for shap in shap {
+            answers.shap.extend_from_slice(shap.try_as_plain_ram()?.as_slice()?);
+        }
+        Ok(())
     }
 }
 
@@ -233,7 +234,7 @@ impl EvalOp for Classifier {
                 shap = Some(Tensor::from_shape(&[count, explainer.groups()], &values)?.into_tvalue());
             }
         }
-        let probabilities: Vec<f64> = raw.iter().flat_map(|raw| [logistic(-raw), logistic(*raw)]).collect();
+        let probabilities: Vec<f64> = raw.iter().flat_map(|raw| probabilities(*raw)).collect();
         let probabilities = Tensor::from_shape(&[count, 2], &probabilities)?;
         Ok([tensor1(&raw).into_tvalue(), probabilities.into_tvalue()].into_iter().chain(shap).collect())
     }
@@ -252,7 +253,11 @@ impl TypedOp for Classifier {
     as_op!();
 }
 
-/// The probability of log-odds.
-pub(crate) fn logistic(log_odds: f64) -> f64 {
-    1.0 / (1.0 + (-log_odds).exp())
+/// The probabilities of the good and of the bad class, of the log-odds of the bad one.
+///
+/// Of the one exponential that can't overflow: the smaller probability is then exact to the last digits, however small.
+pub(crate) fn probabilities(log_odds: f64) -> [f64; 2] {
+    let odds = (-log_odds.abs()).exp();
+    let (larger, smaller) = (1.0 / (1.0 + odds), odds / (1.0 + odds));
+    if log_odds > 0.0 { [smaller, larger] } else { [larger, smaller] }
 }
