@@ -261,3 +261,20 @@ pub(crate) fn probabilities(log_odds: f64) -> [f64; 2] {
     let (larger, smaller) = (1.0 / (1.0 + odds), odds / (1.0 + odds));
     if log_odds > 0.0 { [smaller, larger] } else { [larger, smaller] }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::float_cmp)]
+    use super::probabilities;
+
+    #[test]
+    fn probabilities_add_up_and_keep_their_digits_at_both_ends() {
+        for log_odds in [0.0, -0.0, 1e-9, 0.3, -7.25, 36.0, -36.0, 700.0, -700.0, f64::MAX, -f64::MAX] {
+            let [good, bad] = probabilities(log_odds);
+            assert!((good + bad - 1.0).abs() <= f64::EPSILON, "{log_odds}: {good} and {bad}");
+            assert_eq!(probabilities(-log_odds), [bad, good]);
+            assert_eq!(bad > good, log_odds > 0.0);
+        }
+        assert_eq!(probabilities(-700.0)[1], (-700.0_f64).exp());
+    }
+}

@@ -2,7 +2,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::ensemble::{FloatFeature, Tree};
+use crate::ensemble::{FloatFeature, NanTreatment, Split, Tree};
 
 fn column(borders: Vec<f32>, nan: NanTreatment) -> FloatFeature {
     FloatFeature { borders, nan }
@@ -15,10 +15,13 @@ fn question(column: FloatFeature, border: usize) -> Kernel {
     Kernel::new(&Ensemble { columns: vec![column], trees: vec![tree], scale: 1.0, bias: 0.0 })
 }
 
+/// Asked alone and in a large block, which are read in different ways.
 fn ask_one(kernel: &Kernel, value: f32) -> bool {
-    let mut raw = [0.0];
-    kernel.score(&[value], &mut raw);
-    raw[0] == 1.0
+    let (mut alone, mut among) = ([0.0], [0.0; BLOCK]);
+    kernel.score(&[value], &mut alone);
+    kernel.score(&[value; BLOCK], &mut among);
+    assert!(among.iter().all(|raw| *raw == alone[0]), "{value}: alone {alone:?}, among others {among:?}");
+    alone == [1.0]
 }
 
 #[test]
@@ -150,7 +153,7 @@ proptest! {
         }
         // What a processor without vectors would do.
         let mut plain = vec![0.0; rows.len()];
-        Scoring::<BLOCK> { kernel: &kernel, rows: &rows.concat(), raw: &mut plain }.with_simd(pulp::Scalar::new());
+        Scoring { kernel: &kernel, rows: &rows.concat(), raw: &mut plain }.with_simd(pulp::Scalar::new());
         prop_assert_eq!(plain, raw);
     }
 
