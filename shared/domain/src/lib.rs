@@ -11,6 +11,7 @@ pub mod customer;
 pub mod decision;
 pub mod failure;
 pub mod keys;
+mod object;
 pub mod policy;
 pub mod request;
 pub mod summary;

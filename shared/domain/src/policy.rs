@@ -4,6 +4,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use crate::customer::{CreditLimit, CreditScore};
+use crate::object::read_from_objects_alone;
 
 /// The rules by which a limit grows. Field names are those of the JSON document; a field left out keeps the
 /// default shown, an unknown field is refused.
@@ -19,7 +20,7 @@ use crate::customer::{CreditLimit, CreditScore};
 /// }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, remote = "Self")]
 pub struct Policy {
     /// Who is looked at in a run.
     pub eligibility: Eligibility,
@@ -37,7 +38,7 @@ pub struct Policy {
 
 /// Which undecided customers a run takes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, remote = "Self")]
 pub struct Eligibility {
     /// `current_score` at or above this.
     pub minimum_current_score: CreditScore,
@@ -47,7 +48,7 @@ pub struct Eligibility {
 
 /// One band of present limits and its growth.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, remote = "Self")]
 pub struct Tier {
     /// The band's upper bound, exclusive; the last tier has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -58,13 +59,15 @@ pub struct Tier {
 
 /// A cap on the new limit by the customer's income.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, remote = "Self")]
 pub struct Affordability {
     /// The column of `customer_features` that holds gross annual income.
     pub income_column: String,
     /// The new limit may be at most this share of the income.
     pub maximum_share: Decimal,
 }
+
+read_from_objects_alone!(Policy, Eligibility, Tier, Affordability);
 
 /// Why a policy was refused: the field, and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -3,6 +3,7 @@
 use chrono::NaiveDate;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::object::read_from_objects_alone;
 use crate::policy::{Policy, PolicyError};
 
 /// A manual request; `{}` is the nightly default. A field left out keeps its default, an unknown one is refused.
@@ -11,7 +12,7 @@ use crate::policy::{Policy, PolicyError};
 /// { "limit": 20, "shard_size": 25000, "as_of": "2026-11-24", "dry_run": false, "policy": { "minimum_score": 660 } }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, remote = "Self")]
 pub struct RunRequest {
     /// At most so many customers; `null` for all that are eligible. Default 20.
     pub limit: Option<u64>,
@@ -26,6 +27,8 @@ pub struct RunRequest {
     #[serde(deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
     pub policy: Option<Policy>,
 }
+
+read_from_objects_alone!(RunRequest);
 
 /// `null` is a word with a meaning for `limit` alone; anywhere else it is a mistake worth an error.
 fn not_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
@@ -143,6 +146,12 @@ mod tests {
             (r#"{"policy":null}"#, ""),
             (r#"{"limits":5}"#, "limits"),
             (r#"{"policy":{"maximum_limit":"-1"}}"#, "policy.maximum_limit"),
+            ("[]", "expected an object"),
+            ("7", "expected an object"),
+            (r#"{"policy":[]}"#, "expected an object"),
+            (r#"{"policy":{"eligibility":[600, "10000"]}}"#, "expected an object"),
+            (r#"{"policy":{"tiers":[["5000", "0.5"], {"growth":"0.25"}]}}"#, "expected an object"),
+            (r#"{"policy":{"affordability":["income", "0.5"]}}"#, "expected an object"),
         ];
         for (json, expected) in cases {
             let message = parse(json).unwrap_err();
