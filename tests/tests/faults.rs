@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use hyper::Method;
+use limit_increase_cli::workflow::model::BUCKET;
 use limit_increase_tests::environment::Environment;
 use limit_increase_tests::faults::injector::Injector;
 use limit_increase_tests::faults::lab::Lab;
@@ -34,6 +35,8 @@ fn main() -> ExitCode {
         &[
             ("two_events_at_once_open_one_run", opened_once),
             ("a_run_whose_summary_cannot_be_written_is_failed_everywhere_and_can_be_redriven", summary_refused),
+            ("an_attempt_that_has_lost_its_shard_leaves_the_record_alone", late_record),
+            ("a_shard_s_failure_that_comes_late_leaves_a_closed_run_closed", late_failure),
             ("each_kind_of_fault_alone_leaves_every_promise_kept", each_kind),
             ("every_run_ends_as_an_undisturbed_one_whatever_breaks", schedules),
         ],
@@ -89,6 +92,100 @@ fn summary_refused(environment: &Environment) -> Result<()> {
 async fn status(lab: &Lab, run: &str) -> Result<String> {
     let sql = "SELECT status FROM limit_increase_runs WHERE run_id = $1";
     Ok(lab.admin().await?.query_one(sql, &[&run]).await?.get(0))
+}
+
+/// An attempt waits for S3 until the database takes its shard from it. Another applies the shard, to customers that are others
+/// by then, and only then does S3 take the first one's record.
+fn late_record(environment: &Environment) -> Result<()> {
+    let lab = Lab::open(environment)?;
+    environment.block_on(async {
+        lab.reset().await?;
+        let event = json!({ "run_id": "late-record", "request": { "limit": null, "shard_size": 50 } });
+        let opened = invoke(&lab, "query-batch-scores", &event).await?;
+        let eligible = opened["eligible"].as_u64().context("no count of the eligible")?;
+        let task = json!({ "run": opened["run"], "shard": { "index": 0, "rows": eligible } });
+        invoke(&lab, "score-customers", &task).await?;
+        invoke(&lab, "evaluate-limit-increase", &task).await?;
+        lab.storage.add(Rule {
+            method: Method::PUT,
+            path: vec!["results/run=late-record/".to_owned()],
+            fault: StorageFault::Slow(Duration::from_secs(3)),
+            times: 1,
+        });
+        let mut apply = task.clone();
+        apply["action"] = json!("apply_shard");
+        let (first, second) = (lab.pool.take("update-database").await?, lab.pool.take("update-database").await?);
+        let overtaking = async {
+            let admin = lab.admin().await?;
+            idle_in_transaction(&admin).await?;
+            lab.end_backends(&admin).await?;
+            let raised = "UPDATE batch_scores SET current_limit = current_limit + 1";
+            admin.execute(raised, &[]).await?;
+            let answer = second.invoke(&apply).await?;
+            anyhow::Ok((answer, result_records(&lab, "late-record").await?))
+        };
+        let (late, overtaken) = tokio::join!(first.invoke(&apply), overtaking);
+        let (answer, records) = overtaken?;
+        ensure!(answer["counts"]["stale"] == eligible && answer["replayed"] == false, "the second got {answer}");
+        let Err(error) = &late else { bail!("the first got {late:?}") };
+        ensure!(error.error_type.starts_with("Transient."), "the first got {error}");
+        ensure!(
+            !records.is_empty() && records == result_records(&lab, "late-record").await?,
+            "other records than before"
+        );
+        // A third finds the shard applied.
+        let again = invoke(&lab, "update-database", &apply).await?;
+        ensure!(again["counts"] == answer["counts"] && again["replayed"] == true, "the third got {again}");
+        Ok(())
+    })
+}
+
+fn late_failure(environment: &Environment) -> Result<()> {
+    let lab = Lab::open(environment)?;
+    let (calm, machine) = (Injector::new(&lab, None), lab.machine(2)?);
+    environment.block_on(async {
+        lab.reset().await?;
+        let ended = machine.start(&calm, "closed", &json!({ "limit": null })).await?;
+        ensure!(matches!(ended, Ended::Succeeded(_)), "it ended {ended:?}");
+        let mut failure = json!({
+            "action": "record_failure", "run_id": "closed", "error": "Permanent.HandoffInvalid", "cause": "a late one"
+        });
+        let answer = invoke(&lab, "update-database", &failure).await?;
+        ensure!(answer["error"] == "Permanent.HandoffInvalid", "it answered {answer}");
+        ensure!(status(&lab, "closed").await? == "SUCCEEDED", "a shard's late failure has opened a closed run");
+        // The run's own execution, on the other hand, knows that it is about to fail.
+        failure["execution"] = json!({ "RedriveCount": 0 });
+        invoke(&lab, "update-database", &failure).await?;
+        ensure!(status(&lab, "closed").await? == "FAILED", "the ledger says otherwise than the execution");
+        Ok(())
+    })
+}
+
+async fn invoke(lab: &Lab, function: &str, event: &serde_json::Value) -> Result<serde_json::Value> {
+    let process = lab.pool.take(function).await?;
+    let answer = process.invoke(event).await;
+    lab.pool.give_back(function, process);
+    answer.with_context(|| format!("{function} of {event}"))
+}
+
+/// Waits for an update that has done all its statements.
+async fn idle_in_transaction(admin: &tokio_postgres::Client) -> Result<()> {
+    let sql = "SELECT FROM pg_stat_activity WHERE application_name = 'update-database'
+               AND state = 'idle in transaction' AND query LIKE 'INSERT INTO limit_increase_shards%'";
+    for _ in 0..500 {
+        if admin.query_opt(sql, &[]).await?.is_some() {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    bail!("no update came to where it writes the record")
+}
+
+/// The entity tags of a run's records, by key.
+async fn result_records(lab: &Lab, run: &str) -> Result<Vec<(Option<String>, Option<String>)>> {
+    let prefix = format!("pipeline/results/run={run}/");
+    let listed = lab.ready.aws.s3.list_objects_v2().bucket(BUCKET).prefix(prefix).send().await?;
+    Ok(listed.contents().iter().map(|object| (object.key.clone(), object.e_tag.clone())).collect())
 }
 
 fn each_kind(environment: &Environment) -> Result<()> {

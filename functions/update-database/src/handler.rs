@@ -5,7 +5,7 @@ use limit_increase_domain::contract::{RecordedFailure, RunToFinish, ShardApplied
 use limit_increase_domain::keys::summary_key;
 use limit_increase_domain::{Failure, FailureKind, RunId, RunSummary};
 use limit_increase_platform::lambda::{StepError, parse};
-use limit_increase_platform::postgres::{Database, finish_run, record_failure, resume_run};
+use limit_increase_platform::postgres::{Database, Failed, finish_run, record_failure, resume_run};
 use limit_increase_platform::secrets::Credentials;
 use limit_increase_platform::storage::Storage;
 use limit_increase_platform::{aws, metrics};
@@ -51,8 +51,11 @@ impl Handler {
             UpdateTask::ApplyShard(task) => Answer::Applied(shard::apply(database, &self.storage, &task).await?),
             UpdateTask::FinishRun(opened) => Answer::Finished(Box::new(self.finish(database, &opened).await?)),
             UpdateTask::RecordFailure { run_id, error, cause, execution } => {
-                let failure = RecordedFailure { error, cause, redrive_count: execution.redrive_count };
-                Answer::Recorded(record(database, &run_id, failure).await?)
+                let what = if execution.is_some() { Failed::Run } else { Failed::Shard };
+                let redrive_count = execution.map_or(0, |execution| execution.redrive_count);
+                Answer::Recorded(
+                    record(database, &run_id, what, RecordedFailure { error, cause, redrive_count }).await?,
+                )
             }
             UpdateTask::FailOrResume { error, cause, failed_at_redrive, execution, .. }
                 if execution.redrive_count <= failed_at_redrive =>
@@ -91,12 +94,18 @@ impl Handler {
     }
 }
 
-async fn record(database: &Database, run_id: &RunId, failure: RecordedFailure) -> Result<RecordedFailure, Failure> {
+async fn record(
+    database: &Database,
+    run_id: &RunId,
+    what: Failed,
+    failure: RecordedFailure,
+) -> Result<RecordedFailure, Failure> {
     tracing::warn!(error = failure.error, cause = failure.cause, "recording a failure");
-    let client = database.client().await?;
-    let error = failure.error.clone();
-    let first = record_failure(&client, run_id, failure).await?;
-    metrics::failure_recorded(run_id, &error);
+    let Some(first) = record_failure(&*database.client().await?, run_id, what, &failure).await? else {
+        tracing::warn!("the run was closed before this shard's failure came; it stays closed");
+        return Ok(failure);
+    };
+    metrics::failure_recorded(run_id, &failure.error);
     Ok(first)
 }
 

@@ -6,7 +6,7 @@ use limit_increase_domain::{Failure, RunContext, ShardRef};
 use limit_increase_platform::handoff::evaluations::{Evaluation, Evaluations};
 use limit_increase_platform::handoff::results::{Applied, ResultsWriter};
 use limit_increase_platform::handoff::{CONTENT_TYPE, HandoffError};
-use limit_increase_platform::postgres::{Database, apply_shard};
+use limit_increase_platform::postgres::{Database, HeldShard, Shard, ShardOutcome, hold_shard};
 use limit_increase_platform::storage::Storage;
 
 /// Applies a shard once; asked again, answers with the same counts.
@@ -21,16 +21,10 @@ pub(crate) async fn apply(database: &Database, storage: &Storage, task: &ShardTa
     let file = Evaluations::read(bytes, shard.rows).map_err(bad)?;
     let evaluations: Vec<Evaluation<'_>> = file.iter().and_then(Iterator::collect).map_err(bad)?;
     let mut client = database.client().await?;
-    let outcome = apply_shard(&mut client, &run.run_id, shard.index, run.dry_run, &evaluations, |stale| {
-        let written = if run.dry_run { Applied::DryRun } else { Applied::Applied };
-        let mut results = ResultsWriter::default();
-        for evaluation in &evaluations {
-            let applied = if stale.contains(evaluation.customer_id) { Applied::Stale } else { written };
-            results.push(evaluation, applied);
-        }
-        record(storage, run, shard, results)
-    })
-    .await?;
+    let outcome = match hold_shard(&mut client, &run.run_id, shard.index).await? {
+        Shard::Applied(outcome) => outcome,
+        Shard::Held(held) => decide(held, storage, run, shard, &evaluations).await?,
+    };
     tracing::info!(
         shard = shard.index.0,
         approved = outcome.counts.approved,
@@ -43,8 +37,30 @@ pub(crate) async fn apply(database: &Database, storage: &Storage, task: &ShardTa
     Ok(ShardApplied { index: shard.index, counts: outcome.counts, replayed: outcome.replayed })
 }
 
-async fn record(storage: &Storage, run: &RunContext, shard: &ShardRef, results: ResultsWriter) -> Result<(), Failure> {
+/// Applies, records and commits, in this order: so once a decision is in the table, its record is in S3 as well. Should the
+/// commit then fail, the retry writes the record anew.
+///
+/// The record replaces exactly what was there when the shard was held, because an attempt may come late: frozen, or waiting
+/// for S3, until the database took the shard from it and gave it to another. The statements in between fail in one that had
+/// lost it before it looked.
+async fn decide(
+    held: HeldShard<'_>,
+    storage: &Storage,
+    run: &RunContext,
+    shard: &ShardRef,
+    evaluations: &[Evaluation<'_>],
+) -> Result<ShardOutcome, Failure> {
     let key = Stage::Results.shard_key(&run.run_id, shard.index);
+    let previous = storage.etag(&run.bucket, &key).await?;
+    let (outcome, stale) = held.apply(run.dry_run, evaluations).await?;
+    let written = if run.dry_run { Applied::DryRun } else { Applied::Applied };
+    let mut results = ResultsWriter::default();
+    for evaluation in evaluations {
+        let applied = if stale.contains(evaluation.customer_id) { Applied::Stale } else { written };
+        results.push(evaluation, applied);
+    }
     let bytes = results.finish().map_err(|error| error.into_failure(&run.bucket, &key))?;
-    storage.put(&run.bucket, &key, bytes, CONTENT_TYPE).await
+    storage.replace(&run.bucket, &key, previous.as_deref(), bytes, CONTENT_TYPE).await?;
+    held.commit().await?;
+    Ok(outcome)
 }

@@ -145,9 +145,9 @@ pub enum UpdateTask {
         error: String,
         /// Its cause, as Step Functions has it.
         cause: String,
-        /// The run's own execution; absent for a shard's.
+        /// The run's own execution; absent when a shard failed.
         #[serde(default)]
-        execution: Execution,
+        execution: Option<Execution>,
     },
     /// Fail with the failure that was recorded; or, in an execution that was redriven since, let the run go on.
     FailOrResume {

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::{Bytes, BytesMut};
 use limit_increase_domain::{Failure, FailureKind, ModelPin};
@@ -109,6 +110,51 @@ impl Storage {
     /// # Errors
     /// `Transient.Storage` or `Permanent.StorageRefused`.
     pub async fn put(&self, bucket: &str, key: &str, bytes: Bytes, content_type: &str) -> Result<(), Failure> {
+        let sent = self.put_request(bucket, key, bytes, content_type).send().await;
+        sent.map(|_| ()).map_err(|error| failure("write", bucket, key, &error))
+    }
+
+    /// The entity tag of what is under a key now, for [`Storage::replace`]; `None` if nothing is.
+    ///
+    /// # Errors
+    /// As [`Storage::get`].
+    pub async fn etag(&self, bucket: &str, key: &str) -> Result<Option<String>, Failure> {
+        match self.client.head_object().bucket(bucket).key(key).send().await {
+            Ok(output) => Ok(output.e_tag),
+            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) => Err(failure("look at", bucket, key, &error)),
+        }
+    }
+
+    /// Writes an object in place of the one with this entity tag, or of none.
+    ///
+    /// # Errors
+    /// `Transient.Storage` when another is there meanwhile; else as [`Storage::put`].
+    pub async fn replace(
+        &self,
+        bucket: &str,
+        key: &str,
+        previous: Option<&str>,
+        bytes: Bytes,
+        content_type: &str,
+    ) -> Result<(), Failure> {
+        let request = self.put_request(bucket, key, bytes, content_type);
+        let request = match previous {
+            Some(etag) => request.if_match(etag),
+            None => request.if_none_match("*"),
+        };
+        match request.send().await {
+            Ok(_) => Ok(()),
+            // S3 answers 409 while the two writes are under way, and 404 when what was to be replaced is gone.
+            Err(error) if matches!(status(&error), Some(409 | 412)) || is_missing(&error) => Err(Failure::new(
+                FailureKind::TransientStorage,
+                format!("s3://{bucket}/{key}: another attempt has written it meanwhile"),
+            )),
+            Err(error) => Err(failure("write", bucket, key, &error)),
+        }
+    }
+
+    fn put_request(&self, bucket: &str, key: &str, bytes: Bytes, content_type: &str) -> PutObjectFluentBuilder {
         self.client
             .put_object()
             .bucket(bucket)
@@ -116,10 +162,6 @@ impl Storage {
             .content_type(content_type)
             .metadata(SHA256, sha256_hex(&bytes))
             .body(ByteStream::from(bytes))
-            .send()
-            .await
-            .map(|_| ())
-            .map_err(|error| failure("write", bucket, key, &error))
     }
 }
 

@@ -24,53 +24,85 @@ pub struct ShardOutcome {
     pub replayed: bool,
 }
 
-/// Writes a shard's decisions and its ledger row, both or neither, and each customer at most once.
-///
-/// A decision is written only if its customer is still undecided, with score and limit as they were queried;
-/// otherwise the customer is counted stale and left alone. A dry run finds out the same and writes no customer.
-///
-/// `record` is called inside the transaction, before it commits, with the ids of the stale customers: so once a
-/// decision is in the table, its record is in S3 as well. Should the commit then fail, the retry writes the
-/// record anew.
+/// A shard that is to be applied: already, or now.
+#[derive(Debug)]
+pub enum Shard<'c> {
+    /// An earlier attempt has applied it.
+    Applied(ShardOutcome),
+    /// It is this attempt's, until its transaction ends.
+    Held(HeldShard<'c>),
+}
+
+/// A shard that no other attempt can apply while this one holds it.
+pub struct HeldShard<'c> {
+    transaction: Transaction<'c>,
+    run: &'c RunId,
+    shard: ShardIndex,
+}
+
+impl std::fmt::Debug for HeldShard<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HeldShard").field("run", &self.run).field("shard", &self.shard).finish_non_exhaustive()
+    }
+}
+
+fn failed(error: tokio_postgres::Error) -> Failure {
+    database_failure("applying a shard's decisions", &error)
+}
+
+/// Opens the transaction that applies a shard. Two attempts at one shard take turns: the second finds the first one's
+/// ledger row.
 ///
 /// # Errors
-/// `Permanent.RunConflict` when the run was never opened or has ended; `record`'s failure; else by SQLSTATE.
-pub async fn apply_shard<'e, R, F>(
-    client: &mut Client,
-    run: &RunId,
-    shard: ShardIndex,
-    dry_run: bool,
-    evaluations: &[Evaluation<'e>],
-    record: R,
-) -> Result<ShardOutcome, Failure>
-where
-    R: FnOnce(HashSet<String>) -> F,
-    F: Future<Output = Result<(), Failure>>,
-{
-    let failed = |error: tokio_postgres::Error| database_failure("applying a shard's decisions", &error);
+/// `Permanent.RunConflict` when the run was never opened or has ended; else by SQLSTATE.
+pub async fn hold_shard<'c>(client: &'c mut Client, run: &'c RunId, shard: ShardIndex) -> Result<Shard<'c>, Failure> {
     let transaction = client.transaction().await.map_err(failed)?;
-    // Two attempts at one shard take turns: the second finds the first one's ledger row.
     transaction
         .execute("SELECT pg_advisory_xact_lock(hashtextextended($1, $2))", &[&run.as_str(), &i64::from(shard.0)])
         .await
         .map_err(failed)?;
     if let Some(outcome) = applied_shard(&transaction, run, shard).await? {
-        return Ok(outcome);
+        return Ok(Shard::Applied(outcome));
     }
     require_open(&transaction, run).await?;
-    stage(&transaction, evaluations).await.map_err(failed)?;
-    let stale = stale(&transaction, if dry_run { STALE_NOW } else { UPDATE }).await.map_err(failed)?;
-    let (counts, total_increase) = count(evaluations, &stale);
-    if counts.total() != evaluations.len() as u64 {
-        return Err(Failure::new(
-            FailureKind::Internal,
-            format!("shard {shard}: {} customers counted of {}", counts.total(), evaluations.len()),
-        ));
+    Ok(Shard::Held(HeldShard { transaction, run, shard }))
+}
+
+impl HeldShard<'_> {
+    /// Writes the shard's decisions and its ledger row, and each customer at most once; gives the ids of the stale ones
+    /// too. Nothing holds before [`HeldShard::commit`].
+    ///
+    /// A decision is written only if its customer is still undecided, with score and limit as they were queried;
+    /// otherwise the customer is counted stale and left alone. A dry run finds out the same and writes no customer.
+    ///
+    /// # Errors
+    /// `Permanent.Internal` when the counts do not add up to the customers, which is a defect; else by SQLSTATE.
+    pub async fn apply(
+        &self,
+        dry_run: bool,
+        evaluations: &[Evaluation<'_>],
+    ) -> Result<(ShardOutcome, HashSet<String>), Failure> {
+        let Self { transaction, run, shard } = self;
+        stage(transaction, evaluations).await.map_err(failed)?;
+        let stale = stale(transaction, if dry_run { STALE_NOW } else { UPDATE }).await.map_err(failed)?;
+        let (counts, total_increase) = count(evaluations, &stale);
+        if counts.total() != evaluations.len() as u64 {
+            return Err(Failure::new(
+                FailureKind::Internal,
+                format!("shard {shard}: {} customers counted of {}", counts.total(), evaluations.len()),
+            ));
+        }
+        insert_ledger_row(transaction, run, *shard, counts, total_increase).await.map_err(failed)?;
+        Ok((ShardOutcome { counts, total_increase, replayed: false }, stale))
     }
-    insert_ledger_row(&transaction, run, shard, counts, total_increase).await.map_err(failed)?;
-    record(stale).await?;
-    transaction.commit().await.map_err(failed)?;
-    Ok(ShardOutcome { counts, total_increase, replayed: false })
+
+    /// Makes what was applied hold.
+    ///
+    /// # Errors
+    /// By SQLSTATE; whether it holds is then for the ledger to say.
+    pub async fn commit(self) -> Result<(), Failure> {
+        self.transaction.commit().await.map_err(failed)
+    }
 }
 
 /// Brings the decisions into a temporary table, by binary COPY.

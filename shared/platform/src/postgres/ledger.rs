@@ -288,31 +288,44 @@ where
     Ok(summary)
 }
 
-/// Records that a run failed, and gives the failure that the ledger then holds: the first one of the run. That holds for a
-/// run that was closed, too: its execution did not hear of that, and is about to fail. A redrive closes it again.
+/// What failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failed {
+    /// The run's own execution, which ends with it.
+    Run,
+    /// One of its shards.
+    Shard,
+}
+
+/// Records that a run failed, and gives the failure that the ledger then holds: the first one of the run.
+///
+/// A run that was closed fails as well when its own execution does, which then has not heard of the closing; a redrive closes
+/// it again. A shard's failure comes too late for that, since all shards of a closed run are applied: `None`.
 ///
 /// # Errors
 /// By SQLSTATE.
 pub async fn record_failure(
     client: &Client,
     run: &RunId,
-    failure: RecordedFailure,
-) -> Result<RecordedFailure, Failure> {
+    what: Failed,
+    failure: &RecordedFailure,
+) -> Result<Option<RecordedFailure>, Failure> {
     // PostgreSQL's text holds no NUL.
     let clean = |text: &str| text.replace('\0', "\u{fffd}");
     let row = client
-        .query_one(
+        .query_opt(
             "INSERT INTO limit_increase_runs AS run (run_id, status, error, cause, started_at, finished_at)
              VALUES ($1, 'FAILED', $2, $3, now(), now())
              ON CONFLICT (run_id) DO UPDATE
              SET status = 'FAILED', error = coalesce(run.error, excluded.error), cause = coalesce(run.cause, excluded.cause),
                  finished_at = excluded.finished_at
+             WHERE $4 OR run.status <> 'SUCCEEDED'
              RETURNING error, cause",
-            &[&run.as_str(), &clean(&failure.error), &clean(&failure.cause)],
+            &[&run.as_str(), &clean(&failure.error), &clean(&failure.cause), &(what == Failed::Run)],
         )
         .await
         .map_err(writing)?;
-    Ok(RecordedFailure { error: row.get(0), cause: row.get(1), redrive_count: failure.redrive_count })
+    Ok(row.map(|row| RecordedFailure { error: row.get(0), cause: row.get(1), redrive_count: failure.redrive_count }))
 }
 
 /// Opens a failed run again: what fails from now on is recorded anew. A run in any other state stays as it is.

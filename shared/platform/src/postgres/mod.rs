@@ -14,12 +14,13 @@ mod tls;
 
 pub use address::driver_config;
 pub(crate) use address::quote;
-pub use apply::{ShardOutcome, apply_shard};
+pub use apply::{HeldShard, Shard, ShardOutcome, hold_shard};
 pub use connect::{Database, connect};
 pub use eligible::{EligibleStream, Selection, open_eligible};
 pub use error::{database_failure, pool_failure};
 pub use ledger::{
-    LedgerRun, applied_shard, applied_shards, find_run, finish_run, hold_run, open_run, record_failure, resume_run,
+    Failed, LedgerRun, applied_shard, applied_shards, find_run, finish_run, hold_run, open_run, record_failure,
+    resume_run,
 };
 pub use migrate::migrate;
 pub use tokio_postgres::Client;
