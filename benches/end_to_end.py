@@ -43,9 +43,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--concurrency", type=int, default=4, help="shards at work at a time, through LocalStack")
     parser.add_argument("--rounds", type=int, default=2, help="the best of so many counts")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="leave the other parts out")
-    parser.add_argument(
-        "--s3", choices=("localstack", "s3s"), default="s3s", help="S3 of the functions driven directly"
-    )
     parser.add_argument("--home", type=Path, default=machine.ROOT / ".local" / "bench", help="the bench's services")
     parser.add_argument("--cli", help="a built limit-increase, instead of cargo run")
     parser.add_argument("--loaded", action="store_true", help="go on with the customers of the run before")
@@ -171,7 +168,7 @@ def load(environment: machine.Environment, database: Database, customers: int, t
 def main() -> int:
     arguments = parse()
     venvs = Path(os.environ.get("LIMIT_INCREASE_VENVS") or machine.ROOT / ".local" / "venvs").absolute()
-    cargo = ["cargo", "run", "--quiet", "--package", "limit-increase-cli", "--"]
+    cargo = ["cargo", "run", "--quiet", "--bin", "limit-increase", "--"]
     program = [str(Path(arguments.cli).absolute())] if arguments.cli else cargo
     environment = machine.Environment(arguments.home.absolute(), program, venvs)
     figures = report.Figures(arguments.customers)

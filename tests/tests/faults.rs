@@ -1,9 +1,9 @@
 //! Runs that are broken by a seed's order, and what has to hold afterwards.
 //!
 //! ```sh
-//! cargo test -p limit-increase-tests --test faults                                  # 25 schedules
-//! FAULT_SCHEDULES=500 cargo test -p limit-increase-tests --test faults              # the nightly size
-//! FAULT_SEED=17 FAULT_SCHEDULES=1 FAULT_TRACE=1 cargo test -p limit-increase-tests --test faults -- every_run
+//! cargo test --workspace --test faults                                  # 25 schedules
+//! FAULT_SCHEDULES=500 cargo test --workspace --test faults              # the nightly size
+//! FAULT_SEED=17 FAULT_SCHEDULES=1 FAULT_TRACE=1 cargo test --workspace --test faults -- every_run
 //! ```
 #![allow(missing_docs)]
 
@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use hyper::Method;
+use limit_increase_cli::aws::storage;
 use limit_increase_cli::workflow::model::BUCKET;
 use limit_increase_tests::environment::Environment;
 use limit_increase_tests::faults::injector::Injector;
@@ -103,7 +104,10 @@ fn late_record(environment: &Environment) -> Result<()> {
         let event = json!({ "run_id": "late-record", "request": { "limit": null, "shard_size": 50 } });
         let opened = invoke(&lab, "query-batch-scores", &event).await?;
         let eligible = opened["eligible"].as_u64().context("no count of the eligible")?;
-        let task = json!({ "run": opened["run"], "shard": { "index": 0, "rows": eligible } });
+        let key = opened["shards"]["key"].as_str().context("no list of the shards")?;
+        let list = storage::get(&lab.ready.aws.s3, BUCKET, key).await?.context("no list of the shards")?;
+        let shards: Vec<serde_json::Value> = serde_json::from_slice(&list)?;
+        let task = json!({ "run": opened["run"], "shard": shards.first().context("no shard")? });
         invoke(&lab, "score-customers", &task).await?;
         invoke(&lab, "evaluate-limit-increase", &task).await?;
         lab.storage.add(Rule {
@@ -226,7 +230,7 @@ fn schedules(environment: &Environment) -> Result<()> {
             Err(error) => {
                 eprintln!(
                     "schedule {seed}: {error:#}\nalone: FAULT_SEED={seed} FAULT_SCHEDULES=1 FAULT_TRACE=1 \
-                     cargo test -p limit-increase-tests --test faults -- every_run"
+                     cargo test --workspace --test faults -- every_run"
                 );
                 broken.push(seed);
             }

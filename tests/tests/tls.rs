@@ -3,21 +3,18 @@
 #![allow(missing_docs)]
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
-use libtest_mimic::{Arguments, Failed, Trial};
 use limit_increase_domain::{Failure, FailureKind};
 use limit_increase_platform::postgres::{Database, connect};
 use limit_increase_platform::secrets::{Credentials, DatabaseUrl};
+use limit_increase_tests::suite::{self, Case};
 use limit_increase_tests::tls_postgres::{Authority, TlsPostgres};
 
 const PASSWORD: &str = "corr3ct-h0rse";
 const GOOD_YEAR: i32 = 2099;
 
-type Case = (&'static str, fn(&TlsPostgres) -> Result<()>);
-
-const CASES: [Case; 8] = [
+const CASES: [Case<TlsPostgres>; 8] = [
     ("a_good_certificate_is_accepted_under_every_mode_that_asks_for_tls", good),
     ("plain_text_is_for_loopback_and_for_who_asks_for_it", plain),
     ("an_expired_certificate_is_refused", expired),
@@ -29,27 +26,7 @@ const CASES: [Case; 8] = [
 ];
 
 fn main() -> ExitCode {
-    let mut arguments = Arguments::from_args();
-    // The cases share one server.
-    arguments.test_threads = Some(1);
-    if arguments.list {
-        let trials = CASES.iter().map(|(name, _)| Trial::test(*name, || Ok(()))).collect();
-        return libtest_mimic::run(&arguments, trials).exit_code();
-    }
-    let server = match start() {
-        Ok(server) => Arc::new(server),
-        Err(error) => {
-            eprintln!("the server does not start: {error:?}");
-            return ExitCode::FAILURE;
-        }
-    };
-    let trial = |(name, case): &Case| {
-        let (server, case) = (server.clone(), *case);
-        Trial::test(*name, move || case(&server).map_err(|error| Failed::from(format!("{error:?}"))))
-    };
-    let conclusion = libtest_mimic::run(&arguments, CASES.iter().map(trial).collect());
-    drop(server);
-    conclusion.exit_code()
+    suite::run_in(start, &CASES, |_| ())
 }
 
 /// With a user who needs TLS and a password.
