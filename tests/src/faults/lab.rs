@@ -51,8 +51,9 @@ pub struct Lab {
     /// The policy in force (none is in the bucket, so the default), and another.
     pub policies: [Policy; 2],
     definition: String,
-    // Two restarts at once would be one that finds the server half way up.
-    restarting: Mutex<()>,
+    /// The server, while it is being restarted or its disk is full. Two restarts at once would be one that finds the server
+    /// half way up; and one that crashes on our full disk can't recover, since that disk can't be synchronised either.
+    pub server: Mutex<()>,
 }
 
 impl Lab {
@@ -95,7 +96,7 @@ impl Lab {
                 models: [model, other],
                 policies: [Policy::default(), another_policy()?],
                 definition: std::fs::read_to_string(definition)?,
-                restarting: Mutex::new(()),
+                server: Mutex::new(()),
             };
             lab.prepare_table().await?;
             Ok(Arc::new(lab))
@@ -249,7 +250,7 @@ impl Lab {
     /// # Errors
     /// When it does not come back.
     pub async fn restart_database(&self) -> Result<()> {
-        let _only_one = self.restarting.lock().await;
+        let _alone = self.server.lock().await;
         let context = self.context.clone();
         let state = State::read(&context.home.state_file())?;
         let Some(PostgresState::Embedded { process: Some(process), .. }) = state.postgres else {

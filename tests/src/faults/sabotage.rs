@@ -83,6 +83,7 @@ pub async fn commit(injector: &Injector, call: &Call, fault: Fault, begun: onesh
             lab.take_writes(&client).await?;
         }
         Kind::DiskFull => {
+            let _alone = lab.server.lock().await;
             let client = lab.admin().await?;
             let filled = fill_disk(lab, &client).await?;
             begin(begun);
@@ -110,6 +111,8 @@ pub async fn commit(injector: &Injector, call: &Call, fault: Fault, begun: onesh
 /// Lets the ledger's shards be written to a device that has no space left: the kernel's own. Only while the table is
 /// empty, since what is in a file would be lost.
 async fn fill_disk(lab: &Lab, client: &Client) -> Result<Option<PathBuf>> {
+    // No checkpoint may want to synchronise what the table's file was before.
+    client.batch_execute("CHECKPOINT").await?;
     client.batch_execute("BEGIN; LOCK TABLE limit_increase_shards IN ACCESS EXCLUSIVE MODE").await?;
     let row = client
         .query_one(
