@@ -20,9 +20,13 @@ use crate::workflow::runs::{self, Ready};
 pub(super) async fn run(context: &Context, arguments: RunArgs) -> Result<Exit> {
     // Checked before anything is started: a slip of the pen should not cost minutes.
     let request = request(&arguments)?;
-    let name = arguments.follow.clone().or(arguments.name.clone()).unwrap_or_else(runs::new_name);
-    RunId::try_from(name.clone()).map_err(|error| Problem::usage(error.to_string()).next("choose another --name"))?;
+    let given = arguments.follow.clone().or(arguments.name.clone());
+    if let Some(name) = given.clone() {
+        RunId::try_from(name).map_err(|error| Problem::usage(error.to_string()).next("choose another --name"))?;
+    }
     let ready = runs::prepare(context).await?;
+    // Only now, since the first time it is prepared for minutes, and the name says when the run was started.
+    let name = given.unwrap_or_else(runs::new_name);
     let interrupted = Arc::new(AtomicBool::new(false));
     stop_watching_on_interrupt(&interrupted)?;
     let followed = if arguments.follow.is_some() {
