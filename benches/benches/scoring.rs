@@ -20,7 +20,7 @@ fn main() -> Result<()> {
     let archive = std::fs::read(path("LIMIT_INCREASE_BENCH_ARTIFACT")?)?;
     let artifact = Artifact::open(&archive)?;
     let model = Model::load(&artifact)?;
-    let table = Table::read(&path("LIMIT_INCREASE_BENCH_ROWS")?, model.sources())?;
+    let table = Table::read(&path("LIMIT_INCREASE_BENCH_ROWS")?, model.inputs())?;
     let mut criterion = Criterion::default().configure_from_args();
     criterion.bench_function("open", |bencher| bencher.iter(|| Artifact::open(black_box(&archive))));
     criterion.bench_function("load", |bencher| bencher.iter(|| Model::load(black_box(&artifact))));

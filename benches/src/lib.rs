@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use limit_increase_artifact::{Source, SourceKind};
+use limit_increase_artifact::ModelInput;
+use limit_increase_domain::ColumnKind;
 use limit_increase_scoring::{Column, Frame};
 
 /// The source columns of a CSV file.
@@ -24,19 +25,19 @@ impl Table {
     ///
     /// # Errors
     /// When the file can't be read, a column is not in it, or a number is not one.
-    pub fn read(path: &Path, sources: &[Source]) -> Result<Self> {
+    pub fn read(path: &Path, sources: &[ModelInput]) -> Result<Self> {
         let mut reader = csv::Reader::from_path(path).with_context(|| format!("reading {}", path.display()))?;
         let headers = reader.headers()?.clone();
-        let at = |source: &Source| {
+        let at = |source: &ModelInput| {
             headers
                 .iter()
-                .position(|header| header == source.column)
-                .with_context(|| format!("no column {}", source.column))
+                .position(|header| header == source.column.name)
+                .with_context(|| format!("no column {}", source.column.name))
         };
         let positions = sources.iter().map(at).collect::<Result<Vec<_>>>()?;
-        let empty = |source: &Source| match source.kind {
-            SourceKind::Numeric => Values::Numbers(Vec::new()),
-            SourceKind::Categorical => Values::Texts(Vec::new()),
+        let empty = |source: &ModelInput| match source.column.kind {
+            ColumnKind::Number => Values::Numbers(Vec::new()),
+            ColumnKind::Category => Values::Texts(Vec::new()),
         };
         let mut table = Self { columns: sources.iter().map(empty).collect(), rows: 0 };
         let mut record = csv::StringRecord::new();

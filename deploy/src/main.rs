@@ -3,10 +3,10 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use limit_increase_cli::cli::Cli;
-use limit_increase_cli::commands;
-use limit_increase_cli::problem::Problem;
-use limit_increase_cli::ui::Ui;
+use limit_increase::cli::Cli;
+use limit_increase::commands;
+use limit_increase::problem::Problem;
+use limit_increase::ui::Ui;
 
 #[tokio::main]
 async fn main() -> ExitCode {

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result, ensure};
-use limit_increase_cli::aws::execution::{self, Finished, Followed};
-use limit_increase_cli::context::Context;
-use limit_increase_cli::local::services;
-use limit_increase_cli::portfolio::SAMPLE_CUSTOMERS;
-use limit_increase_cli::workflow::customers::{self, Source};
-use limit_increase_cli::workflow::{model, runs};
-use limit_increase_domain::{RunId, RunRequest};
-use limit_increase_platform::secrets::DatabaseUrl;
+use limit_increase::aws::execution::{self, Finished, Followed};
+use limit_increase::context::Context;
+use limit_increase::local::services;
+use limit_increase::portfolio::SAMPLE_CUSTOMERS;
+use limit_increase::workflow::customers::{self, Source};
+use limit_increase::workflow::{model, runs};
+use limit_increase_database::DatabaseUrl;
+use limit_increase_workflow::{RunId, RunRequest};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 use tokio_postgres::Client;
@@ -66,7 +66,7 @@ impl Environment {
     /// When the database does not answer.
     pub fn database(&self) -> Result<Client> {
         let url = DatabaseUrl::new(&self.ready.services.database_url);
-        Ok(self.block_on(limit_increase_platform::postgres::connect(&url))?)
+        Ok(self.block_on(limit_increase_database::connect(&url))?)
     }
 
     /// The tables as after `setup-db --reset`: the sample's 50 customers, none decided, and an empty ledger.
@@ -145,7 +145,7 @@ impl Environment {
     /// # Errors
     /// When S3 does not answer, or there is no such object.
     pub fn object(&self, key: &str) -> Result<bytes::Bytes> {
-        self.block_on(limit_increase_cli::aws::storage::get(&self.ready.aws.s3, model::BUCKET, key))?
+        self.block_on(limit_increase::aws::storage::get(&self.ready.aws.s3, model::BUCKET, key))?
             .with_context(|| format!("there is no s3://{}/{key}", model::BUCKET))
     }
 
@@ -154,7 +154,7 @@ impl Environment {
     /// # Errors
     /// When S3 does not take it.
     pub fn put_object(&self, key: &str, content: impl Into<bytes::Bytes>) -> Result<()> {
-        self.block_on(limit_increase_cli::aws::storage::put(&self.ready.aws.s3, model::BUCKET, key, content.into()))
+        self.block_on(limit_increase::aws::storage::put(&self.ready.aws.s3, model::BUCKET, key, content.into()))
     }
 
     /// Keys of the bucket under a prefix, in order.

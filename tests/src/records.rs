@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, ensure};
-use limit_increase_cli::workflow::model::BUCKET;
-use limit_increase_domain::contract::ShardRef;
-use limit_increase_domain::keys::{Stage, shard_list_key, summary_key};
-use limit_increase_domain::{Counts, Outcome, RunId, RunSummary};
-use limit_increase_platform::handoff::evaluations::Evaluations;
-use limit_increase_platform::handoff::results;
+use limit_increase::workflow::model::BUCKET;
+use limit_increase_domain::{Counts, Outcome};
+use limit_increase_handoff::evaluations::Evaluations;
+use limit_increase_handoff::results;
+use limit_increase_workflow::ShardRef;
+use limit_increase_workflow::keys::{Stage, shard_list_key, summary_key};
+use limit_increase_workflow::{RunId, RunSummary};
 use rust_decimal::Decimal;
 
 use crate::Environment;

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
-use limit_increase_cli::local::python;
-use limit_increase_cli::project::Project;
-use limit_increase_platform::postgres::connect;
-use limit_increase_platform::secrets::DatabaseUrl;
+use limit_increase::local::python;
+use limit_increase::project::Project;
+use limit_increase_database::DatabaseUrl;
+use limit_increase_database::connect;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use serde_json::Value;
 use tokio::runtime::Runtime;

@@ -6,10 +6,10 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, ensure};
 use limit_increase_domain::policy::{Affordability, Policy};
-use limit_increase_domain::{RunId, RunRequest};
 use limit_increase_tests::environment::Environment;
 use limit_increase_tests::records::{LedgerRow, RunRecord, Stored, decisions};
 use limit_increase_tests::suite;
+use limit_increase_workflow::{RunId, RunRequest};
 use rust_decimal::Decimal;
 
 fn main() -> ExitCode {

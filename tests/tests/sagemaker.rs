@@ -5,12 +5,12 @@
 use std::path::Path;
 use std::process::Command;
 
+use limit_increase::context::Context;
+use limit_increase::local::python;
+use limit_increase::project::Venv;
+use limit_increase::workflow::model::{self, Training};
+use limit_increase::workflow::sagemaker::{Job, pack_source};
 use limit_increase_artifact::Artifact;
-use limit_increase_cli::context::Context;
-use limit_increase_cli::local::python;
-use limit_increase_cli::project::Venv;
-use limit_increase_cli::workflow::model::{self, Training};
-use limit_increase_cli::workflow::sagemaker::{Job, pack_source};
 use serde_json::{Map, Value};
 
 fn succeed(command: &mut Command) {
@@ -84,6 +84,6 @@ fn the_job_makes_an_artifact_that_the_functions_take() {
         succeed(Command::new("sh").arg("-c").arg(&step.command));
     }
     let artifact = Artifact::open(&std::fs::read(job.directory.join("catboost_model.tar.gz")).unwrap()).unwrap();
-    assert!(artifact.manifest.sources().len() > 5, "{:?}", artifact.manifest.sources());
+    assert!(artifact.manifest.inputs().len() > 5, "{:?}", artifact.manifest.inputs());
     std::fs::remove_dir_all(&root).unwrap();
 }

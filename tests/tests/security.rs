@@ -5,14 +5,15 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, ensure};
 use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials as AwsCredentials, Region};
-use limit_increase_cli::workflow::deployment::{self, Deployment};
+use limit_increase::workflow::deployment::{self, Deployment};
+use limit_increase_database::{Selection, open_eligible, quote_identifier};
+use limit_increase_domain::SourceColumn;
 use limit_increase_domain::policy::Eligibility;
-use limit_increase_domain::{FailureKind, RunRequest};
-use limit_increase_platform::handoff::customers::{FeatureColumn, FeatureValue};
-use limit_increase_platform::postgres::{Selection, open_eligible, quote_identifier};
 use limit_increase_tests::environment::Environment;
 use limit_increase_tests::records::decisions;
 use limit_increase_tests::suite;
+use limit_increase_workflow::rows::CellValue;
+use limit_increase_workflow::{FailureKind, RunRequest};
 use serde_json::Value;
 
 fn main() -> ExitCode {
@@ -42,7 +43,7 @@ fn hostile_names(environment: &Environment) -> Result<()> {
     environment.reset()?;
     let client = environment.database()?;
     let eligibility = Eligibility::default();
-    let column = |name: &str| FeatureColumn { name: name.to_owned(), is_text: false };
+    let column = |name: &str| SourceColumn::number(name);
     for name in HOSTILE {
         // Not in the catalogue: refused by name, before any statement is made of it.
         let features = [column(name)];
@@ -74,7 +75,7 @@ fn hostile_names(environment: &Environment) -> Result<()> {
             while let Some(row) = rows.next().await? {
                 seen += 1;
                 let read = row.features()?;
-                ensure!(read.iter().all(|value| matches!(value, FeatureValue::Number(Some(42.0)))), "{income}");
+                ensure!(read.iter().all(|value| matches!(value, CellValue::Number(Some(42.0)))), "{income}");
                 ensure!(row.customer()?.annual_income == Some("42.00".parse()?), "{income}");
             }
             ensure!(seen == 5, "{income}: {seen} customers");
@@ -121,7 +122,7 @@ const SECOND: &str = "sec0nd:s3cret/w0rd'%";
 fn rotation(environment: &Environment) -> Result<()> {
     environment.reset()?;
     let client = environment.database()?;
-    let port = limit_increase_cli::database::port_of(&environment.ready.services.database_url)?;
+    let port = limit_increase::database::port_of(&environment.ready.services.database_url)?;
     let database: String = environment.block_on(client.query_one("SELECT current_database()::text", &[]))?.get(0);
     // The user is asked for a password, as on AWS and unlike everybody else of the local environment.
     let file: String = environment.block_on(client.query_one("SHOW hba_file", &[]))?.get(0);

@@ -5,11 +5,11 @@
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, ensure};
-use limit_increase_domain::{Failure, FailureKind};
-use limit_increase_platform::postgres::{Database, connect};
-use limit_increase_platform::secrets::{Credentials, DatabaseUrl};
+use limit_increase_database::{Credentials, DatabaseUrl};
+use limit_increase_database::{Database, connect};
 use limit_increase_tests::suite::{self, Case};
 use limit_increase_tests::tls_postgres::{Authority, TlsPostgres};
+use limit_increase_workflow::{Failure, FailureKind};
 
 const PASSWORD: &str = "corr3ct-h0rse";
 const GOOD_YEAR: i32 = 2099;
@@ -49,7 +49,7 @@ fn encrypted(server: &TlsPostgres, url: &DatabaseUrl) -> Result<Option<String>, 
         let row = client
             .query_one(sql, &[])
             .await
-            .map_err(|error| limit_increase_platform::postgres::database_failure("asking", &error))?;
+            .map_err(|error| limit_increase_database::database_failure("asking", &error))?;
         Ok(row.get(0))
     })
 }

@@ -5,17 +5,18 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, ensure};
-use limit_increase_cli::aws::execution::Finished;
-use limit_increase_cli::aws::schedule;
-use limit_increase_cli::aws::timeline::{Failure, explain_cause};
-use limit_increase_cli::workflow::model::{BUCKET, KEY};
-use limit_increase_domain::contract::ShardRef;
-use limit_increase_domain::keys::{Stage, remaining_list_key};
+use limit_increase::aws::execution::Finished;
+use limit_increase::aws::schedule;
+use limit_increase::aws::timeline::{Failure, explain_cause};
+use limit_increase::workflow::model::{BUCKET, KEY};
+use limit_increase_domain::CreditScore;
 use limit_increase_domain::policy::Policy;
-use limit_increase_domain::{CreditScore, RunId, RunRequest};
 use limit_increase_tests::environment::Environment;
 use limit_increase_tests::records::{LedgerRow, RunRecord, Stored, decisions};
 use limit_increase_tests::suite;
+use limit_increase_workflow::ShardRef;
+use limit_increase_workflow::keys::{Stage, remaining_list_key};
+use limit_increase_workflow::{RunId, RunRequest};
 use rust_decimal::Decimal;
 
 fn main() -> ExitCode {

@@ -31,14 +31,14 @@ fn main() -> Result<()> {
     let artifact = Artifact::open(&archive)?;
     if let Some(dump) = arguments.next() {
         let model = Model::load(&artifact)?;
-        return write_dump(&dump, &model, &Table::read(&rows, model.sources())?);
+        return write_dump(&dump, &model, &Table::read(&rows, model.inputs())?);
     }
     let first_load = best_of(1, || Model::load(&artifact))?;
     let model = Model::load(&artifact)?;
     let resident_with_model = resident_bytes();
     let open = best_of(20, || Artifact::open(&archive))?;
     let load = best_of(20, || Model::load(&artifact))?;
-    let table = Table::read(&rows, model.sources())?;
+    let table = Table::read(&rows, model.inputs())?;
     let mut batches = Vec::new();
     for size in BATCHES.into_iter().filter(|size| *size <= table.rows()) {
         let frame = table.frame(0, size);
@@ -108,7 +108,7 @@ fn write_dump(path: &Path, model: &Model, table: &Table) -> Result<()> {
         std::io::BufWriter::new(fs::File::create(path).with_context(|| format!("writing {}", path.display()))?);
     let frame = table.frame(0, table.rows());
     let batch = model.score(&frame)?;
-    let referred = vec![f64::NAN; 3 + model.sources().len()];
+    let referred = vec![f64::NAN; 3 + model.inputs().len()];
     for row in 0..batch.len() {
         let values = match batch.row(row) {
             RowOutcome::Scored(scored) => {

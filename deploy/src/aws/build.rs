@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
-use sha2::{Digest as _, Sha256};
+use limit_increase_domain::sha256_hex;
 
 use crate::local::python::run_shown;
 use crate::problem::Problem;
@@ -140,7 +140,7 @@ fn archive(output: &Path, function: Function) -> Result<Archive> {
             .at(program.display().to_string())
             .next("see whether the package has a program of that name: cargo metadata")
     })?;
-    let hash = hex::encode(Sha256::digest(&content));
+    let hash = sha256_hex(&content);
     let name = format!("{}-{}.zip", function.name, &hash[..32]);
     let path = output.join("archives").join(&name);
     if !path.exists() {

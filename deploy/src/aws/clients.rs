@@ -3,7 +3,7 @@
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 use aws_smithy_http_client::Builder;
-use limit_increase_platform::aws;
+use limit_increase_storage::aws;
 
 /// The region of everything local.
 pub const LOCAL_REGION: &str = "us-east-1";

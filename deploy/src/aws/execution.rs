@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use aws_sdk_sfn::Client;
 use aws_sdk_sfn::types::{ExecutionStatus, HistoryEvent};
-use limit_increase_domain::RunRequest;
+use limit_increase_workflow::RunRequest;
 use serde::Serialize;
 
 use super::clients::{Aws, describe};

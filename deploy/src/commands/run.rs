@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result};
-use limit_increase_domain::{Policy, RunId, RunRequest, RunSummary};
+use limit_increase_domain::Policy;
+use limit_increase_workflow::{RunId, RunRequest, RunSummary};
 
 use super::results;
 use crate::aws::execution::{self, Finished, Followed};

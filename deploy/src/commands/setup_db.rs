@@ -5,7 +5,7 @@ use anyhow::Result;
 use crate::aws::Aws;
 use crate::cli::SetupDbArgs;
 use crate::context::Context;
-use crate::database::{self, features::FeatureColumn};
+use crate::database;
 use crate::load::{CsvColumns, sample};
 use crate::local::services;
 use crate::portfolio::SAMPLE_CUSTOMERS;
@@ -13,6 +13,7 @@ use crate::problem::Problem;
 use crate::ui::thousands;
 use crate::workflow::customers::{self, Source};
 use crate::workflow::model;
+use limit_increase_domain::{ColumnKind, SourceColumn};
 
 pub(super) async fn run(context: &Context, arguments: SetupDbArgs) -> Result<()> {
     let services = services::ensure(context).await?;
@@ -28,7 +29,7 @@ pub(super) async fn run(context: &Context, arguments: SetupDbArgs) -> Result<()>
 }
 
 /// Where the customers come from, and which features they have.
-fn plan(arguments: &SetupDbArgs, model: Option<Vec<FeatureColumn>>) -> Result<(Source, Vec<FeatureColumn>)> {
+fn plan(arguments: &SetupDbArgs, model: Option<Vec<SourceColumn>>) -> Result<(Source, Vec<SourceColumn>)> {
     let (Some(path), Some(id), Some(score), Some(limit)) =
         (&arguments.data, &arguments.id_column, &arguments.score_column, &arguments.limit_column)
     else {
@@ -55,11 +56,10 @@ fn plan(arguments: &SetupDbArgs, model: Option<Vec<FeatureColumn>>) -> Result<(S
 }
 
 /// The columns asked for, in the kinds that the model knows them as; others are numbers unless said otherwise.
-fn asked_features(names: &[String], categorical: &[String], model: &[FeatureColumn]) -> Vec<FeatureColumn> {
-    let column = |name: &String| FeatureColumn {
-        name: name.clone(),
-        numeric: !categorical.contains(name)
-            && model.iter().find(|column| column.name == *name).is_none_or(|column| column.numeric),
+fn asked_features(names: &[String], categorical: &[String], model: &[SourceColumn]) -> Vec<SourceColumn> {
+    let kind = |name: &String| {
+        let known = model.iter().find(|column| column.name == *name).map(|column| column.kind);
+        if categorical.contains(name) { ColumnKind::Category } else { known.unwrap_or(ColumnKind::Number) }
     };
-    names.iter().map(column).collect()
+    names.iter().map(|name| SourceColumn { name: name.clone(), kind: kind(name) }).collect()
 }

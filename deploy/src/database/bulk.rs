@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use chrono::NaiveDate;
-use limit_increase_platform::postgres::quote_identifier;
+use limit_increase_database::quote_identifier;
 use rust_decimal::Decimal;
 use std::fmt::Write as _;
 use std::pin::pin;
@@ -11,7 +11,8 @@ use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Transaction};
 
-use crate::database::features::{FeatureColumn, ensure_columns};
+use crate::database::features::{ensure_columns, sql_type};
+use limit_increase_domain::{ColumnKind, SourceColumn};
 
 /// A customer to load.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,7 +51,7 @@ pub enum Existing {
 #[derive(Debug, Clone)]
 pub struct Load {
     /// Columns of `customer_features` to fill.
-    pub columns: Vec<FeatureColumn>,
+    pub columns: Vec<SourceColumn>,
     /// What happens to customers who are there already.
     pub existing: Existing,
     /// Empty both tables first; decisions go too. The ledger of runs stays.
@@ -103,13 +104,13 @@ where
     Ok(Loaded { rows, inserted, updated, columns_added })
 }
 
-fn incoming_table(columns: &[FeatureColumn]) -> String {
+fn incoming_table(columns: &[SourceColumn]) -> String {
     let mut sql = "CREATE TEMPORARY TABLE incoming (customer_id VARCHAR(50), current_score INTEGER, \
                    current_limit DECIMAL(10, 2), application_date DATE"
         .to_owned();
     for (position, column) in columns.iter().enumerate() {
         // Its own names, so that a feature called current_score does no harm.
-        let kind = if column.numeric { "DOUBLE PRECISION" } else { "TEXT" };
+        let kind = sql_type(column.kind);
         let _ = write!(sql, ", feature_{position} {kind}");
     }
     sql.push_str(") ON COMMIT DROP");
@@ -118,12 +119,13 @@ fn incoming_table(columns: &[FeatureColumn]) -> String {
 
 async fn copy(
     transaction: &Transaction<'_>,
-    columns: &[FeatureColumn],
+    columns: &[SourceColumn],
     mut batches: mpsc::Receiver<Vec<CustomerRow>>,
     progress: &impl Fn(u64),
 ) -> Result<u64> {
     let mut types = vec![Type::VARCHAR, Type::INT4, Type::NUMERIC, Type::DATE];
-    types.extend(columns.iter().map(|column| if column.numeric { Type::FLOAT8 } else { Type::TEXT }));
+    types
+        .extend(columns.iter().map(|column| if column.kind == ColumnKind::Number { Type::FLOAT8 } else { Type::TEXT }));
     let sink = transaction.copy_in("COPY incoming FROM STDIN (FORMAT binary)").await?;
     let mut writer = pin!(BinaryCopyInWriter::new(sink, &types));
     let mut rows = 0;
@@ -183,7 +185,7 @@ async fn merge(transaction: &Transaction<'_>, plan: &Load) -> Result<(u64, u64)>
 }
 
 /// Features are facts, not decisions: they always follow the newest data. Rows that would not change are left alone.
-fn features_statement(columns: &[FeatureColumn]) -> String {
+fn features_statement(columns: &[SourceColumn]) -> String {
     let list = |pattern: &dyn Fn(usize, String) -> String| {
         let parts: Vec<String> = columns
             .iter()

@@ -1,8 +1,8 @@
 //! Connecting, and showing an address without its password.
 
 use anyhow::{Context as _, Result};
-use limit_increase_platform::postgres;
-use limit_increase_platform::secrets::DatabaseUrl;
+use limit_increase_database as postgres;
+use limit_increase_database::DatabaseUrl;
 use tokio_postgres::Client;
 use tokio_postgres::config::Host;
 

@@ -3,23 +3,17 @@
 use std::collections::HashMap;
 
 use anyhow::Result;
-use limit_increase_platform::postgres::quote_identifier;
+use limit_increase_database::quote_identifier;
+use limit_increase_domain::{ColumnKind, SourceColumn};
 use tokio_postgres::GenericClient;
 
 use crate::problem::Problem;
 
-/// A column of `customer_features`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FeatureColumn {
-    /// Its name: the model's source column.
-    pub name: String,
-    /// A number, or else a category.
-    pub numeric: bool,
-}
-
-impl FeatureColumn {
-    const fn sql_type(&self) -> &'static str {
-        if self.numeric { "DOUBLE PRECISION" } else { "TEXT" }
+/// The type in which a new column is made.
+pub(super) const fn sql_type(kind: ColumnKind) -> &'static str {
+    match kind {
+        ColumnKind::Number => "DOUBLE PRECISION",
+        ColumnKind::Category => "TEXT",
     }
 }
 
@@ -28,7 +22,7 @@ const MAX_NAME_BYTES: usize = 63;
 
 /// Adds the columns that are missing. A column that is there as another type is an error: changing it would change
 /// what other models read.
-pub async fn ensure_columns(client: &impl GenericClient, columns: &[FeatureColumn]) -> Result<Vec<String>> {
+pub async fn ensure_columns(client: &impl GenericClient, columns: &[SourceColumn]) -> Result<Vec<String>> {
     let rows = client
         .query(
             "SELECT attname::text, format_type(atttypid, atttypmod) FROM pg_attribute
@@ -45,12 +39,15 @@ pub async fn ensure_columns(client: &impl GenericClient, columns: &[FeatureColum
                 .into());
         }
         match present.get(&column.name) {
-            Some(found) if is_compatible(found, column.numeric) => {}
+            Some(found) if found.eq_ignore_ascii_case(sql_type(column.kind)) => {}
             Some(found) => return Err(conflict(column, found).into()),
             None => {
                 let name = quote_identifier(&column.name);
                 client
-                    .batch_execute(&format!("ALTER TABLE customer_features ADD COLUMN {name} {}", column.sql_type()))
+                    .batch_execute(&format!(
+                        "ALTER TABLE customer_features ADD COLUMN {name} {}",
+                        sql_type(column.kind)
+                    ))
                     .await?;
                 added.push(column.name.clone());
             }
@@ -59,16 +56,16 @@ pub async fn ensure_columns(client: &impl GenericClient, columns: &[FeatureColum
     Ok(added)
 }
 
-fn is_compatible(found: &str, numeric: bool) -> bool {
-    found == if numeric { "double precision" } else { "text" }
-}
-
-fn conflict(column: &FeatureColumn, found: &str) -> Problem {
+fn conflict(column: &SourceColumn, found: &str) -> Problem {
     let name = quote_identifier(&column.name);
-    Problem::new(format!("the model needs {} as {}, but the table has it as {found}", column.name, column.sql_type()))
-        .at(format!("customer_features.{name}"))
-        .next(format!(
-            "if no other model reads it: ALTER TABLE customer_features DROP COLUMN {name}; then run setup-db again.\n\
+    Problem::new(format!(
+        "the model needs {} as {}, but the table has it as {found}",
+        column.name,
+        sql_type(column.kind)
+    ))
+    .at(format!("customer_features.{name}"))
+    .next(format!(
+        "if no other model reads it: ALTER TABLE customer_features DROP COLUMN {name}; then run setup-db again.\n\
              Otherwise rename the column in the data and train again"
-        ))
+    ))
 }

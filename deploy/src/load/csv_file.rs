@@ -12,8 +12,8 @@ use flate2::read::MultiGzDecoder;
 
 use super::{dates, values};
 use crate::database::bulk::{CustomerRow, FeatureCell};
-use crate::database::features::FeatureColumn;
 use crate::problem::Problem;
+use limit_increase_domain::{ColumnKind, SourceColumn};
 
 /// Which columns of the file are what.
 #[derive(Debug, Clone)]
@@ -29,7 +29,7 @@ pub struct CsvColumns {
     /// The dates' form, as strftime writes it; found out from the first date when not given.
     pub date_format: Option<String>,
     /// The features.
-    pub features: Vec<FeatureColumn>,
+    pub features: Vec<SourceColumn>,
 }
 
 /// A CSV file, open at its first row.
@@ -84,7 +84,7 @@ impl CustomerFile {
         let mut features = Vec::with_capacity(columns.features.len());
         for (column, position) in columns.features.iter().zip(&positions.features) {
             let text = field(*position);
-            let cell = if column.numeric {
+            let cell = if column.kind == ColumnKind::Number {
                 values::number(text).map(FeatureCell::Number)
             } else {
                 values::category(text).map(FeatureCell::Text)
@@ -208,10 +208,7 @@ mod tests {
             limit: "limit".to_owned(),
             date: Some("date".to_owned()),
             date_format: None,
-            features: vec![
-                FeatureColumn { name: "income".to_owned(), numeric: true },
-                FeatureColumn { name: "home".to_owned(), numeric: false },
-            ],
+            features: vec![SourceColumn::number("income"), SourceColumn::category("home")],
         }
     }
 

@@ -3,22 +3,18 @@
 use chrono::NaiveDate;
 
 use crate::database::bulk::{BATCH, CustomerRow, FeatureCell};
-use crate::database::features::FeatureColumn;
 use crate::portfolio::{CUSTOMER_SEED, FEATURES, FeatureValue, Portfolio};
+use limit_increase_domain::{ColumnKind, SourceColumn};
 
 /// The portfolio's own columns.
 #[must_use]
-pub fn own_columns() -> Vec<FeatureColumn> {
-    let column = |feature: crate::portfolio::Feature| FeatureColumn {
-        name: feature.column.to_owned(),
-        numeric: feature.numeric,
-    };
-    FEATURES.into_iter().map(column).collect()
+pub fn own_columns() -> Vec<SourceColumn> {
+    FEATURES.into_iter().map(|feature| SourceColumn { name: feature.column.to_owned(), kind: feature.kind }).collect()
 }
 
 /// Those of the model's columns that the portfolio does not have: they stay empty.
 #[must_use]
-pub fn missing_columns(columns: &[FeatureColumn]) -> Vec<String> {
+pub fn missing_columns(columns: &[SourceColumn]) -> Vec<String> {
     let own = own_columns();
     columns.iter().filter(|column| !own.contains(column)).map(|column| column.name.clone()).collect()
 }
@@ -30,19 +26,19 @@ pub fn customer_id(index: u64) -> String {
 }
 
 /// Customers `0..count` in batches, drawn as they are asked for.
-pub fn batches(count: u64, columns: &[FeatureColumn], today: NaiveDate) -> impl Iterator<Item = Vec<CustomerRow>> {
+pub fn batches(count: u64, columns: &[SourceColumn], today: NaiveDate) -> impl Iterator<Item = Vec<CustomerRow>> {
     let portfolio = Portfolio::new(CUSTOMER_SEED, today);
     let own = own_columns();
-    let sources: Vec<(Option<usize>, bool)> =
-        columns.iter().map(|column| (own.iter().position(|candidate| candidate == column), column.numeric)).collect();
+    let sources: Vec<(Option<usize>, ColumnKind)> =
+        columns.iter().map(|column| (own.iter().position(|candidate| candidate == column), column.kind)).collect();
     let row = move |index: u64| {
         let customer = portfolio.customer(index);
         let features = sources
             .iter()
-            .map(|(source, numeric)| match source.map(|position| customer.features[position]) {
+            .map(|(source, kind)| match source.map(|position| customer.features[position]) {
                 Some(FeatureValue::Number(number)) => FeatureCell::Number(number),
                 Some(FeatureValue::Text(text)) => FeatureCell::Text(text.map(str::to_owned)),
-                None if *numeric => FeatureCell::Number(None),
+                None if *kind == ColumnKind::Number => FeatureCell::Number(None),
                 None => FeatureCell::Text(None),
             })
             .collect();
@@ -69,10 +65,7 @@ mod tests {
 
     #[test]
     fn batches_cover_every_customer_once_in_the_models_columns() {
-        let columns = [
-            FeatureColumn { name: "residential_status".to_owned(), numeric: false },
-            FeatureColumn { name: "not_in_the_portfolio".to_owned(), numeric: true },
-        ];
+        let columns = [SourceColumn::category("residential_status"), SourceColumn::number("not_in_the_portfolio")];
         let rows: Vec<CustomerRow> = batches(4_001, &columns, NaiveDate::default()).flatten().collect();
         assert_eq!(rows.len(), 4_001);
         assert_eq!(rows.last().unwrap().customer_id, "CUST_4001");

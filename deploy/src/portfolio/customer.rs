@@ -1,24 +1,25 @@
 //! One customer: the specification's table, line by line.
 
 use chrono::{Days, NaiveDate};
+use limit_increase_domain::ColumnKind;
 use rust_decimal::Decimal;
 
 use super::draw::{Draws, logistic, round, round_3};
 
 /// The features in the order of the table: their columns, and whether they hold numbers.
 pub const FEATURES: [Feature; 12] = [
-    Feature { column: "bureau_score", numeric: true },
-    Feature { column: "utilisation", numeric: true },
-    Feature { column: "payment_ratio", numeric: true },
-    Feature { column: "missed_payments_12m", numeric: true },
-    Feature { column: "credit_searches_6m", numeric: true },
-    Feature { column: "employment_status", numeric: false },
-    Feature { column: "residential_status", numeric: false },
-    Feature { column: "gross_annual_income", numeric: true },
-    Feature { column: "months_in_employment", numeric: true },
-    Feature { column: "months_on_book", numeric: true },
-    Feature { column: "debt_to_income", numeric: true },
-    Feature { column: "existing_products", numeric: true },
+    Feature { column: "bureau_score", kind: ColumnKind::Number },
+    Feature { column: "utilisation", kind: ColumnKind::Number },
+    Feature { column: "payment_ratio", kind: ColumnKind::Number },
+    Feature { column: "missed_payments_12m", kind: ColumnKind::Number },
+    Feature { column: "credit_searches_6m", kind: ColumnKind::Number },
+    Feature { column: "employment_status", kind: ColumnKind::Category },
+    Feature { column: "residential_status", kind: ColumnKind::Category },
+    Feature { column: "gross_annual_income", kind: ColumnKind::Number },
+    Feature { column: "months_in_employment", kind: ColumnKind::Number },
+    Feature { column: "months_on_book", kind: ColumnKind::Number },
+    Feature { column: "debt_to_income", kind: ColumnKind::Number },
+    Feature { column: "existing_products", kind: ColumnKind::Number },
 ];
 
 /// A feature of the portfolio.
@@ -27,7 +28,7 @@ pub struct Feature {
     /// Its column, in the training file and in `customer_features`.
     pub column: &'static str,
     /// A number, or else a category.
-    pub numeric: bool,
+    pub kind: ColumnKind,
 }
 
 /// A feature's value for one customer; `None` when it is missing.

@@ -11,12 +11,12 @@ use tokio_postgres::Client;
 
 use crate::context::Context;
 use crate::database::bulk::{BATCH, CustomerRow, Existing, Load, Loaded, load};
-use crate::database::features::FeatureColumn;
 use crate::database::{self, results};
 use crate::load::{CsvColumns, CustomerFile, sample};
 use crate::portfolio::SAMPLE_CUSTOMERS;
 use crate::problem::Problem;
 use crate::ui;
+use limit_increase_domain::SourceColumn;
 
 /// What to fill the tables with.
 #[derive(Debug, Clone)]
@@ -52,7 +52,7 @@ pub async fn fill(
     context: &Context,
     client: &mut Client,
     source: Source,
-    columns: Vec<FeatureColumn>,
+    columns: Vec<SourceColumn>,
     reset: bool,
 ) -> Result<Loaded> {
     let mut task = context.ui.task("Customers");
@@ -102,7 +102,7 @@ pub async fn fill(
 
 fn produce(
     source: Source,
-    columns: &[FeatureColumn],
+    columns: &[SourceColumn],
     today: NaiveDate,
     sender: &mpsc::Sender<Vec<CustomerRow>>,
 ) -> Result<()> {
@@ -139,7 +139,7 @@ fn produce(
 }
 
 /// Customers to run on: the tables as they are if anybody is in them, else the sample.
-pub async fn ensure(context: &Context, client: &mut Client, columns: Vec<FeatureColumn>) -> Result<()> {
+pub async fn ensure(context: &Context, client: &mut Client, columns: Vec<SourceColumn>) -> Result<()> {
     migrate(context, client).await?;
     if results::customer_count(client).await?.unwrap_or_default() == 0 {
         let source = Source::Sample { count: SAMPLE_CUSTOMERS.into() };

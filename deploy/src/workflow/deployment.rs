@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
+use limit_increase_domain::sha256_hex;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use crate::aws::build::{self, Architecture, Archive};
 use crate::aws::stack::{self, Deployed, Wanted};
@@ -130,8 +130,4 @@ async fn upload(
 
 fn read(path: &std::path::Path) -> Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
-}
-
-fn sha256_hex(content: &[u8]) -> String {
-    hex::encode(Sha256::digest(content))
 }

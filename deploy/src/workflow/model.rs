@@ -5,20 +5,20 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
-use limit_increase_artifact::{Artifact, SourceKind};
+use limit_increase_artifact::Artifact;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::aws::{Aws, storage};
 use crate::context::Context;
-use crate::database::features::FeatureColumn;
 use crate::local::python;
 use crate::portfolio;
 use crate::problem::Problem;
 use crate::project::{Venv, write_whole};
+use limit_increase_domain::{SourceColumn, sha256_hex};
 
-pub use limit_increase_platform::environment::{DEFAULT_BUCKET as BUCKET, DEFAULT_MODEL_KEY as KEY};
+pub use limit_increase_workflow::keys::{DEFAULT_BUCKET as BUCKET, DEFAULT_MODEL_KEY as KEY};
 
 /// What to train on.
 #[derive(Debug, Clone, Default)]
@@ -206,7 +206,7 @@ pub async fn ensure(context: &Context, aws: &Aws) -> Result<()> {
 }
 
 /// The present model's source columns: from the home, else from S3; `None` when there is no model yet.
-pub async fn columns(context: &Context, aws: Option<&Aws>) -> Result<Option<Vec<FeatureColumn>>> {
+pub async fn columns(context: &Context, aws: Option<&Aws>) -> Result<Option<Vec<SourceColumn>>> {
     let path = context.home.model();
     if path.exists() {
         let content = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -229,14 +229,6 @@ fn open(content: &[u8], place: &str) -> Result<Artifact> {
     })
 }
 
-fn source_columns(content: &[u8], place: &str) -> Result<Vec<FeatureColumn>> {
-    let column = |source: limit_increase_artifact::Source| FeatureColumn {
-        name: source.column,
-        numeric: source.kind == SourceKind::Numeric,
-    };
-    Ok(open(content, place)?.manifest.sources().into_iter().map(column).collect())
-}
-
-fn sha256_hex(content: &[u8]) -> String {
-    hex::encode(Sha256::digest(content))
+fn source_columns(content: &[u8], place: &str) -> Result<Vec<SourceColumn>> {
+    Ok(open(content, place)?.manifest.source_columns())
 }

@@ -5,8 +5,8 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context as _, Result};
 use chrono::Utc;
-use limit_increase_domain::keys::summary_key;
-use limit_increase_domain::{RunId, RunRequest, RunSummary};
+use limit_increase_workflow::keys::summary_key;
+use limit_increase_workflow::{RunId, RunRequest, RunSummary};
 
 use crate::aws::execution::{self, Finished, Followed};
 use crate::aws::stack::Deployed;

@@ -1,16 +1,16 @@
 //! From a shard's scores in S3 to its decisions in S3.
 
-use limit_increase_domain::contract::{ShardEvaluated, ShardTask};
 use limit_increase_domain::decision::{Scoring, decide};
-use limit_increase_domain::keys::Stage;
-use limit_increase_domain::{Counts, Failure, FailureKind, Policy, RunContext};
-use limit_increase_platform::aws;
-use limit_increase_platform::digest::policy_sha256;
-use limit_increase_platform::handoff::evaluations::EvaluationsWriter;
-use limit_increase_platform::handoff::scored::Scored;
-use limit_increase_platform::handoff::{CONTENT_TYPE, HandoffError};
-use limit_increase_platform::lambda::parse;
-use limit_increase_platform::storage::Storage;
+use limit_increase_domain::{Counts, Policy};
+use limit_increase_handoff::evaluations::EvaluationsWriter;
+use limit_increase_handoff::scored::Scored;
+use limit_increase_handoff::{CONTENT_TYPE, HandoffError};
+use limit_increase_storage::Storage;
+use limit_increase_storage::aws;
+use limit_increase_workflow::contract::{ShardEvaluated, ShardTask};
+use limit_increase_workflow::document::parse;
+use limit_increase_workflow::keys::Stage;
+use limit_increase_workflow::{Failure, FailureKind, RunContext};
 use serde_json::Value;
 
 /// What outlives an event.
@@ -52,7 +52,7 @@ impl Handler {
 
 /// The policy must be the one that the run was opened with, whoever sent this event.
 fn check_policy(run: &RunContext) -> Result<(), Failure> {
-    let found = policy_sha256(&run.policy)?;
+    let found = run.policy.sha256();
     if found != run.policy_sha256 {
         let message = format!("the policy has sha256 {found}, but the run was opened with {}", run.policy_sha256);
         return Err(Failure::new(FailureKind::InvalidPolicy, message));

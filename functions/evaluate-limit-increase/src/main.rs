@@ -2,7 +2,7 @@
 
 mod handler;
 
-use limit_increase_platform::lambda;
+use limit_increase_runtime::lambda;
 
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {

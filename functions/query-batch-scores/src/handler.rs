@@ -1,12 +1,14 @@
 //! From event to opened run.
 
 use chrono::Utc;
-use limit_increase_domain::contract::RunOpened;
-use limit_increase_domain::{Failure, FailureKind};
-use limit_increase_platform::postgres::{Database, database_failure, find_run, hold_run};
-use limit_increase_platform::secrets::Credentials;
-use limit_increase_platform::storage::Storage;
-use limit_increase_platform::{aws, environment};
+use limit_increase_database::Credentials;
+use limit_increase_database::{Database, database_failure, find_run, hold_run};
+use limit_increase_runtime::environment;
+use limit_increase_storage::Storage;
+use limit_increase_storage::aws;
+use limit_increase_workflow::contract::RunOpened;
+use limit_increase_workflow::keys;
+use limit_increase_workflow::{Failure, FailureKind};
 use serde_json::Value;
 
 use crate::open::{self, Place};
@@ -27,9 +29,9 @@ impl Handler {
         Self {
             storage: Storage::new(aws::s3_client(&config)),
             place: Place {
-                bucket: environment::or_default("BUCKET", environment::DEFAULT_BUCKET),
-                model_key: environment::or_default("MODEL_KEY", environment::DEFAULT_MODEL_KEY),
-                policy_key: environment::or_default("POLICY_KEY", environment::DEFAULT_POLICY_KEY),
+                bucket: environment::or_default("BUCKET", keys::DEFAULT_BUCKET),
+                model_key: environment::or_default("MODEL_KEY", keys::DEFAULT_MODEL_KEY),
+                policy_key: environment::or_default("POLICY_KEY", keys::DEFAULT_POLICY_KEY),
             },
             database: Database::new(Credentials::from_environment(&config)),
         }

@@ -6,7 +6,7 @@ mod request;
 mod resume;
 mod shards;
 
-use limit_increase_platform::lambda;
+use limit_increase_runtime::lambda;
 
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {

@@ -1,15 +1,17 @@
 //! Opening a run: pin the model and the policy, take the customers, enter the run in the ledger.
 
 use chrono::{DateTime, Utc};
-use limit_increase_artifact::{Artifact, SourceKind};
-use limit_increase_domain::contract::{ObjectRef, RunOpened};
-use limit_increase_domain::keys::shard_list_key;
-use limit_increase_domain::{Failure, FailureKind, ModelPin, Policy, RunContext};
-use limit_increase_platform::digest::{policy_sha256, sha256_hex};
-use limit_increase_platform::handoff::customers::FeatureColumn;
-use limit_increase_platform::lambda::parse;
-use limit_increase_platform::postgres::{Client, Selection, open_eligible, open_run};
-use limit_increase_platform::storage::Storage;
+use limit_increase_artifact::Artifact;
+use limit_increase_database::{Client, Selection, open_eligible, open_run};
+use limit_increase_domain::Policy;
+use limit_increase_domain::SourceColumn;
+use limit_increase_domain::sha256_hex;
+use limit_increase_storage::Storage;
+use limit_increase_workflow::ObjectRef;
+use limit_increase_workflow::contract::RunOpened;
+use limit_increase_workflow::document::parse;
+use limit_increase_workflow::keys::shard_list_key;
+use limit_increase_workflow::{Failure, FailureKind, ModelPin, RunContext};
 
 use crate::request::Order;
 use crate::shards;
@@ -43,7 +45,7 @@ pub(crate) async fn open(
     let run = RunContext {
         run_id: order.run_id.clone(),
         bucket: place.bucket.clone(),
-        policy_sha256: policy_sha256(&policy)?,
+        policy_sha256: policy.sha256(),
         model,
         policy,
         dry_run: order.request.dry_run,
@@ -69,7 +71,7 @@ pub(crate) async fn open(
 }
 
 /// The model as it is now, and the columns that it reads.
-async fn pin_model(storage: &Storage, place: &Place) -> Result<(ModelPin, Vec<FeatureColumn>), Failure> {
+async fn pin_model(storage: &Storage, place: &Place) -> Result<(ModelPin, Vec<SourceColumn>), Failure> {
     let Place { bucket, model_key: key, .. } = place;
     let object = storage.get(bucket, key).await?.ok_or_else(|| {
         let message =
@@ -78,12 +80,7 @@ async fn pin_model(storage: &Storage, place: &Place) -> Result<(ModelPin, Vec<Fe
     })?;
     let artifact = Artifact::open(&object.bytes)
         .map_err(|error| Failure::new(FailureKind::ModelInvalid, format!("s3://{bucket}/{key}: {error}")))?;
-    let features = artifact
-        .manifest
-        .sources()
-        .into_iter()
-        .map(|source| FeatureColumn { name: source.column, is_text: source.kind == SourceKind::Categorical })
-        .collect();
+    let features = artifact.manifest.source_columns();
     let pin = ModelPin {
         bucket: bucket.clone(),
         key: key.clone(),

@@ -2,8 +2,8 @@
 
 use aws_lambda_events::eventbridge::EventBridgeEvent;
 use chrono::{DateTime, NaiveDate, Utc};
-use limit_increase_domain::{Failure, FailureKind, RunId, RunRequest};
-use limit_increase_platform::lambda::parse;
+use limit_increase_workflow::document::parse;
+use limit_increase_workflow::{Failure, FailureKind, RunId, RunRequest};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -56,7 +56,7 @@ pub(crate) fn read(event: Value, request_id: &str, now: DateTime<Utc>) -> Result
     };
     if let Err(error) = request.validate() {
         let kind = match error {
-            limit_increase_domain::request::RequestError::Policy(_) => FailureKind::InvalidPolicy,
+            limit_increase_workflow::request::RequestError::Policy(_) => FailureKind::InvalidPolicy,
             _ => FailureKind::InvalidRequest,
         };
         return Err(Failure::new(kind, error.to_string()));

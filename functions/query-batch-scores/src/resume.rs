@@ -1,11 +1,12 @@
 //! A run that is open already: a repeated attempt, or an execution that was redriven. What is left is what the ledger lacks.
 
 use bytes::Bytes;
-use limit_increase_domain::contract::{ObjectRef, RunOpened};
-use limit_increase_domain::keys::remaining_list_key;
-use limit_increase_domain::{Failure, FailureKind, ShardRef};
-use limit_increase_platform::postgres::{Client, applied_shards};
-use limit_increase_platform::storage::Storage;
+use limit_increase_database::{Client, applied_shards};
+use limit_increase_storage::Storage;
+use limit_increase_workflow::ObjectRef;
+use limit_increase_workflow::contract::RunOpened;
+use limit_increase_workflow::keys::remaining_list_key;
+use limit_increase_workflow::{Failure, FailureKind, ShardRef};
 
 /// Answers with the shards that are still to be applied. The run's own shard list stays as it is, for the record.
 ///

@@ -1,12 +1,13 @@
 //! Cutting the stream of customers into shards. Memory is that of two shards, one being filled and one being uploaded.
 
 use bytes::Bytes;
-use limit_increase_domain::keys::{Stage, shard_list_key};
-use limit_increase_domain::{Failure, FailureKind, RunContext, ShardIndex, ShardRef};
-use limit_increase_platform::handoff::CONTENT_TYPE;
-use limit_increase_platform::handoff::customers::{CustomersWriter, FeatureColumn};
-use limit_increase_platform::postgres::EligibleStream;
-use limit_increase_platform::storage::Storage;
+use limit_increase_database::EligibleStream;
+use limit_increase_domain::SourceColumn;
+use limit_increase_handoff::CONTENT_TYPE;
+use limit_increase_handoff::customers::CustomersWriter;
+use limit_increase_storage::Storage;
+use limit_increase_workflow::keys::{Stage, shard_list_key};
+use limit_increase_workflow::{Failure, FailureKind, RunContext, ShardIndex, ShardRef};
 use tokio::task::JoinHandle;
 
 /// Reads all rows, writes the shards and then their list; gives the list.
@@ -16,7 +17,7 @@ use tokio::task::JoinHandle;
 pub(crate) async fn write(
     storage: &Storage,
     run: &RunContext,
-    features: &[FeatureColumn],
+    features: &[SourceColumn],
     mut rows: EligibleStream,
     shard_size: u32,
 ) -> Result<Vec<ShardRef>, Failure> {

@@ -1,12 +1,13 @@
 //! From a shard's customers in S3 to its scores in S3.
 
-use limit_increase_domain::Failure;
-use limit_increase_domain::contract::{ShardScored, ShardTask};
-use limit_increase_domain::keys::Stage;
-use limit_increase_platform::aws;
-use limit_increase_platform::handoff::{CONTENT_TYPE, customers::Customers};
-use limit_increase_platform::lambda::parse;
-use limit_increase_platform::storage::Storage;
+use limit_increase_handoff::CONTENT_TYPE;
+use limit_increase_handoff::customers::Customers;
+use limit_increase_storage::Storage;
+use limit_increase_storage::aws;
+use limit_increase_workflow::Failure;
+use limit_increase_workflow::contract::{ShardScored, ShardTask};
+use limit_increase_workflow::document::parse;
+use limit_increase_workflow::keys::Stage;
 use serde_json::Value;
 
 use crate::model::ModelCache;
@@ -33,7 +34,7 @@ impl Handler {
         let ShardTask { run, shard } = parse(event)?;
         let model = self.models.get(&self.storage, &run.model).await?;
         let bytes = self.storage.get_handoff(&run.bucket, &shard.key).await?;
-        let bad = |error: limit_increase_platform::handoff::HandoffError| error.into_failure(&run.bucket, &shard.key);
+        let bad = |error: limit_increase_handoff::HandoffError| error.into_failure(&run.bucket, &shard.key);
         let customers = Customers::read(bytes, shard.rows).map_err(bad)?;
         let result = score(&model, &customers).map_err(|error| match error {
             ScoreError::Handoff(error) => bad(error),

@@ -4,7 +4,7 @@ mod handler;
 mod model;
 mod score;
 
-use limit_increase_platform::lambda;
+use limit_increase_runtime::lambda;
 
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {

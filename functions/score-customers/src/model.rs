@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use limit_increase_artifact::Artifact;
-use limit_increase_domain::{Failure, FailureKind, ModelPin};
-use limit_increase_platform::digest::sha256_hex;
-use limit_increase_platform::storage::Storage;
+use limit_increase_domain::sha256_hex;
 use limit_increase_scoring::Model;
+use limit_increase_storage::Storage;
+use limit_increase_workflow::{Failure, FailureKind, ModelPin};
 use tokio::sync::Mutex;
 
 /// Keeps the last model used, by the hash of its archive.
@@ -40,7 +40,7 @@ impl ModelCache {
             |error: &dyn std::error::Error| Failure::new(FailureKind::ModelInvalid, format!("{place}: {error}"));
         let artifact = Artifact::open(&object.bytes).map_err(|error| invalid(&error))?;
         let model = Arc::new(Model::load(&artifact).map_err(|error| invalid(&error))?);
-        tracing::info!(sha256, sources = model.sources().len(), "model loaded");
+        tracing::info!(sha256, sources = model.inputs().len(), "model loaded");
         *last = Some((sha256, model.clone()));
         Ok(model)
     }

@@ -1,12 +1,12 @@
 //! From the customers of a shard to their scores: the hand-off's columns into the model's frame, and back.
 
 use bytes::Bytes;
-use limit_increase_artifact::SourceKind;
-use limit_increase_domain::{Failure, FailureKind};
-use limit_increase_platform::handoff::HandoffError;
-use limit_increase_platform::handoff::customers::{Customers, FeatureArray, FeatureColumn};
-use limit_increase_platform::handoff::scored::{ScoreRow, ScoredWriter};
+use limit_increase_artifact::ModelInput;
+use limit_increase_handoff::HandoffError;
+use limit_increase_handoff::customers::{Customers, FeatureArray};
+use limit_increase_handoff::scored::{ScoreRow, ScoredWriter};
 use limit_increase_scoring::{Column, Frame, Model, RowOutcome};
+use limit_increase_workflow::{Failure, FailureKind};
 
 /// A shard's file of scores, with what is in it.
 pub(crate) struct ScoredShard {
@@ -41,7 +41,7 @@ pub(crate) fn score(model: &Model, customers: &Customers) -> Result<ScoredShard,
     let batch = model
         .score(&frame)
         .map_err(|error| ScoreError::Model(Failure::new(FailureKind::Internal, format!("scoring failed: {error}"))))?;
-    let mut writer = ScoredWriter::new(model.sources().iter().map(|source| source.column.clone()).collect());
+    let mut writer = ScoredWriter::new(model.inputs().iter().map(|input| input.column.name.clone()).collect());
     let (mut scored, mut referred) = (0, 0);
     for row in 0..customers.rows() {
         match batch.row(row) {
@@ -66,9 +66,8 @@ pub(crate) fn score(model: &Model, customers: &Customers) -> Result<ScoredShard,
 }
 
 fn frame<'c>(model: &Model, customers: &'c Customers) -> Result<Frame<'c>, HandoffError> {
-    let column = |source: &limit_increase_artifact::Source| {
-        let column = FeatureColumn { name: source.column.clone(), is_text: source.kind == SourceKind::Categorical };
-        Ok(match customers.feature(&column)? {
+    let column = |input: &ModelInput| {
+        Ok(match customers.feature(&input.column)? {
             FeatureArray::Numbers(array) => {
                 Column::Numbers(array.iter().map(|value| value.unwrap_or(f64::NAN)).collect())
             }
@@ -76,7 +75,7 @@ fn frame<'c>(model: &Model, customers: &'c Customers) -> Result<Frame<'c>, Hando
         })
     };
     Ok(Frame {
-        columns: model.sources().iter().map(column).collect::<Result<_, HandoffError>>()?,
+        columns: model.inputs().iter().map(column).collect::<Result<_, HandoffError>>()?,
         has_features: customers.has_features()?.values().iter().collect(),
     })
 }

@@ -1,14 +1,16 @@
 //! The things that `update-database` is asked to do.
 
 use bytes::Bytes;
-use limit_increase_domain::contract::{RecordedFailure, RunToFinish, ShardApplied, UpdateTask};
-use limit_increase_domain::keys::summary_key;
-use limit_increase_domain::{Failure, FailureKind, RunId, RunSummary};
-use limit_increase_platform::lambda::{StepError, parse};
-use limit_increase_platform::postgres::{Database, Failed, finish_run, record_failure, resume_run};
-use limit_increase_platform::secrets::Credentials;
-use limit_increase_platform::storage::Storage;
-use limit_increase_platform::{aws, metrics};
+use limit_increase_database::Credentials;
+use limit_increase_database::{Database, Failed, finish_run, record_failure, resume_run};
+use limit_increase_runtime::lambda::StepError;
+use limit_increase_runtime::metrics;
+use limit_increase_storage::Storage;
+use limit_increase_storage::aws;
+use limit_increase_workflow::contract::{RecordedFailure, RunToFinish, ShardApplied, UpdateTask};
+use limit_increase_workflow::document::parse;
+use limit_increase_workflow::keys::summary_key;
+use limit_increase_workflow::{Failure, FailureKind, RunId, RunSummary};
 use serde::Serialize;
 use serde_json::Value;
 

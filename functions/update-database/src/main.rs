@@ -3,7 +3,7 @@
 mod handler;
 mod shard;
 
-use limit_increase_platform::lambda;
+use limit_increase_runtime::lambda;
 
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {

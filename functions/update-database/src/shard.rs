@@ -1,13 +1,14 @@
 //! Applying one shard: its decisions from S3 into the table, and what became of each into S3.
 
-use limit_increase_domain::contract::{ShardApplied, ShardTask};
-use limit_increase_domain::keys::Stage;
-use limit_increase_domain::{Failure, RunContext, ShardRef};
-use limit_increase_platform::handoff::evaluations::{Evaluation, Evaluations};
-use limit_increase_platform::handoff::results::{Applied, ResultsWriter};
-use limit_increase_platform::handoff::{CONTENT_TYPE, HandoffError};
-use limit_increase_platform::postgres::{Database, HeldShard, Shard, ShardOutcome, hold_shard};
-use limit_increase_platform::storage::Storage;
+use limit_increase_database::{Database, HeldShard, Shard, ShardOutcome, hold_shard};
+use limit_increase_handoff::evaluations::Evaluations;
+use limit_increase_handoff::results::{Applied, ResultsWriter};
+use limit_increase_handoff::{CONTENT_TYPE, HandoffError};
+use limit_increase_storage::Storage;
+use limit_increase_workflow::contract::{ShardApplied, ShardTask};
+use limit_increase_workflow::keys::Stage;
+use limit_increase_workflow::rows::Evaluation;
+use limit_increase_workflow::{Failure, RunContext, ShardRef};
 
 /// Applies a shard once; asked again, answers with the same counts.
 ///

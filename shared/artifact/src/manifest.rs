@@ -1,7 +1,7 @@
 //! The manifest: what the model reads, what it means, and how well it did.
 
+use limit_increase_domain::sha256_hex;
 use serde::{Deserialize, Deserializer, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::error::ArtifactError;
 use crate::golden::GoldenRow;
@@ -194,8 +194,4 @@ fn check_version(bytes: &[u8]) -> Result<(), ArtifactError> {
     } else {
         Err(ArtifactError::SchemaVersion { found: version.schema_version, expected: SCHEMA_VERSION })
     }
-}
-
-pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
-    hex::encode(Sha256::digest(bytes))
 }

@@ -18,7 +18,7 @@ fn the_three_files_in_any_order_are_an_artifact() {
         let artifact = Artifact::open(&archive).unwrap();
         assert_eq!((artifact.onnx.as_slice(), artifact.model_json.as_slice()), (ONNX, MODEL));
         assert_eq!(artifact.sha256, hex::encode(Sha256::digest(&archive)));
-        let columns: Vec<String> = artifact.manifest.sources().into_iter().map(|source| source.column).collect();
+        let columns: Vec<String> = artifact.manifest.inputs().into_iter().map(|source| source.column).collect();
         assert_eq!(columns, ["a", "b", "c"]);
     }
 }

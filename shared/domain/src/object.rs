@@ -4,6 +4,7 @@
 //! types are therefore derived for themselves as a "remote" type, which leaves their own traits to be written here.
 
 /// Reads and writes types that are derived with `#[serde(remote = "Self")]`.
+#[macro_export]
 macro_rules! read_from_objects_alone {
     ($($name:ident),+ $(,)?) => {$(
         impl<'de> serde::Deserialize<'de> for $name {
@@ -31,5 +32,3 @@ macro_rules! read_from_objects_alone {
         }
     )+};
 }
-
-pub(crate) use read_from_objects_alone;

@@ -4,7 +4,8 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use crate::customer::{CreditLimit, CreditScore};
-use crate::object::read_from_objects_alone;
+use crate::digest::sha256_hex;
+use crate::read_from_objects_alone;
 
 /// The rules by which a limit grows. Field names are those of the JSON document; a field left out keeps the
 /// default shown, an unknown field is refused.
@@ -102,6 +103,13 @@ impl Default for Policy {
 }
 
 impl Policy {
+    /// SHA-256 of the policy's JSON, with the fields in the order of the type: the identity of a policy.
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "a policy holds only numbers, texts and lists, which JSON always takes")]
+    pub fn sha256(&self) -> String {
+        sha256_hex(&serde_json::to_vec(self).expect("a policy is always written as JSON"))
+    }
+
     /// More tiers than this are a mistake, not a policy.
     pub const MAX_TIERS: usize = 32;
     /// A tier may grow a limit by at most ten times itself.

@@ -65,7 +65,7 @@ impl ScoredBatch<'_> {
         if let Some(reason) = &self.referrals[row] {
             return RowOutcome::Referred(reason);
         }
-        let sources = self.model.sources().len();
+        let sources = self.model.inputs().len();
         RowOutcome::Scored(ScoredRow {
             raw_value: self.answers.raw[row],
             probability: self.answers.probability[row],

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use limit_increase_artifact::{Feature, Manifest, Source, SourceKind};
+use limit_increase_artifact::{Feature, Manifest, ModelInput};
+use limit_increase_domain::ColumnKind;
 
 use crate::ensemble::{Ensemble, NanTreatment};
 use crate::error::ScoringError;
@@ -24,7 +25,7 @@ pub enum Column<'a> {
 /// A batch of customers, column by column; all columns have as many rows as there are customers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Frame<'a> {
-    /// In the order of [`crate::Model::sources`].
+    /// In the order of [`crate::Model::inputs`].
     pub columns: Vec<Column<'a>>,
     /// For each customer, whether it has features at all. Its values are not looked at if not.
     pub has_features: Vec<bool>,
@@ -33,7 +34,7 @@ pub struct Frame<'a> {
 /// How a source becomes model columns.
 #[derive(Debug)]
 pub(crate) struct Encoder {
-    source: Source,
+    source: ModelInput,
     /// Its first model column.
     first: usize,
     how: How,
@@ -58,10 +59,10 @@ pub(crate) type Referrals = Vec<Option<Box<str>>>;
 pub(crate) fn encoders(manifest: &Manifest, ensemble: &Ensemble) -> Vec<Encoder> {
     let mut first = 0;
     let groups = manifest.features.chunk_by(|left, right| left.source_column == right.source_column);
-    let encoder = |(source, features): (Source, &[Feature])| {
-        let how = match source.kind {
-            SourceKind::Numeric => How::Number { may_be_missing: ensemble.columns[first].nan != NanTreatment::AsIs },
-            SourceKind::Categorical => {
+    let encoder = |(source, features): (ModelInput, &[Feature])| {
+        let how = match source.column.kind {
+            ColumnKind::Number => How::Number { may_be_missing: ensemble.columns[first].nan != NanTreatment::AsIs },
+            ColumnKind::Category => {
                 let category = |feature: &Feature| feature.category.clone().flatten();
                 let named = |(offset, feature)| Some((category(feature)?, offset));
                 How::Categories {
@@ -73,7 +74,7 @@ pub(crate) fn encoders(manifest: &Manifest, ensemble: &Ensemble) -> Vec<Encoder>
         first += features.len();
         Encoder { source, first: first - features.len(), how }
     };
-    manifest.sources().into_iter().zip(groups).map(encoder).collect()
+    manifest.inputs().into_iter().zip(groups).map(encoder).collect()
 }
 
 /// Fails unless the frame has the columns that the model reads.
@@ -86,13 +87,16 @@ pub(crate) fn check(frame: &Frame<'_>, encoders: &[Encoder]) -> Result<(), Scori
         return wrong(format!("{} columns, the model reads {}", frame.columns.len(), encoders.len()));
     }
     for (column, encoder) in frame.columns.iter().zip(encoders) {
-        let name = &encoder.source.column;
+        let name = &encoder.source.column.name;
         let (kind, rows) = match column {
-            Column::Numbers(values) => (SourceKind::Numeric, values.len()),
-            Column::Texts(values) => (SourceKind::Categorical, values.len()),
+            Column::Numbers(values) => (ColumnKind::Number, values.len()),
+            Column::Texts(values) => (ColumnKind::Category, values.len()),
         };
-        if kind != encoder.source.kind {
-            return wrong(format!("column {name:?} is {kind:?}, the model reads it as {:?}", encoder.source.kind));
+        if kind != encoder.source.column.kind {
+            return wrong(format!(
+                "column {name:?} is {kind:?}, the model reads it as {:?}",
+                encoder.source.column.kind
+            ));
         }
         if rows != frame.has_features.len() {
             return wrong(format!("column {name:?} has {rows} rows of {}", frame.has_features.len()));

@@ -33,6 +33,6 @@ mod shapley;
 pub use batch::{RowOutcome, ScoredBatch, ScoredRow};
 pub use encode::{Column, Frame};
 pub use error::ScoringError;
-pub use limit_increase_artifact::{Source, SourceKind};
+pub use limit_increase_artifact::ModelInput;
 pub use model::{MAX_LOAD_BYTES, Model, Prediction};
 pub use scorecard::Scorecard;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use limit_increase_artifact::{Artifact, Source};
+use limit_increase_artifact::{Artifact, ModelInput};
 use limit_increase_domain::CreditScore;
 
 use crate::batch::ScoredBatch;
@@ -27,7 +27,7 @@ pub(crate) const TOLERANCE: f64 = 1e-9;
 /// A model that has repeated its golden rows.
 #[derive(Debug)]
 pub struct Model {
-    sources: Vec<Source>,
+    sources: Vec<ModelInput>,
     encoders: Vec<Encoder>,
     wordings: Vec<Wording>,
     scorecard: Scorecard,
@@ -49,7 +49,7 @@ impl Model {
         let names: Vec<&str> = manifest.features.iter().map(|feature| feature.name.as_str()).collect();
         let ensemble = catboost_json::parse(&artifact.model_json, &names)?;
         let graph = Graph::read(&artifact.onnx, &ensemble)?;
-        let sources = manifest.sources();
+        let sources = manifest.inputs();
         let encoders = encode::encoders(manifest, &ensemble);
         let source_of: Vec<usize> = manifest
             .features
@@ -76,7 +76,7 @@ impl Model {
 
     /// What the model reads of a customer, in the order of a frame's columns.
     #[must_use]
-    pub fn sources(&self) -> &[Source] {
+    pub fn inputs(&self) -> &[ModelInput] {
         &self.sources
     }
 

@@ -3,7 +3,8 @@
 use std::cmp::Ordering;
 use std::fmt::Write as _;
 
-use limit_increase_artifact::{Manifest, Source, SourceKind};
+use limit_increase_artifact::{Manifest, ModelInput};
+use limit_increase_domain::ColumnKind;
 
 use crate::encode::Column;
 
@@ -21,12 +22,14 @@ pub(crate) struct Wording {
 }
 
 /// The wording of each source.
-pub(crate) fn wordings(manifest: &Manifest, sources: &[Source]) -> Vec<Wording> {
-    let median = |source: &Source| {
-        let feature = manifest.features.iter().find(|feature| feature.source_column == source.column);
-        (source.kind == SourceKind::Numeric).then(|| feature?.median.flatten().map(|median| median as f32)).flatten()
+pub(crate) fn wordings(manifest: &Manifest, sources: &[ModelInput]) -> Vec<Wording> {
+    let median = |source: &ModelInput| {
+        let feature = manifest.features.iter().find(|feature| feature.source_column == source.column.name);
+        (source.column.kind == ColumnKind::Number)
+            .then(|| feature?.median.flatten().map(|median| median as f32))
+            .flatten()
     };
-    let wording = |source: &Source| Wording { description: source.description.clone(), median: median(source) };
+    let wording = |source: &ModelInput| Wording { description: source.description.clone(), median: median(source) };
     sources.iter().map(wording).collect()
 }
 

@@ -139,7 +139,7 @@ fn reasons_are_what_took_most_points_worst_first() {
             assert_eq!(reasons.len(), costs.len().min(4), "{name}: row {row}");
             for ((text, points), (source, expected)) in reasons.iter().zip(costs) {
                 assert!((points - expected).abs() < 1e-12, "{name}: row {row}: {text}");
-                assert!(text.starts_with(&model.sources()[source].description), "{name}: row {row}: {text}");
+                assert!(text.starts_with(&model.inputs()[source].description), "{name}: row {row}: {text}");
             }
         }
     }

@@ -56,7 +56,7 @@ impl Services for Arc<Injector> {
     }
 
     async fn object(&self, bucket: &str, key: &str) -> std::result::Result<Bytes, FunctionError> {
-        match limit_increase_cli::aws::storage::get(&self.lab.ready.aws.s3, bucket, key).await {
+        match limit_increase::aws::storage::get(&self.lab.ready.aws.s3, bucket, key).await {
             Ok(Some(object)) => Ok(object),
             Ok(None) => Err(broken(&format!("there is no s3://{bucket}/{key}"))),
             Err(error) => Err(broken(&error)),

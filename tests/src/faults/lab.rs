@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
-use limit_increase_cli::aws::storage;
-use limit_increase_cli::context::Context;
-use limit_increase_cli::local::services;
-use limit_increase_cli::local::state::{PostgresState, State};
-use limit_increase_cli::workflow::model::{BUCKET, KEY};
-use limit_increase_cli::workflow::runs::Ready;
+use limit_increase::aws::storage;
+use limit_increase::context::Context;
+use limit_increase::local::services;
+use limit_increase::local::state::{PostgresState, State};
+use limit_increase::workflow::model::{BUCKET, KEY};
+use limit_increase::workflow::runs::Ready;
+use limit_increase_database::DatabaseUrl;
 use limit_increase_domain::Policy;
-use limit_increase_platform::secrets::DatabaseUrl;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
@@ -127,7 +127,7 @@ impl Lab {
         let url = DatabaseUrl::new(&self.ready.services.database_url);
         let mut attempts = 0;
         let client = loop {
-            match limit_increase_platform::postgres::connect(&url).await {
+            match limit_increase_database::connect(&url).await {
                 Ok(client) => break client,
                 Err(error) if attempts > 200 => return Err(error.into()),
                 Err(_) => attempts += 1,

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use anyhow::{Context as _, Result, ensure};
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use limit_increase_cli::aws::storage;
-use limit_increase_cli::workflow::model::BUCKET;
-use limit_increase_domain::keys::{Stage, summary_key};
-use limit_increase_domain::{Counts, Outcome, RunContext, RunId, RunSummary, ShardIndex};
-use limit_increase_platform::handoff::evaluations::Evaluations;
-use limit_increase_platform::handoff::results;
+use limit_increase::aws::storage;
+use limit_increase::workflow::model::BUCKET;
+use limit_increase_domain::{Counts, Outcome};
+use limit_increase_handoff::evaluations::Evaluations;
+use limit_increase_handoff::results;
+use limit_increase_workflow::keys::{Stage, summary_key};
+use limit_increase_workflow::{RunContext, RunId, RunSummary, ShardIndex};
 use rust_decimal::Decimal;
 use tokio_postgres::Client;
 

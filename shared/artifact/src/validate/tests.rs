@@ -1,7 +1,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 use serde_json::{Value, json};
 
-use crate::{Artifact, ArtifactError, Manifest, Source, SourceKind};
+use crate::{Artifact, ArtifactError, Manifest, ModelInput};
+use limit_increase_domain::{ColumnKind, SourceColumn};
 
 fn good() -> Value {
     json!({
@@ -35,8 +36,8 @@ fn a_good_manifest_names_its_sources_in_order() {
     let manifest = parse(&good()).unwrap();
     let source = |column: &str, kind| Source { column: column.into(), description: column.to_uppercase(), kind };
     let expected =
-        [source("a", SourceKind::Numeric), source("h", SourceKind::Categorical), source("b", SourceKind::Numeric)];
-    assert_eq!(manifest.sources(), expected);
+        [source("a", ColumnKind::Number), source("h", ColumnKind::Category), source("b", ColumnKind::Number)];
+    assert_eq!(manifest.inputs(), expected);
     let inputs: Vec<f32> = manifest.golden_rows[0].inputs.iter().map(|input| input.0).collect();
     assert!(inputs[0].is_nan() && inputs[1..] == [1.0, f32::INFINITY, 0.5]);
 }

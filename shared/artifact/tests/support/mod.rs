@@ -6,15 +6,15 @@ use std::io::Write;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use limit_increase_artifact::Artifact;
+use limit_increase_domain::sha256_hex;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use tar::{EntryType, Header};
 
 pub(crate) const ONNX: &[u8] = b"the onnx";
 pub(crate) const MODEL: &[u8] = b"{\"the\": \"model\"}";
 
 pub(crate) fn manifest() -> Value {
-    let digest = |content: &[u8]| json!({"sha256": hex::encode(Sha256::digest(content)), "bytes": content.len()});
+    let digest = |content: &[u8]| json!({"sha256": sha256_hex(content), "bytes": content.len()});
     json!({
         "schema_version": 1, "model_name": "m", "created_at": "2026-11-24T02:00:00Z", "catboost_version": "1.2.10",
         "target": {"column": "bad", "positive_class": "1"},

@@ -5,7 +5,8 @@
 use std::path::{Path, PathBuf};
 
 use limit_increase_artifact::{Artifact, Feature, GoldenRow, Manifest};
-use limit_increase_scoring::{Column, Frame, SourceKind};
+use limit_increase_domain::ColumnKind;
+use limit_increase_scoring::{Column, Frame};
 
 mod reference;
 #[allow(unused_imports, reason = "not every test compares with it")]
@@ -41,9 +42,9 @@ pub(crate) fn source_columns(manifest: &Manifest) -> Vec<Vec<usize>> {
 /// A customer's columns that encode to these model inputs; only for rows that a customer can have.
 pub(crate) fn frame<'a>(manifest: &'a Manifest, rows: &[Vec<f32>]) -> Frame<'a> {
     let columns =
-        manifest.sources().into_iter().zip(source_columns(manifest)).map(|(source, columns)| match source.kind {
-            SourceKind::Numeric => Column::Numbers(rows.iter().map(|row| f64::from(row[columns[0]])).collect()),
-            SourceKind::Categorical => Column::Texts(
+        manifest.inputs().into_iter().zip(source_columns(manifest)).map(|(source, columns)| match source.column.kind {
+            ColumnKind::Number => Column::Numbers(rows.iter().map(|row| f64::from(row[columns[0]])).collect()),
+            ColumnKind::Category => Column::Texts(
                 rows.iter()
                     .map(|row| category(&manifest.features[columns[0]..][..columns.len()], &row[columns[0]..]))
                     .collect(),

@@ -1,0 +1,43 @@
+//! What the model reads of a customer, before encoding.
+
+use limit_increase_domain::{ColumnKind, SourceColumn};
+
+use crate::manifest::{Feature, FeatureKind, Manifest};
+
+/// An input of the model: a source column, and what customers read about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelInput {
+    /// The column of the lender's table.
+    pub column: SourceColumn,
+    /// Name that a reader of a reason understands.
+    pub description: String,
+}
+
+impl Manifest {
+    /// The inputs, in the order in which the model's columns come from them.
+    #[must_use]
+    pub fn inputs(&self) -> Vec<ModelInput> {
+        // Columns of one source are consecutive: the manifest is validated when it is parsed.
+        let groups = self.features.chunk_by(|left, right| left.source_column == right.source_column);
+        groups.filter_map(<[Feature]>::first).map(Feature::input).collect()
+    }
+
+    /// The source columns of the inputs, in the same order.
+    #[must_use]
+    pub fn source_columns(&self) -> Vec<SourceColumn> {
+        self.inputs().into_iter().map(|input| input.column).collect()
+    }
+}
+
+impl Feature {
+    fn input(&self) -> ModelInput {
+        let kind = match self.kind {
+            FeatureKind::Numeric => ColumnKind::Number,
+            FeatureKind::OneHot => ColumnKind::Category,
+        };
+        ModelInput {
+            column: SourceColumn { name: self.source_column.clone(), kind },
+            description: self.description.clone(),
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! The database's URL: from the environment locally, from Secrets Manager on AWS.
+//!
+//! Nothing here shows a secret: not in an error, not in a log, not with `{:?}`.
+
+use std::fmt;
+
+use aws_config::SdkConfig;
+use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
+use limit_increase_workflow::{Failure, FailureKind};
+use serde::Deserialize;
+
+use crate::address::quote;
+use crate::environment;
+
+/// A database URL, password included. It never shows itself.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabaseUrl(String);
+
+impl DatabaseUrl {
+    /// Takes a URL or a libpq connection string.
+    #[must_use]
+    pub fn new(url: impl Into<String>) -> Self {
+        Self(url.into())
+    }
+
+    /// The URL with its password; for the driver alone.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DatabaseUrl(***)")
+    }
+}
+
+/// The fields that RDS writes into a secret that it manages or rotates.
+#[derive(Deserialize)]
+struct RdsSecret {
+    username: String,
+    password: String,
+    host: Option<String>,
+    port: Option<u16>,
+    dbname: Option<String>,
+}
+
+/// Where the database's URL comes from.
+#[derive(Debug, Clone)]
+pub struct Credentials(Source);
+
+#[derive(Debug, Clone)]
+enum Source {
+    /// `DATABASE_URL`.
+    Fixed(DatabaseUrl),
+    /// `DATABASE_SECRET_ARN`.
+    Secret { client: aws_sdk_secretsmanager::Client, arn: String },
+    /// Neither is set.
+    Missing,
+}
+
+impl Credentials {
+    /// As the environment has it: `DATABASE_URL`, else the secret that `DATABASE_SECRET_ARN` names. Nothing is read yet.
+    #[must_use]
+    pub fn from_environment(config: &SdkConfig) -> Self {
+        Self(match (environment::optional("DATABASE_URL"), environment::optional("DATABASE_SECRET_ARN")) {
+            (Some(url), _) => Source::Fixed(DatabaseUrl(url)),
+            (None, Some(arn)) => Source::Secret { client: aws_sdk_secretsmanager::Client::new(config), arn },
+            (None, None) => Source::Missing,
+        })
+    }
+
+    /// A URL that stays as it is.
+    #[must_use]
+    pub const fn fixed(url: DatabaseUrl) -> Self {
+        Self(Source::Fixed(url))
+    }
+
+    /// The ARN of the secret, if that is where they are: then they may be others the next time they are read.
+    #[must_use]
+    pub(crate) fn secret(&self) -> Option<&str> {
+        match &self.0 {
+            Source::Secret { arn, .. } => Some(arn),
+            Source::Fixed(_) | Source::Missing => None,
+        }
+    }
+
+    /// The URL as it is now.
+    ///
+    /// The secret is a URL, or RDS's JSON (`username`, `password`, `host`, `port`, `dbname`); where the JSON has no host
+    /// or database, `DATABASE_HOST` and `DATABASE_NAME` give them.
+    ///
+    /// # Errors
+    /// `Permanent.Configuration` when neither variable is set, the secret is refused or has no such shape;
+    /// `Transient.Secrets` when Secrets Manager can't be reached.
+    pub(crate) async fn read(&self) -> Result<DatabaseUrl, Failure> {
+        match &self.0 {
+            Source::Fixed(url) => Ok(url.clone()),
+            Source::Secret { client, arn } => read_secret(client, arn).await,
+            Source::Missing => Err(configuration(
+                "neither DATABASE_URL nor DATABASE_SECRET_ARN is set; set one in the function's environment",
+            )),
+        }
+    }
+}
+
+async fn read_secret(client: &aws_sdk_secretsmanager::Client, arn: &str) -> Result<DatabaseUrl, Failure> {
+    let answer = client.get_secret_value().secret_id(arn).send().await.map_err(|error| {
+        let refused = matches!(
+            error.code(),
+            Some(
+                "AccessDeniedException"
+                    | "ResourceNotFoundException"
+                    | "DecryptionFailure"
+                    | "InvalidParameterException"
+                    | "InvalidRequestException"
+            )
+        );
+        let kind = if refused { FailureKind::Configuration } else { FailureKind::TransientSecrets };
+        Failure::new(kind, format!("secret {arn} cannot be read: {}", describe(&error)))
+    })?;
+    from_secret(answer.secret_string().unwrap_or_default()).ok_or_else(|| {
+        configuration(&format!(
+            "secret {arn} is neither a postgresql:// URL nor RDS's JSON with username, password and host"
+        ))
+    })
+}
+
+/// What went wrong, without the answer: the SDK's own description shows that too, and an answer that can't be read may
+/// hold the secret.
+fn describe<R: fmt::Debug>(error: &SdkError<GetSecretValueError, R>) -> String {
+    if let Some(refusal) = error.as_service_error() {
+        return [refusal.code(), refusal.message()].into_iter().flatten().collect::<Vec<_>>().join(": ");
+    }
+    if matches!(error, SdkError::ResponseError(_)) {
+        return "the answer cannot be read".to_owned();
+    }
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+fn configuration(message: &str) -> Failure {
+    Failure::new(FailureKind::Configuration, message)
+}
+
+fn from_secret(secret: &str) -> Option<DatabaseUrl> {
+    let secret = secret.trim();
+    if secret.starts_with("postgres://") || secret.starts_with("postgresql://") {
+        return Some(DatabaseUrl(secret.to_owned()));
+    }
+    let rds: RdsSecret = serde_json::from_str(secret).ok()?;
+    let host = rds.host.or_else(|| environment::optional("DATABASE_HOST"))?;
+    let name = rds.dbname.or_else(|| environment::optional("DATABASE_NAME")).unwrap_or_else(|| "postgres".to_owned());
+    Some(DatabaseUrl(format!(
+        "host={} port={} dbname={} user={} password={} sslmode=verify-full",
+        quote(&host),
+        rds.port.unwrap_or(5432),
+        quote(&name),
+        quote(&rds.username),
+        quote(&rds.password)
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::address::driver_config;
+
+    #[test]
+    fn a_password_with_every_awkward_character_survives() {
+        let secret =
+            r#"{"username":"bank","password":"p'a\\s s@/:?#","host":"db.internal","port":5433,"dbname":"core"}"#;
+        let url = from_secret(secret).unwrap();
+        let config = driver_config(&url).unwrap();
+        assert_eq!(config.get_password(), Some(&br"p'a\s s@/:?#"[..]));
+        assert_eq!(config.get_ports(), [5433]);
+        assert_eq!(config.get_dbname(), Some("core"));
+    }
+
+    #[test]
+    fn a_url_never_shows_itself() {
+        assert!(!format!("{:?}", DatabaseUrl::new("postgres://u:secret@h/d")).contains("secret"));
+        assert!(from_secret("hunter2").is_none());
+    }
+
+    #[test]
+    fn credentials_never_show_themselves() {
+        let credentials = Credentials::fixed(DatabaseUrl::new("postgres://u:hunter2@h/d"));
+        assert!(!format!("{credentials:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_read_is_not_shown() {
+        let answer = r#"{"SecretString": "hunter2" "#;
+        let error: SdkError<GetSecretValueError, &str> = SdkError::response_error("no end of hunter2", answer);
+        assert!(format!("{error:?}").contains("hunter2"), "the SDK shows what it got");
+        assert!(!describe(&error).contains("hunter2"), "{}", describe(&error));
+    }
+}

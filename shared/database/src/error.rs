@@ -1,0 +1,125 @@
+//! Which failure a database error is.
+
+use deadpool_postgres::PoolError;
+use limit_increase_workflow::{Failure, FailureKind};
+use rustls::CertificateError;
+use tokio_postgres::error::SqlState;
+
+/// The failure of a statement, by SQLSTATE; `doing` says what was being done, for the message.
+#[must_use]
+pub fn database_failure(doing: &str, error: &tokio_postgres::Error) -> Failure {
+    let Some(db) = error.as_db_error() else {
+        let (kind, next) = match refused_tls(error) {
+            Some(next) => (FailureKind::DatabaseRefused, next),
+            None => (FailureKind::TransientDatabase, ""),
+        };
+        return Failure::new(kind, format!("{doing}: {}{next}", chain(error)));
+    };
+    let (kind, next) = classify(db.code());
+    let mut message = format!("{doing}: {} (SQLSTATE {})", db.message(), db.code().code());
+    for more in [db.detail(), db.hint()].into_iter().flatten() {
+        message.push_str(". ");
+        message.push_str(more);
+    }
+    message.push_str(next);
+    Failure::new(kind, message)
+}
+
+/// The failure of taking a connection from the pool.
+#[must_use]
+pub fn pool_failure(error: &PoolError) -> Failure {
+    match error {
+        PoolError::Backend(error) => database_failure("cannot connect to PostgreSQL", error),
+        other => Failure::new(FailureKind::TransientDatabase, format!("cannot connect to PostgreSQL: {other}")),
+    }
+}
+
+fn classify(code: &SqlState) -> (FailureKind, &'static str) {
+    const SCHEMA: &str = "; run the migrations (limit-increase setup-db) and load the features that the model reads";
+    let text = code.code();
+    match text.get(..2).unwrap_or_default() {
+        // Connection exception, rollback (serialisation, deadlock), resources (connections, memory, disk), operator
+        // intervention (restart, cancelled, time-out), system error.
+        "08" | "40" | "53" | "57" | "58" => (FailureKind::TransientDatabase, ""),
+        // Lock not available; read-only transaction, which is what a failed-over primary answers for a while.
+        "55" | "25" => (FailureKind::TransientDatabase, ""),
+        // Syntax error or access rule: undefined table, column, function, wrong type; but 42501 is a missing grant.
+        "42" if text != "42501" => (FailureKind::DatabaseSchema, SCHEMA),
+        // No such database, schema.
+        "3F" => (FailureKind::DatabaseSchema, SCHEMA),
+        _ => (FailureKind::DatabaseRefused, "; check the database's user, its grants and the data"),
+    }
+}
+
+/// What to do about a TLS handshake that failed for good. A certificate that isn't accepted stays so; a connection that
+/// breaks off may come back, and is `None` here.
+fn refused_tls(error: &tokio_postgres::Error) -> Option<&'static str> {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(current) = source {
+        let inner = current.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if let Some(tls) = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            return Some(match tls {
+                rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+                    "; name the server's authorities (RDS: global-bundle.pem) in DATABASE_CA_FILE"
+                }
+                rustls::Error::InvalidCertificate(_) => {
+                    "; renew the server's certificate, or connect by a name that it is for"
+                }
+                _ => "; the server has to speak TLS 1.2 or 1.3",
+            });
+        }
+        // The driver has no type for these two.
+        match current.to_string().as_str() {
+            "server does not support TLS" => {
+                return Some("; switch TLS on in the server (ssl = on), or ask for plain text (sslmode=disable)");
+            }
+            "no hostname provided for TLS handshake" => {
+                return Some("; a certificate is for a name: give host besides hostaddr");
+            }
+            _ => {}
+        }
+        source = current.source();
+    }
+    None
+}
+
+/// An error with its causes; the driver's own text alone is often just "db error".
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_are_told_apart() {
+        let cases = [
+            (SqlState::ADMIN_SHUTDOWN, FailureKind::TransientDatabase),
+            (SqlState::CANNOT_CONNECT_NOW, FailureKind::TransientDatabase),
+            (SqlState::TOO_MANY_CONNECTIONS, FailureKind::TransientDatabase),
+            (SqlState::DISK_FULL, FailureKind::TransientDatabase),
+            (SqlState::T_R_DEADLOCK_DETECTED, FailureKind::TransientDatabase),
+            (SqlState::LOCK_NOT_AVAILABLE, FailureKind::TransientDatabase),
+            (SqlState::READ_ONLY_SQL_TRANSACTION, FailureKind::TransientDatabase),
+            (SqlState::UNDEFINED_TABLE, FailureKind::DatabaseSchema),
+            (SqlState::UNDEFINED_COLUMN, FailureKind::DatabaseSchema),
+            (SqlState::INSUFFICIENT_PRIVILEGE, FailureKind::DatabaseRefused),
+            (SqlState::INVALID_PASSWORD, FailureKind::DatabaseRefused),
+            (SqlState::CHECK_VIOLATION, FailureKind::DatabaseRefused),
+        ];
+        for (state, kind) in cases {
+            assert_eq!(classify(&state).0, kind, "{}", state.code());
+        }
+    }
+}

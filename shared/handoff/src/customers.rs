@@ -1,0 +1,301 @@
+//! `pipeline/customers`: the eligible customers of a shard, with the features that the model reads.
+
+use arrow_array::builder::{Float64Builder, StringBuilder};
+use arrow_array::{BooleanArray, Date32Array, Decimal128Array, Float64Array, Int32Array, StringArray};
+use arrow_schema::DataType;
+use bytes::Bytes;
+use chrono::NaiveDate;
+use limit_increase_domain::{ColumnKind, SourceColumn};
+use limit_increase_workflow::rows::{CellValue, CustomerRow};
+use rust_decimal::Decimal;
+
+use crate::parquet_file::{Columns, HandoffError, INCOME, MONEY, Table, amount_at, amounts, cents};
+
+enum FeatureBuilder {
+    Number(Float64Builder),
+    Text(StringBuilder),
+}
+
+/// Collects a shard's rows and makes the file. Its memory is that of one shard.
+pub struct CustomersWriter {
+    columns: Vec<SourceColumn>,
+    ids: StringBuilder,
+    scores: Vec<i32>,
+    limits: Vec<Option<i128>>,
+    dates: Vec<Option<i32>>,
+    incomes: Vec<Option<i128>>,
+    has_features: Vec<bool>,
+    features: Vec<FeatureBuilder>,
+}
+
+impl CustomersWriter {
+    /// A writer for rows with these features.
+    #[must_use]
+    pub fn new(columns: &[SourceColumn]) -> Self {
+        let features = columns
+            .iter()
+            .map(|column| {
+                if column.kind == ColumnKind::Category {
+                    FeatureBuilder::Text(StringBuilder::new())
+                } else {
+                    FeatureBuilder::Number(Float64Builder::new())
+                }
+            })
+            .collect();
+        Self {
+            columns: columns.to_vec(),
+            ids: StringBuilder::new(),
+            scores: Vec::new(),
+            limits: Vec::new(),
+            dates: Vec::new(),
+            incomes: Vec::new(),
+            has_features: Vec::new(),
+            features,
+        }
+    }
+
+    /// Rows so far.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.scores.len()
+    }
+
+    /// Adds a customer; `values` are in the order of the writer's columns.
+    ///
+    /// # Errors
+    /// When a value is of the other kind, missing, or too many; or an amount is finer than a cent.
+    pub fn push<'a>(
+        &mut self,
+        row: &CustomerRow<'_>,
+        values: impl IntoIterator<Item = CellValue<'a>>,
+    ) -> Result<(), HandoffError> {
+        let number = self.rows();
+        let bad = |column: &str, problem: &str| HandoffError::Value {
+            column: column.to_owned(),
+            row: number,
+            problem: problem.to_owned(),
+        };
+        let limit = cents(row.current_limit).ok_or_else(|| bad("current_limit", "is finer than a cent"))?;
+        let income = match row.annual_income {
+            None => None,
+            Some(amount) => Some(cents(amount).ok_or_else(|| bad("annual_income", "is finer than a cent"))?),
+        };
+        let mut values = values.into_iter();
+        for (builder, column) in self.features.iter_mut().zip(&self.columns) {
+            match (builder, values.next()) {
+                (FeatureBuilder::Number(builder), Some(CellValue::Number(value))) => builder.append_option(value),
+                (FeatureBuilder::Text(builder), Some(CellValue::Text(value))) => builder.append_option(value),
+                _ => return Err(bad(&column.name, "is not of its column's kind")),
+            }
+        }
+        self.ids.append_value(row.customer_id);
+        self.scores.push(row.current_score);
+        self.limits.push(Some(limit));
+        self.dates.push(row.application_date.map(|date| (date - NaiveDate::default()).num_days() as i32));
+        self.incomes.push(income);
+        self.has_features.push(row.has_features);
+        Ok(())
+    }
+
+    /// The file, and an empty writer again.
+    ///
+    /// # Errors
+    /// When the columns do not fit together.
+    pub fn finish(&mut self) -> Result<Bytes, HandoffError> {
+        let rows = self.rows();
+        let mut columns = Columns::new();
+        columns.push_distinct("customer_id", false, self.ids.finish());
+        columns.push("current_score", false, Int32Array::from(std::mem::take(&mut self.scores)));
+        columns.push("current_limit", false, amounts(std::mem::take(&mut self.limits), &MONEY));
+        columns.push("application_date", true, Date32Array::from(std::mem::take(&mut self.dates)));
+        columns.push("annual_income", true, amounts(std::mem::take(&mut self.incomes), &INCOME));
+        columns.push("has_features", false, BooleanArray::from(std::mem::take(&mut self.has_features)));
+        for (builder, column) in self.features.iter_mut().zip(&self.columns) {
+            let name = format!("feature_{}", column.name);
+            match builder {
+                FeatureBuilder::Number(builder) => columns.push(&name, true, builder.finish()),
+                FeatureBuilder::Text(builder) => columns.push(&name, true, builder.finish()),
+            }
+        }
+        columns.into_parquet(rows)
+    }
+}
+
+/// A feature's values of a whole shard.
+#[derive(Debug, Clone, Copy)]
+pub enum FeatureArray<'a> {
+    /// Numbers; NULL where missing.
+    Numbers(&'a Float64Array),
+    /// Categories; NULL where missing.
+    Texts(&'a StringArray),
+}
+
+/// A shard's customers, as the scoring step reads them.
+#[derive(Debug, Clone)]
+pub struct Customers {
+    table: Table,
+}
+
+impl Customers {
+    /// Reads a file of exactly `rows` customers.
+    ///
+    /// # Errors
+    /// When the bytes are no such file.
+    pub fn read(bytes: Bytes, rows: u32) -> Result<Self, HandoffError> {
+        let customers = Self { table: Table::from_parquet(bytes, rows)? };
+        customers.ids()?;
+        customers.scores()?;
+        customers.limits()?;
+        customers.has_features()?;
+        customers.incomes()?;
+        Ok(customers)
+    }
+
+    /// Customers in the file.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.table.rows()
+    }
+
+    /// Keys.
+    ///
+    /// # Errors
+    /// When the column is not as the contract has it; likewise below.
+    pub fn ids(&self) -> Result<&StringArray, HandoffError> {
+        self.table.filled("customer_id", &DataType::Utf8)
+    }
+
+    /// Present scores.
+    ///
+    /// # Errors
+    /// See [`Customers::ids`].
+    pub fn scores(&self) -> Result<&Int32Array, HandoffError> {
+        self.table.filled("current_score", &DataType::Int32)
+    }
+
+    /// Present limits, in cents.
+    ///
+    /// # Errors
+    /// See [`Customers::ids`].
+    pub fn limits(&self) -> Result<&Decimal128Array, HandoffError> {
+        self.table.filled("current_limit", &MONEY)
+    }
+
+    /// Annual incomes, in cents; NULL where missing or not asked for.
+    ///
+    /// # Errors
+    /// See [`Customers::ids`].
+    pub fn incomes(&self) -> Result<&Decimal128Array, HandoffError> {
+        self.table.column("annual_income", &INCOME)
+    }
+
+    /// Which customers have a features row.
+    ///
+    /// # Errors
+    /// See [`Customers::ids`].
+    pub fn has_features(&self) -> Result<&BooleanArray, HandoffError> {
+        self.table.filled("has_features", &DataType::Boolean)
+    }
+
+    /// A feature's column.
+    ///
+    /// # Errors
+    /// When the file has no such feature of this kind.
+    pub fn feature(&self, column: &SourceColumn) -> Result<FeatureArray<'_>, HandoffError> {
+        let name = format!("feature_{}", column.name);
+        if column.kind == ColumnKind::Category {
+            self.table.column(&name, &DataType::Utf8).map(FeatureArray::Texts)
+        } else {
+            self.table.column(&name, &DataType::Float64).map(FeatureArray::Numbers)
+        }
+    }
+
+    /// One customer's fixed fields.
+    ///
+    /// # Errors
+    /// See [`Customers::ids`].
+    pub fn income_at(&self, row: usize) -> Result<Option<Decimal>, HandoffError> {
+        Ok(amount_at(self.incomes()?, row))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use arrow_array::Array as _;
+    use proptest::prelude::*;
+
+    fn columns() -> Vec<SourceColumn> {
+        vec![SourceColumn::number("bureau"), SourceColumn::category("home")]
+    }
+
+    fn row(id: &str) -> CustomerRow<'_> {
+        CustomerRow {
+            customer_id: id,
+            current_score: 640,
+            current_limit: Decimal::new(499_999, 2),
+            application_date: NaiveDate::from_ymd_opt(2026, 11, 24),
+            annual_income: None,
+            has_features: true,
+        }
+    }
+
+    #[test]
+    fn rows_come_back_as_they_went_in() {
+        let mut writer = CustomersWriter::new(&columns());
+        let values = [CellValue::Number(Some(f64::NAN)), CellValue::Text(Some("O'Hara \"x\"\nü"))];
+        writer.push(&row("a'b\n"), values).unwrap();
+        writer.push(&row("b"), [CellValue::Number(None), CellValue::Text(None)]).unwrap();
+        let customers = Customers::read(writer.finish().unwrap(), 2).unwrap();
+        assert_eq!(customers.ids().unwrap().value(0), "a'b\n");
+        assert_eq!(customers.limits().unwrap().value(1), 499_999);
+        let FeatureArray::Numbers(bureau) = customers.feature(&columns()[0]).unwrap() else { panic!("numbers") };
+        assert!(bureau.value(0).is_nan() && bureau.is_null(1));
+        let FeatureArray::Texts(home) = customers.feature(&columns()[1]).unwrap() else { panic!("texts") };
+        assert_eq!(home.value(0), "O'Hara \"x\"\nü");
+        assert_eq!(writer.rows(), 0, "the writer is empty again");
+    }
+
+    #[test]
+    fn equal_rows_make_equal_bytes() {
+        let file = || {
+            let mut writer = CustomersWriter::new(&columns());
+            writer.push(&row("a"), [CellValue::Number(Some(1.5)), CellValue::Text(Some("x"))]).unwrap();
+            writer.finish().unwrap()
+        };
+        assert_eq!(file(), file());
+    }
+
+    #[test]
+    fn what_does_not_fit_the_contract_is_refused() {
+        let mut writer = CustomersWriter::new(&columns());
+        assert!(writer.push(&row("a"), [CellValue::Text(None), CellValue::Text(None)]).is_err());
+        let mut writer = CustomersWriter::new(&columns()[..1]);
+        writer.push(&row("a"), [CellValue::Number(None)]).unwrap();
+        let bytes = writer.finish().unwrap();
+        assert!(matches!(Customers::read(bytes.clone(), 2), Err(HandoffError::Rows { found: 1, expected: 2 })));
+        let customers = Customers::read(bytes, 1).unwrap();
+        assert!(matches!(customers.feature(&columns()[1]), Err(HandoffError::MissingColumn(_))));
+        let as_text = SourceColumn::category("bureau");
+        assert!(matches!(customers.feature(&as_text), Err(HandoffError::ColumnType { .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_bytes_are_an_error_and_never_a_panic(at in 0_usize..2_000, bit in 0_u8..8, cut in 0_usize..2_000) {
+            let mut writer = CustomersWriter::new(&columns());
+            for number in 0..20 {
+                let id = format!("CUST_{number}");
+                writer.push(&row(&id), [CellValue::Number(Some(f64::from(number))), CellValue::Text(Some("x"))]).unwrap();
+            }
+            let mut bytes = writer.finish().unwrap().to_vec();
+            let at = at % bytes.len();
+            bytes[at] ^= 1 << bit;
+            // Parquet pages carry no checksum here, so a flipped bit may read as another value; storage checks the hash.
+            let _ = Customers::read(bytes.clone().into(), 20);
+            bytes.truncate(cut % bytes.len());
+            prop_assert!(Customers::read(bytes.into(), 20).is_err());
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! `pipeline/scored_customers`: score, log-odds, SHAP values and reasons of each customer of a shard.
+
+use arrow_array::builder::{Float64Builder, StringBuilder};
+use arrow_array::{Array, BooleanArray, Decimal128Array, Float64Array, Int32Array, StringArray};
+use arrow_schema::DataType;
+use bytes::Bytes;
+use limit_increase_domain::CreditScore;
+use rust_decimal::Decimal;
+
+use crate::customers::Customers;
+use crate::parquet_file::{Columns, HandoffError, INCOME, MONEY, Table, amount_at};
+
+/// Adverse-action reasons kept per customer.
+pub const MAX_REASONS: usize = 4;
+
+/// What the model says of one customer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScoreRow<'a> {
+    /// Log-odds of the bad class.
+    pub raw_value: f64,
+    /// Probability of the bad class.
+    pub probability: f64,
+    /// Points.
+    pub score: CreditScore,
+    /// The model's expected log-odds: base value + sum of SHAP values = raw value.
+    pub base_value: f64,
+    /// SHAP value per source column, in log-odds.
+    pub shap_values: &'a [f64],
+}
+
+/// Collects a shard's scores and makes the file.
+pub struct ScoredWriter {
+    sources: Vec<String>,
+    scored: Vec<bool>,
+    referral: StringBuilder,
+    scores: Vec<Option<i32>>,
+    raw: Float64Builder,
+    probability: Float64Builder,
+    base: Float64Builder,
+    shap: Vec<Float64Builder>,
+    reasons: [StringBuilder; MAX_REASONS],
+    points: [Float64Builder; MAX_REASONS],
+}
+
+impl ScoredWriter {
+    /// A writer for a model that reads these source columns.
+    #[must_use]
+    pub fn new(sources: Vec<String>) -> Self {
+        Self {
+            scored: Vec::new(),
+            referral: StringBuilder::new(),
+            scores: Vec::new(),
+            raw: Float64Builder::new(),
+            probability: Float64Builder::new(),
+            base: Float64Builder::new(),
+            shap: sources.iter().map(|_| Float64Builder::new()).collect(),
+            reasons: std::array::from_fn(|_| StringBuilder::new()),
+            points: std::array::from_fn(|_| Float64Builder::new()),
+            sources,
+        }
+    }
+
+    /// Adds a scored customer with up to [`MAX_REASONS`] reasons (text and points), worst first.
+    ///
+    /// # Errors
+    /// When there is not exactly one SHAP value for each source column.
+    pub fn push_scored<S: AsRef<str>>(&mut self, row: &ScoreRow<'_>, reasons: &[(S, f64)]) -> Result<(), HandoffError> {
+        if row.shap_values.len() != self.sources.len() {
+            return Err(HandoffError::Value {
+                column: "shap".to_owned(),
+                row: self.scored.len(),
+                problem: format!("{} SHAP values for {} source columns", row.shap_values.len(), self.sources.len()),
+            });
+        }
+        self.scored.push(true);
+        self.referral.append_null();
+        self.scores.push(Some(row.score.value()));
+        self.raw.append_value(row.raw_value);
+        self.probability.append_value(row.probability);
+        self.base.append_value(row.base_value);
+        for (builder, value) in self.shap.iter_mut().zip(row.shap_values) {
+            builder.append_value(*value);
+        }
+        for position in 0..MAX_REASONS {
+            let reason = reasons.get(position);
+            self.reasons[position].append_option(reason.map(|(text, _)| text.as_ref()));
+            self.points[position].append_option(reason.map(|(_, points)| *points));
+        }
+        Ok(())
+    }
+
+    /// Adds a customer that could not be scored.
+    pub fn push_referred(&mut self, reason: &str) {
+        self.scored.push(false);
+        self.referral.append_value(reason);
+        self.scores.push(None);
+        self.raw.append_null();
+        self.probability.append_null();
+        self.base.append_null();
+        self.shap.iter_mut().for_each(Float64Builder::append_null);
+        self.reasons.iter_mut().for_each(StringBuilder::append_null);
+        self.points.iter_mut().for_each(Float64Builder::append_null);
+    }
+
+    /// The file: the customers' own columns, and what was pushed for each, in their order.
+    ///
+    /// # Errors
+    /// When there were not as many pushes as customers.
+    pub fn finish(mut self, customers: &Customers) -> Result<Bytes, HandoffError> {
+        let mut columns = Columns::new();
+        columns.push_distinct("customer_id", false, customers.ids()?.clone());
+        columns.push("current_score", false, customers.scores()?.clone());
+        columns.push("current_limit", false, customers.limits()?.clone());
+        columns.push("annual_income", true, customers.incomes()?.clone());
+        columns.push("scored", false, BooleanArray::from(self.scored));
+        columns.push("referral_reason", true, self.referral.finish());
+        columns.push("new_score", true, Int32Array::from(self.scores));
+        columns.push_distinct("raw_value", true, self.raw.finish());
+        columns.push_distinct("probability", true, self.probability.finish());
+        columns.push("base_value", true, self.base.finish());
+        for (source, builder) in self.sources.iter().zip(&mut self.shap) {
+            columns.push_distinct(&format!("shap_{source}"), true, builder.finish());
+        }
+        for position in 0..MAX_REASONS {
+            columns.push(&format!("reason_{}", position + 1), true, self.reasons[position].finish());
+            columns.push_distinct(&format!("reason_{}_points", position + 1), true, self.points[position].finish());
+        }
+        columns.into_parquet(customers.rows())
+    }
+}
+
+/// A shard's scores, as the evaluation step reads them.
+#[derive(Debug, Clone)]
+pub struct Scored {
+    table: Table,
+}
+
+/// The columns of [`Scored`] that a decision needs, looked up once.
+#[derive(Debug)]
+pub struct ScoredColumns<'a> {
+    /// Keys.
+    pub ids: &'a StringArray,
+    /// Present scores.
+    pub current_scores: &'a Int32Array,
+    limits: &'a Decimal128Array,
+    incomes: &'a Decimal128Array,
+    scored: &'a BooleanArray,
+    referral: &'a StringArray,
+    scores: &'a Int32Array,
+    reasons: [&'a StringArray; MAX_REASONS],
+}
+
+/// What a decision needs of the file; the explanation's numbers, most of its bytes, are for others.
+const DECISIVE: [&str; 11] = [
+    "customer_id",
+    "current_score",
+    "current_limit",
+    "annual_income",
+    "scored",
+    "referral_reason",
+    "new_score",
+    "reason_1",
+    "reason_2",
+    "reason_3",
+    "reason_4",
+];
+
+impl Scored {
+    /// Reads what a decision needs of a file of exactly `rows` customers: [`Scored::columns`] works, [`Scored::numbers`] does not.
+    ///
+    /// # Errors
+    /// When the bytes are no such file.
+    pub fn read_for_decisions(bytes: Bytes, rows: u32) -> Result<Self, HandoffError> {
+        Ok(Self { table: Table::columns_from_parquet(bytes, rows, &DECISIVE)? })
+    }
+
+    /// Reads a file of exactly `rows` customers.
+    ///
+    /// # Errors
+    /// When the bytes are no such file.
+    pub fn read(bytes: Bytes, rows: u32) -> Result<Self, HandoffError> {
+        Ok(Self { table: Table::from_parquet(bytes, rows)? })
+    }
+
+    /// Customers in the file.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.table.rows()
+    }
+
+    /// The columns that a decision needs.
+    ///
+    /// # Errors
+    /// When one is not as the contract has it.
+    pub fn columns(&self) -> Result<ScoredColumns<'_>, HandoffError> {
+        let table = &self.table;
+        let text = |name: &str| table.column::<StringArray>(name, &DataType::Utf8);
+        let columns = ScoredColumns {
+            ids: table.filled("customer_id", &DataType::Utf8)?,
+            current_scores: table.filled("current_score", &DataType::Int32)?,
+            limits: table.filled("current_limit", &MONEY)?,
+            incomes: table.column("annual_income", &INCOME)?,
+            scored: table.filled("scored", &DataType::Boolean)?,
+            referral: text("referral_reason")?,
+            scores: table.column("new_score", &DataType::Int32)?,
+            reasons: [text("reason_1")?, text("reason_2")?, text("reason_3")?, text("reason_4")?],
+        };
+        // A decision must never rest on a score that isn't there.
+        for row in 0..table.rows() {
+            let (column, filled) = if columns.scored.value(row) {
+                ("new_score", columns.scores.is_valid(row))
+            } else {
+                ("referral_reason", columns.referral.is_valid(row))
+            };
+            if !filled {
+                return Err(HandoffError::UnexpectedNull(column.to_owned()));
+            }
+        }
+        Ok(columns)
+    }
+
+    /// A column of numbers, by name: `raw_value`, `probability`, `base_value`, `shap_<source>`, `reason_<n>_points`.
+    ///
+    /// # Errors
+    /// When there is none of this name.
+    pub fn numbers(&self, name: &str) -> Result<&Float64Array, HandoffError> {
+        self.table.column(name, &DataType::Float64)
+    }
+}
+
+impl<'a> ScoredColumns<'a> {
+    /// Present limit.
+    #[must_use]
+    pub fn limit(&self, row: usize) -> Decimal {
+        Decimal::from_i128_with_scale(self.limits.value(row), 2)
+    }
+
+    /// Annual income, where it was asked for and is known.
+    #[must_use]
+    pub fn income(&self, row: usize) -> Option<Decimal> {
+        amount_at(self.incomes, row)
+    }
+
+    /// The score, or why there is none.
+    ///
+    /// # Errors
+    /// The reason for which the customer is referred.
+    pub fn score(&self, row: usize) -> Result<CreditScore, &'a str> {
+        if self.scored.value(row) {
+            Ok(CreditScore::new(self.scores.value(row)))
+        } else {
+            Err(self.referral.value(row))
+        }
+    }
+
+    /// Adverse-action reasons, worst first.
+    #[must_use]
+    pub fn reasons(&self, row: usize) -> Vec<&'a str> {
+        self.reasons.iter().filter(|array| array.is_valid(row)).map(|array| array.value(row)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::customers::CustomersWriter;
+    use limit_increase_workflow::rows::CustomerRow;
+
+    fn file() -> Bytes {
+        let mut customers = CustomersWriter::new(&[]);
+        for customer_id in ["a", "b"] {
+            let row = CustomerRow {
+                customer_id,
+                current_score: 640,
+                current_limit: Decimal::new(499_999, 2),
+                application_date: None,
+                annual_income: None,
+                has_features: true,
+            };
+            customers.push(&row, []).unwrap();
+        }
+        let mut writer = ScoredWriter::new(vec!["bureau".to_owned()]);
+        let row = ScoreRow {
+            raw_value: -3.5,
+            probability: 0.03,
+            score: CreditScore::new(612),
+            base_value: -3.0,
+            shap_values: &[-0.5],
+        };
+        writer.push_scored(&row, &[("Bureau score is low", 14.4)]).unwrap();
+        writer.push_referred("no features");
+        writer.finish(&Customers::read(customers.finish().unwrap(), 2).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_decision_needs_no_explanation() {
+        let (all, decisive) = (Scored::read(file(), 2).unwrap(), Scored::read_for_decisions(file(), 2).unwrap());
+        for scored in [&all, &decisive] {
+            let columns = scored.columns().unwrap();
+            assert_eq!((columns.ids.value(1), columns.limit(1)), ("b", Decimal::new(499_999, 2)));
+            assert_eq!((columns.score(0), columns.score(1)), (Ok(CreditScore::new(612)), Err("no features")));
+            assert_eq!((columns.reasons(0), columns.reasons(1)), (vec!["Bureau score is low"], vec![]));
+        }
+        assert_eq!(all.numbers("shap_bureau").unwrap().value(0).to_bits(), (-0.5_f64).to_bits());
+        assert!(matches!(decisive.numbers("shap_bureau"), Err(HandoffError::MissingColumn(_))));
+    }
+
+    #[test]
+    fn a_file_of_other_rows_is_refused_however_little_is_read() {
+        assert!(matches!(Scored::read_for_decisions(file(), 3), Err(HandoffError::Rows { found: 2, expected: 3 })));
+    }
+}

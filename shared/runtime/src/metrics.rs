@@ -1,0 +1,112 @@
+//! Metrics for CloudWatch, in its embedded metric format: one line of JSON on standard output, which CloudWatch Logs turns
+//! into metrics. No call, no permission, no client.
+//!
+//! What lives here: names and units, and the exact form of the lines. The alarms that read them are in
+//! `cloudformation/infrastructure.yml`, what they mean is in `docs/runbook.md`.
+
+use std::io::Write as _;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use limit_increase_workflow::{RunId, RunSummary};
+use serde_json::{Map, Value, json};
+
+use crate::environment;
+
+/// The namespace of every metric.
+pub const NAMESPACE: &str = "LimitIncrease";
+/// A dimension's value may have 1024 characters; an error's name that needs more than this is none of ours.
+const MAX_ERROR_CHARS: usize = 128;
+
+/// Tells CloudWatch how a run ended that has succeeded.
+///
+/// Dry runs are told apart by the dimension `Mode`, so that trying a policy raises no alarm. Told twice, a run counts in
+/// the minute in which it closed both times, and the alarms look at the largest value of a period.
+pub fn run_closed(summary: &RunSummary) {
+    write(&run_closed_line(summary, &level()));
+}
+
+/// Tells CloudWatch that a failure was recorded in the ledger: of a shard, or of a run.
+pub fn failure_recorded(run: &RunId, error: &str) {
+    write(&failure_line(run, error, Utc::now(), &level()));
+}
+
+/// One line, written at once: a line in pieces would be no JSON.
+fn write(line: &Value) {
+    let mut text = line.to_string();
+    text.push('\n');
+    // Nobody is there to be told that standard output is closed, and a run does not fail for want of a metric.
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}
+
+/// Lambda drops lines below the level that the function is set to, and takes a line without one for INFO. A metric is to
+/// arrive whatever is logged, so it has the level that just passes.
+fn level() -> String {
+    environment::or_default("AWS_LAMBDA_LOG_LEVEL", "INFO")
+}
+
+fn run_closed_line(summary: &RunSummary, level: &str) -> Value {
+    let counts = summary.counts;
+    let decided = counts.approved + counts.declined + counts.referred;
+    let seconds = (summary.finished_at - summary.started_at).num_milliseconds() as f64 / 1000.0;
+    let mut metrics = vec![
+        ("Eligible", "Count", json!(summary.eligible)),
+        ("Decided", "Count", json!(decided)),
+        ("Approved", "Count", json!(counts.approved)),
+        ("Declined", "Count", json!(counts.declined)),
+        ("Referred", "Count", json!(counts.referred)),
+        ("Stale", "Count", json!(counts.stale)),
+        ("RunSeconds", "Seconds", json!(seconds)),
+    ];
+    if decided > 0 {
+        let share = |count: u64| json!(count as f64 * 100.0 / decided as f64);
+        metrics.push(("ApprovedShare", "Percent", share(counts.approved)));
+        metrics.push(("ReferredShare", "Percent", share(counts.referred)));
+    }
+    let mode = if summary.dry_run { "DryRun" } else { "Live" };
+    line(
+        (summary.finished_at, level, "run closed", &summary.run_id),
+        json!([["Mode"]]),
+        &[("Mode", mode.to_owned())],
+        metrics,
+    )
+}
+
+fn failure_line(run: &RunId, error: &str, now: DateTime<Utc>, level: &str) -> Value {
+    // A dimension takes printable ASCII; whoever calls the function by hand may have written anything.
+    let known =
+        !error.is_empty() && error.len() <= MAX_ERROR_CHARS && error.bytes().all(|byte| byte.is_ascii_graphic());
+    let error = if known { error } else { "Other" };
+    line(
+        (now, level, "failure recorded", run),
+        json!([[], ["Error"]]),
+        &[("Error", error.to_owned())],
+        vec![("Failures", "Count", json!(1))],
+    )
+}
+
+fn line(
+    (time, level, message, run): (DateTime<Utc>, &str, &str, &RunId),
+    dimension_sets: Value,
+    dimensions: &[(&str, String)],
+    metrics: Vec<(&str, &str, Value)>,
+) -> Value {
+    let definitions: Vec<Value> = metrics.iter().map(|(name, unit, _)| json!({"Name": name, "Unit": unit})).collect();
+    let mut line = Map::new();
+    line.insert(
+        "_aws".to_owned(),
+        json!({
+            "Timestamp": time.timestamp_millis(),
+            "CloudWatchMetrics": [{"Namespace": NAMESPACE, "Dimensions": dimension_sets, "Metrics": definitions}],
+        }),
+    );
+    line.insert("timestamp".to_owned(), json!(time.to_rfc3339_opts(SecondsFormat::Millis, true)));
+    line.insert("level".to_owned(), json!(level));
+    line.insert("message".to_owned(), json!(message));
+    line.insert("run_id".to_owned(), json!(run.as_str()));
+    line.extend(dimensions.iter().map(|(name, value)| ((*name).to_owned(), json!(value))));
+    line.extend(metrics.into_iter().map(|(name, _, value)| (name.to_owned(), value)));
+    Value::Object(line)
+}
+
+#[cfg(test)]
+mod tests;

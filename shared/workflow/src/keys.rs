@@ -1,0 +1,98 @@
+//! The S3 keys that follow from a run and a shard.
+//!
+//! A key is a pure function of run and shard, so that a retry overwrites its own output and nothing else.
+
+use serde::{Deserialize, Serialize};
+
+use crate::run::RunId;
+use crate::shard::ShardIndex;
+
+/// Bucket of the model and of the hand-off between steps, unless the deployment names another.
+pub const DEFAULT_BUCKET: &str = "credit-scoring-models";
+/// Key of the model artifact, unless the deployment names another.
+pub const DEFAULT_MODEL_KEY: &str = "models/catboost_model.tar.gz";
+/// Key of the policy document in force, unless the deployment names another. The object need not exist.
+pub const DEFAULT_POLICY_KEY: &str = "policies/limit-increase-policy.json";
+
+/// An S3 object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ObjectRef {
+    /// Its bucket.
+    pub bucket: String,
+    /// Its key.
+    pub key: String,
+}
+
+/// The output of one step, and its folder under `pipeline/`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// `QueryBatchScores`: the eligible customers with their features.
+    Customers,
+    /// `ScoreCustomers`: scores, SHAP values, reasons.
+    ScoredCustomers,
+    /// `EvaluateLimitIncrease`: decisions.
+    Evaluations,
+    /// `UpdateDatabase`: what was written, and the run's summary.
+    Results,
+}
+
+impl Stage {
+    /// The folder's name.
+    #[must_use]
+    pub const fn folder(self) -> &'static str {
+        match self {
+            Self::Customers => "customers",
+            Self::ScoredCustomers => "scored_customers",
+            Self::Evaluations => "evaluations",
+            Self::Results => "results",
+        }
+    }
+
+    /// The prefix of everything that a run has in this stage, with the trailing slash.
+    #[must_use]
+    pub fn prefix(self, run: &RunId) -> String {
+        format!("pipeline/{}/run={run}/", self.folder())
+    }
+
+    /// The key of one shard's rows.
+    #[must_use]
+    pub fn shard_key(self, run: &RunId, shard: ShardIndex) -> String {
+        format!("{}part-{:05}.parquet", self.prefix(run), shard.0)
+    }
+}
+
+/// The key of a run's shard list.
+#[must_use]
+pub fn shard_list_key(run: &RunId) -> String {
+    format!("{}manifest.json", Stage::Customers.prefix(run))
+}
+
+/// The key of the list of those shards that a resumed run has still to do.
+#[must_use]
+pub fn remaining_list_key(run: &RunId) -> String {
+    format!("{}remaining/manifest.json", Stage::Customers.prefix(run))
+}
+
+/// The key of a run's summary.
+#[must_use]
+pub fn summary_key(run: &RunId) -> String {
+    format!("{}summary.json", Stage::Results.prefix(run))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn keys_are_those_of_the_design() {
+        let run = RunId::try_from("nightly-1".to_owned()).unwrap();
+        assert_eq!(
+            Stage::ScoredCustomers.shard_key(&run, ShardIndex(7)),
+            "pipeline/scored_customers/run=nightly-1/part-00007.parquet"
+        );
+        assert_eq!(shard_list_key(&run), "pipeline/customers/run=nightly-1/manifest.json");
+        assert_eq!(summary_key(&run), "pipeline/results/run=nightly-1/summary.json");
+    }
+}

@@ -1,0 +1,48 @@
+//! The rows that travel between the steps, whatever carries them: a table, a Parquet file, a test.
+
+use chrono::NaiveDate;
+use limit_increase_domain::Outcome;
+use rust_decimal::Decimal;
+
+/// One eligible customer, as the query gives it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CustomerRow<'a> {
+    /// Key in `batch_scores`.
+    pub customer_id: &'a str,
+    /// Present score.
+    pub current_score: i32,
+    /// Present limit.
+    pub current_limit: Decimal,
+    /// Application date; `None` when it is outside the years 1 to 9999.
+    pub application_date: Option<NaiveDate>,
+    /// Gross annual income, read only under an affordability cap.
+    pub annual_income: Option<Decimal>,
+    /// Whether the customer has a row in `customer_features`.
+    pub has_features: bool,
+}
+
+/// A feature's value of one customer.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum CellValue<'a> {
+    /// A number, or missing.
+    Number(Option<f64>),
+    /// A category, or missing.
+    Text(Option<&'a str>),
+}
+
+/// One customer's evaluation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evaluation<'a> {
+    /// Key.
+    pub customer_id: &'a str,
+    /// Present score at the time of the query.
+    pub current_score: i32,
+    /// Present limit at the time of the query.
+    pub current_limit: Decimal,
+    /// How the case ended.
+    pub outcome: Outcome,
+    /// The raised limit of an approval.
+    pub new_limit: Option<Decimal>,
+    /// The sentence for `decision_reason`.
+    pub reason: &'a str,
+}
