@@ -4,8 +4,8 @@
 mod support;
 
 use limit_increase_artifact::{Artifact, MAX_PADDING_BYTES};
+use limit_increase_domain::sha256_hex;
 use proptest::prelude::*;
-use sha2::{Digest, Sha256};
 use support::{MODEL, ONNX, good, gzip, header, manifest, pack, refusal, tar_of, with_manifest};
 use tar::EntryType;
 
@@ -17,8 +17,8 @@ fn the_three_files_in_any_order_are_an_artifact() {
         let archive = pack(&order.map(|at| files[at]));
         let artifact = Artifact::open(&archive).unwrap();
         assert_eq!((artifact.onnx.as_slice(), artifact.model_json.as_slice()), (ONNX, MODEL));
-        assert_eq!(artifact.sha256, hex::encode(Sha256::digest(&archive)));
-        let columns: Vec<String> = artifact.manifest.inputs().into_iter().map(|source| source.column).collect();
+        assert_eq!(artifact.sha256, sha256_hex(&archive));
+        let columns: Vec<String> = artifact.manifest.source_columns().into_iter().map(|column| column.name).collect();
         assert_eq!(columns, ["a", "b", "c"]);
     }
 }

@@ -34,7 +34,10 @@ fn parse(manifest: &Value) -> Result<Manifest, ArtifactError> {
 #[test]
 fn a_good_manifest_names_its_sources_in_order() {
     let manifest = parse(&good()).unwrap();
-    let source = |column: &str, kind| Source { column: column.into(), description: column.to_uppercase(), kind };
+    let source = |name: &str, kind| ModelInput {
+        column: SourceColumn { name: name.into(), kind },
+        description: name.to_uppercase(),
+    };
     let expected =
         [source("a", ColumnKind::Number), source("h", ColumnKind::Category), source("b", ColumnKind::Number)];
     assert_eq!(manifest.inputs(), expected);

@@ -1,14 +1,15 @@
 #![allow(clippy::float_cmp)]
 use super::*;
+use limit_increase_domain::SourceColumn;
 
 fn number(may_be_missing: bool) -> Encoder {
-    let source = Source { column: "income".into(), description: "Income".into(), kind: ColumnKind::Number };
+    let source = ModelInput { column: SourceColumn::number("income"), description: "Income".into() };
     Encoder { source, first: 0, how: How::Number { may_be_missing } }
 }
 
 /// Two categories, and with `missing` a third column for none.
 fn category(missing: bool) -> Encoder {
-    let source = Source { column: "home".into(), description: "FICO home".into(), kind: ColumnKind::Category };
+    let source = ModelInput { column: SourceColumn::category("home"), description: "FICO home".into() };
     let offsets = [("owner", 0), ("tenant", 1)].map(|(name, offset)| (name.to_owned(), offset));
     Encoder { source, first: 1, how: How::Categories { offsets: offsets.into(), missing: missing.then_some(2) } }
 }
