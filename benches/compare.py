@@ -50,7 +50,9 @@ def write_rows(path: Path) -> None:
     bad = rng.random(ROWS) < 1.0 / (1.0 + np.exp(-log_odds))
     header = ",".join([f"x{column}" for column in range(COLUMNS)] + ["bad"])
     formats = ["%.4f"] * COLUMNS + ["%d"]
-    np.savetxt(path, np.column_stack([matrix, bad]), delimiter=",", header=header, comments="", fmt=formats)
+    np.savetxt(
+        path, np.column_stack([matrix, bad]), delimiter=",", header=header, comments="", fmt=formats
+    )
 
 
 def best_time(work: Callable[[], object]) -> float:
@@ -66,7 +68,9 @@ def best_time(work: Callable[[], object]) -> float:
 def peer_times(artifact: peers.Artifact, matrix: np.ndarray) -> Times:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(artifact.onnx, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        artifact.onnx, options, providers=["CPUExecutionProvider"]
+    )
     name = session.get_inputs()[0].name
     predict = partial(artifact.model.predict_proba, thread_count=1)
     explain = partial(artifact.model.get_feature_importance, type="ShapValues", thread_count=1)
@@ -76,14 +80,20 @@ def peer_times(artifact: peers.Artifact, matrix: np.ndarray) -> Times:
         times["catboost", size] = best_time(partial(predict, rows))
         times["catboost_pool", size] = best_time(partial(predict, pool))
         if size in SLOW_BATCHES:
-            times["onnxruntime", size] = best_time(partial(session.run, ["probabilities"], {name: rows}))
+            times["onnxruntime", size] = best_time(
+                partial(session.run, ["probabilities"], {name: rows})
+            )
             times["catboost_shap", size] = best_time(partial(explain, pool))
     return times
 
 
 def rust_times(report: dict) -> Times:
     kinds = ("predict", "score", "score_and_reasons")
-    return {(kind, batch["rows"]): batch[f"{kind}_seconds"] for batch in report["batches"] for kind in kinds}
+    return {
+        (kind, batch["rows"]): batch[f"{kind}_seconds"]
+        for batch in report["batches"]
+        for kind in kinds
+    }
 
 
 def best_of(rounds: list[dict]) -> dict:
@@ -93,7 +103,11 @@ def best_of(rounds: list[dict]) -> dict:
 def print_table(times: Times) -> None:
     print("| | rows | time | rows/s | |\n|---|---|---|---|---|")
     for (kind, size), seconds in times.items():
-        others = [(peer, times[peer, size] / seconds) for peer in PEERS.get(kind, ()) if (peer, size) in times]
+        others = [
+            (peer, times[peer, size] / seconds)
+            for peer in PEERS.get(kind, ())
+            if (peer, size) in times
+        ]
         ratios = ", ".join(f"{ratio:.2f} x {peer}" for peer, ratio in others)
         print(f"| {kind} | {size:,} | {seconds * 1e6:,.1f} us | {size / seconds:,.0f} | {ratios} |")
 
@@ -106,10 +120,17 @@ def missed(times: Times, figures: dict) -> list[str]:
         print(f"{kind} at {size:,} rows: {ratio:.2f} times {peer} (at least {least})")
         if ratio < least:
             found.append(f"{kind} at {size:,} rows")
-    load, resident = figures["open_ms"] + figures["load_ms"], figures["resident_bytes_with_model"] / 2**20
+    load, resident = (
+        figures["open_ms"] + figures["load_ms"],
+        figures["resident_bytes_with_model"] / 2**20,
+    )
     first = figures["first_load_ms"]
-    print(f"open {figures['open_ms']:.1f} ms and load {figures['load_ms']:.1f} ms (together at most {MAX_LOAD_MS:.0f})")
-    print(f"the first load of the process {first:.1f} ms, tables {figures['table_bytes'] / 2**10:,.0f} KiB")
+    print(
+        f"open {figures['open_ms']:.1f} ms and load {figures['load_ms']:.1f} ms (together at most {MAX_LOAD_MS:.0f})"
+    )
+    print(
+        f"the first load of the process {first:.1f} ms, tables {figures['table_bytes'] / 2**10:,.0f} KiB"
+    )
     print(f"resident with the model: {resident:.1f} MiB (at most {MAX_RESIDENT_MB:.0f})")
     return found + ["load"] * (load > MAX_LOAD_MS) + ["resident"] * (resident > MAX_RESIDENT_MB)
 
@@ -118,7 +139,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--check", action="store_true", help="fail when a target is missed")
-    parser.add_argument("--keep", type=Path, metavar="DIRECTORY", help="leave artifact and rows there, for criterion")
+    parser.add_argument(
+        "--keep",
+        type=Path,
+        metavar="DIRECTORY",
+        help="leave artifact and rows there, for criterion",
+    )
     arguments = parser.parse_args()
     program = peers.build()
     with tempfile.TemporaryDirectory() as name:

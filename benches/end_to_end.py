@@ -38,17 +38,33 @@ PARTS = ("floor", "direct", "localstack", "peer", "tenth")
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--customers", type=int, default=1_000_000)
-    parser.add_argument("--shard-size", type=int, help="customers in a shard; the default of a run if not given")
-    parser.add_argument("--workers", type=int, default=2, help="shards at work at a time, driven directly")
-    parser.add_argument("--concurrency", type=int, default=4, help="shards at work at a time, through LocalStack")
+    parser.add_argument(
+        "--shard-size", type=int, help="customers in a shard; the default of a run if not given"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=2, help="shards at work at a time, driven directly"
+    )
+    parser.add_argument(
+        "--concurrency", type=int, default=4, help="shards at work at a time, through LocalStack"
+    )
     parser.add_argument("--rounds", type=int, default=2, help="the best of so many counts")
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="leave the other parts out")
-    parser.add_argument("--home", type=Path, default=machine.ROOT / ".local" / "bench", help="the bench's services")
+    parser.add_argument(
+        "--only", nargs="+", choices=PARTS, default=PARTS, help="leave the other parts out"
+    )
+    parser.add_argument(
+        "--home", type=Path, default=machine.ROOT / ".local" / "bench", help="the bench's services"
+    )
     parser.add_argument("--cli", help="a built limit-increase, instead of cargo run")
-    parser.add_argument("--loaded", action="store_true", help="go on with the customers of the run before")
-    parser.add_argument("--keep", action="store_true", help="leave the services running, for --loaded")
+    parser.add_argument(
+        "--loaded", action="store_true", help="go on with the customers of the run before"
+    )
+    parser.add_argument(
+        "--keep", action="store_true", help="leave the services running, for --loaded"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
-    parser.add_argument("--check", action="store_true", help="fail when a target of the project is missed")
+    parser.add_argument(
+        "--check", action="store_true", help="fail when a target of the project is missed"
+    )
     return parser.parse_args()
 
 
@@ -87,7 +103,12 @@ class Bench:
         self.check(name, run.summary)
         taken = {"postgres": postgres, "s3": s3}
         return report.Measured(
-            run.seconds, run.summary["eligible"], taken, run.steps, run.query_seconds, run.summary["approved"]
+            run.seconds,
+            run.summary["eligible"],
+            taken,
+            run.steps,
+            run.query_seconds,
+            run.summary["approved"],
         )
 
     def localstack(self, template: str) -> report.Measured:
@@ -98,7 +119,9 @@ class Bench:
         summary, seconds = states.run(self.environment, self.state_machine, name, self.request)
         postgres = self.database.cpu_seconds() - postgres
         steps = storage.steps_since(processes, storage.function_processes(pid))
-        emulator = machine.cpu_seconds(pid) - before - sum(step.cpu_seconds for step in steps.values())
+        emulator = (
+            machine.cpu_seconds(pid) - before - sum(step.cpu_seconds for step in steps.values())
+        )
         self.check(name, summary)
         taken = {"postgres": postgres, "localstack": emulator}
         return report.Measured(seconds, summary["eligible"], taken, steps)
@@ -152,13 +175,18 @@ def measure(bench: Bench, figures: report.Figures) -> None:
     if "peer" in arguments.only:
         figures.peer = bench.peer(FULL)
         for ours in figures.direct:
-            if (ours.rows, ours.approved) != (figures.peer.answer["rows"], figures.peer.answer["approved"]):
+            if (ours.rows, ours.approved) != (
+                figures.peer.answer["rows"],
+                figures.peer.answer["approved"],
+            ):
                 raise SystemExit(
                     f"the peer decided otherwise: {figures.peer.answer}, not {ours.approved} of {ours.rows}"
                 )
 
 
-def load(environment: machine.Environment, database: Database, customers: int, template: str) -> tuple[float, int]:
+def load(
+    environment: machine.Environment, database: Database, customers: int, template: str
+) -> tuple[float, int]:
     started = time.perf_counter()
     environment.cli("setup-db", "--customers", str(customers), "--reset")
     seconds = time.perf_counter() - started
@@ -167,7 +195,9 @@ def load(environment: machine.Environment, database: Database, customers: int, t
 
 def main() -> int:
     arguments = parse()
-    venvs = Path(os.environ.get("LIMIT_INCREASE_VENVS") or machine.ROOT / ".local" / "venvs").absolute()
+    venvs = Path(
+        os.environ.get("LIMIT_INCREASE_VENVS") or machine.ROOT / ".local" / "venvs"
+    ).absolute()
     cargo = ["cargo", "run", "--quiet", "--bin", "limit-increase", "--"]
     program = [str(Path(arguments.cli).absolute())] if arguments.cli else cargo
     environment = machine.Environment(arguments.home.absolute(), program, venvs)
@@ -184,7 +214,9 @@ def main() -> int:
             figures.load_seconds, _ = load(environment, database, arguments.customers, FULL)
         directory = environment.home / "bench"
         directory.mkdir(exist_ok=True)
-        measure(Bench(arguments, environment, database, directory, outputs["StateMachineArn"]), figures)
+        measure(
+            Bench(arguments, environment, database, directory, outputs["StateMachineArn"]), figures
+        )
         if not arguments.keep:
             database.close(FULL, TENTH)
     finally:

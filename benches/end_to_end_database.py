@@ -42,7 +42,9 @@ class Database:
         self.url = environment.database_url
         self._pid = environment.postgres_pid
         self._name = self.url.rpartition("/")[2]
-        self._admin = psycopg.connect(self.url.removesuffix(self._name) + "postgres", autocommit=True)
+        self._admin = psycopg.connect(
+            self.url.removesuffix(self._name) + "postgres", autocommit=True
+        )
 
     def connect(self) -> psycopg.Connection:
         return psycopg.connect(self.url)
@@ -62,7 +64,9 @@ class Database:
                 )
             )
             connection.execute("VACUUM (FULL, ANALYZE)")
-            eligible = connection.execute(f"SELECT count(*) FROM batch_scores WHERE {ELIGIBLE}").fetchone()[0]
+            eligible = connection.execute(
+                f"SELECT count(*) FROM batch_scores WHERE {ELIGIBLE}"
+            ).fetchone()[0]
         # Functions that LocalStack keeps warm keep their connections too.
         others = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s"
         self._admin.execute(others, (self._name,))
@@ -115,9 +119,13 @@ class Database:
                     f"SELECT {sums} FROM limit_increase_shards WHERE run_id = %s", (run,)
                 ).fetchone()
                 closed = connection.execute(
-                    "SELECT approved, declined, referred, stale FROM limit_increase_runs WHERE run_id = %s", (run,)
+                    "SELECT approved, declined, referred, stale FROM limit_increase_runs WHERE run_id = %s",
+                    (run,),
                 ).fetchone()
-                found |= {"shards": dict(zip(names, ledger, strict=True)), "run": dict(zip(names, closed, strict=True))}
+                found |= {
+                    "shards": dict(zip(names, ledger, strict=True)),
+                    "run": dict(zip(names, closed, strict=True)),
+                }
         return found
 
     def mean_reason_length(self) -> int:

@@ -61,7 +61,11 @@ class Function:
         }
         with log.open("ab") as output:
             self._process = subprocess.Popen(
-                [program], env={**environment, **own}, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                [program],
+                env={**environment, **own},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
             )
         threading.Thread(target=self._await_exit, daemon=True).start()
 
@@ -69,7 +73,9 @@ class Function:
         started = time.perf_counter()
         deadline = int((time.time() + INVOCATION_SECONDS) * 1000)
         arn = f"arn:aws:lambda:us-east-1:000000000000:function:{self.name}"
-        self._events.put(Invocation(str(uuid.uuid4()), json.dumps(event).encode(), deadline, arn, ""))
+        self._events.put(
+            Invocation(str(uuid.uuid4()), json.dumps(event).encode(), deadline, arn, "")
+        )
         well, payload = self._answers.get(timeout=INVOCATION_SECONDS)
         self.step.calls += 1
         self.step.seconds += time.perf_counter() - started
@@ -136,7 +142,9 @@ class Run:
 class Worker(threading.Thread):
     """One of the Map's concurrent executions."""
 
-    def __init__(self, run: dict, shards: queue.SimpleQueue, functions: dict[str, Function]) -> None:
+    def __init__(
+        self, run: dict, shards: queue.SimpleQueue, functions: dict[str, Function]
+    ) -> None:
         super().__init__(daemon=True)
         self._run, self._shards, self._functions = run, shards, functions
         self.error: Exception | None = None
@@ -157,17 +165,24 @@ class Worker(threading.Thread):
 
 def finish_event(opened: dict) -> dict:
     """What the state machine sends at the end, by its own definition."""
-    states = json.loads((machine.ROOT / "statemachine/limit-increase.asl.json").read_text())["States"]
+    states = json.loads((machine.ROOT / "statemachine/limit-increase.asl.json").read_text())[
+        "States"
+    ]
     payload = states["SaveResults"]["Parameters"]["Payload"]
     fields = [name.removesuffix(".$") for name in payload if name.endswith(".$")]
     return {"action": payload["action"], **{name: opened[name] for name in fields}}
 
 
-def run(name: str, request: dict, environment: dict[str, str], log: Path, workers: int, read_object) -> Run:
+def run(
+    name: str, request: dict, environment: dict[str, str], log: Path, workers: int, read_object
+) -> Run:
     """Does what the state machine does; `read_object(bucket, key)` reads the shard list as the Map does."""
     start = lambda function: Function(function, environment, log)  # noqa: E731
     query = start(QUERY)
-    sets = [{function: start(function) for function in (SCORE, EVALUATE, UPDATE)} for _ in range(workers)]
+    sets = [
+        {function: start(function) for function in (SCORE, EVALUATE, UPDATE)}
+        for _ in range(workers)
+    ]
     try:
         started = time.perf_counter()
         opened = query.invoke({"run_id": name, "request": request})
@@ -185,7 +200,10 @@ def run(name: str, request: dict, environment: dict[str, str], log: Path, worker
         summary = sets[0][UPDATE].invoke(finish_event(opened))
         finished = time.perf_counter()
     finally:
-        taken = [(function.name, function.stop()) for function in [query, *(f for s in sets for f in s.values())]]
+        taken = [
+            (function.name, function.stop())
+            for function in [query, *(f for s in sets for f in s.values())]
+        ]
     result = Run(summary, finished - started, queried - started)
     for function, step in taken:
         result.add(function, step)

@@ -54,17 +54,26 @@ class Environment:
 
     def cli(self, *arguments: str) -> dict:
         command = [*self.program, "--json", *arguments]
-        done = subprocess.run(command, cwd=ROOT, env=self._variables(), stdout=subprocess.PIPE, text=True)
+        done = subprocess.run(
+            command, cwd=ROOT, env=self._variables(), stdout=subprocess.PIPE, text=True
+        )
         if done.returncode != 0:
-            raise SystemExit(f"limit-increase {' '.join(arguments)} ended with status {done.returncode}: {done.stdout}")
+            raise SystemExit(
+                f"limit-increase {' '.join(arguments)} ended with status {done.returncode}: {done.stdout}"
+            )
         return json.loads(done.stdout) if done.stdout.strip() else {}
 
     def stop(self) -> None:
-        subprocess.run([*self.program, "stop"], cwd=ROOT, env=self._variables(), stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [*self.program, "stop"], cwd=ROOT, env=self._variables(), stdout=subprocess.DEVNULL
+        )
 
     def _variables(self) -> dict[str, str]:
         own = {"LIMIT_INCREASE_HOME": str(self.home), "POSTGRES_PORT": "0", "LOCALSTACK_PORT": "0"}
-        return {**{name: value for name, value in os.environ.items() if name != "DATABASE_URL"}, **own}
+        return {
+            **{name: value for name, value in os.environ.items() if name != "DATABASE_URL"},
+            **own,
+        }
 
     @property
     def _state(self) -> dict:
@@ -91,8 +100,15 @@ class Environment:
         return self.home / "model" / "catboost_model.tar.gz"
 
     def aws(self, *arguments: str, endpoint: str | None = None) -> bytes:
-        command = [str(self.venvs / "localstack/bin/aws"), "--endpoint-url", endpoint or self.endpoint, *arguments]
-        return subprocess.run(command, env=aws_variables(), stdout=subprocess.PIPE, check=True).stdout
+        command = [
+            str(self.venvs / "localstack/bin/aws"),
+            "--endpoint-url",
+            endpoint or self.endpoint,
+            *arguments,
+        ]
+        return subprocess.run(
+            command, env=aws_variables(), stdout=subprocess.PIPE, check=True
+        ).stdout
 
 
 def aws_variables() -> dict[str, str]:

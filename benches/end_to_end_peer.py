@@ -37,7 +37,10 @@ class Clock:
 
     def lap(self, part: str) -> None:
         now = (time.perf_counter(), time.process_time())
-        self.parts[part] = {"seconds": now[0] - self._last[0], "cpu_seconds": now[1] - self._last[1]}
+        self.parts[part] = {
+            "seconds": now[0] - self._last[0],
+            "cpu_seconds": now[1] - self._last[1],
+        }
         self._last = now
 
 
@@ -51,10 +54,16 @@ def read_customers(connection: psycopg.Connection, artifact: peers.Artifact) -> 
         for block in copy:
             buffer.write(block)
     buffer.seek(0)
-    texts = {feature["source_column"] for feature in artifact.manifest["features"] if feature["kind"] != "numeric"}
+    texts = {
+        feature["source_column"]
+        for feature in artifact.manifest["features"]
+        if feature["kind"] != "numeric"
+    }
     kinds = {"customer_id": str, "current_score": np.int32, "current_limit": str}
     kinds |= {f"f_{name}": str if name in texts else np.float64 for name in names}
-    frame = pd.read_csv(buffer, header=None, names=list(kinds), dtype=kinds, keep_default_na=False, na_values=[""])
+    frame = pd.read_csv(
+        buffer, header=None, names=list(kinds), dtype=kinds, keep_default_na=False, na_values=[""]
+    )
     # No float ever holds money: the cents are read from the text.
     frame["cents"] = frame["current_limit"].str.replace(".", "", regex=False).astype(np.int64)
     return frame
@@ -77,7 +86,9 @@ def explain(artifact: peers.Artifact, matrix: np.ndarray) -> np.ndarray:
     """SHAP values by source column."""
     parts = []
     for start in range(0, len(matrix), SHAP_ROWS_AT_ONCE):
-        pool = catboost.Pool(matrix[start : start + SHAP_ROWS_AT_ONCE], feature_names=artifact.model.feature_names_)
+        pool = catboost.Pool(
+            matrix[start : start + SHAP_ROWS_AT_ONCE], feature_names=artifact.model.feature_names_
+        )
         shap = artifact.model.get_feature_importance(pool, type="ShapValues")
         parts.append(peers.by_source(artifact, shap[:, :-1]))
     return np.concatenate(parts)
@@ -116,10 +127,14 @@ def wording(artifact: peers.Artifact, frame: pd.DataFrame, source: str) -> np.nd
         return f"{what} is {'low' if number < feature['median'] else 'high'} ({shown})"
 
     # The last place is that of -1, the code of a missing value.
-    return np.array([*(words(value) for value in distinct), f"{what} is missing"], dtype=object)[codes]
+    return np.array([*(words(value) for value in distinct), f"{what} is missing"], dtype=object)[
+        codes
+    ]
 
 
-def sentences(artifact: peers.Artifact, frame: pd.DataFrame, shap: np.ndarray, score, approved, new) -> list[str]:
+def sentences(
+    artifact: peers.Artifact, frame: pd.DataFrame, shap: np.ndarray, score, approved, new
+) -> list[str]:
     words = np.stack([wording(artifact, frame, source) for source in artifact.sources], axis=1)
     worst = np.argsort(-shap, axis=1, kind="stable")[:, :MAX_REASONS]
     counts = np.minimum((shap > 0).sum(axis=1), MAX_REASONS)
@@ -129,14 +144,18 @@ def sentences(artifact: peers.Artifact, frame: pd.DataFrame, shap: np.ndarray, s
         if approved[row]:
             now, then = frame["current_limit"].iat[row], f"{new[row] // 100}.{new[row] % 100:02}"
             capped = " (capped at the maximum of 20000.00)" if new[row] == MAXIMUM else ""
-            found.append(f"Score {points} meets the minimum of 650; limit raised from {now} to {then}{capped}.")
+            found.append(
+                f"Score {points} meets the minimum of 650; limit raised from {now} to {then}{capped}."
+            )
         else:
             reasons = "; ".join(chosen[row, : counts[row]])
             found.append(f"Score {points} is below the minimum of 650. Main reasons: {reasons}.")
     return found
 
 
-def write(connection: psycopg.Connection, frame: pd.DataFrame, approved, new, reasons: list[str]) -> int:
+def write(
+    connection: psycopg.Connection, frame: pd.DataFrame, approved, new, reasons: list[str]
+) -> int:
     connection.execute(
         """CREATE TEMPORARY TABLE decisions (customer_id TEXT, current_score INTEGER, current_limit NUMERIC,
            decision TEXT, new_limit NUMERIC, reason TEXT) ON COMMIT DROP"""

@@ -12,7 +12,14 @@ from end_to_end_functions import EVALUATE, QUERY, SCORE, UPDATE, Step
 
 # From issue 4. Seconds of a run in floors, CPU seconds of the peer in ours, and so on.
 TARGETS_FROM = 1_000_000
-MAX_DIRECT, MAX_LOCALSTACK, MIN_PEER, MAX_PEAK_MB, MAX_TENTH, MAX_LOAD = 1.6, 2.5, 8.0, 256.0, 11.0, 120.0
+MAX_DIRECT, MAX_LOCALSTACK, MIN_PEER, MAX_PEAK_MB, MAX_TENTH, MAX_LOAD = (
+    1.6,
+    2.5,
+    8.0,
+    256.0,
+    11.0,
+    120.0,
+)
 
 
 @dataclass
@@ -71,17 +78,42 @@ def ratios(figures: Figures) -> list[tuple[str, float, float, bool]]:
     if figures.load_seconds is not None and figures.customers == TARGETS_FROM:
         found.append(("seconds of setup-db", figures.load_seconds, MAX_LOAD, True))
     if floor and direct:
-        found.append(("driven directly, in floors", direct.seconds / floor.seconds, MAX_DIRECT, True))
+        found.append(
+            ("driven directly, in floors", direct.seconds / floor.seconds, MAX_DIRECT, True)
+        )
     if floor and emulated:
-        found.append(("through LocalStack, in floors", emulated.seconds / floor.seconds, MAX_LOCALSTACK, True))
+        found.append(
+            (
+                "through LocalStack, in floors",
+                emulated.seconds / floor.seconds,
+                MAX_LOCALSTACK,
+                True,
+            )
+        )
     if direct and figures.peer:
         cpu = min(one.cpu_seconds for one in figures.direct)
-        found.append(("CPU seconds of Python, in ours", figures.peer.answer["cpu_seconds"] / cpu, MIN_PEER, False))
+        found.append(
+            (
+                "CPU seconds of Python, in ours",
+                figures.peer.answer["cpu_seconds"] / cpu,
+                MIN_PEER,
+                False,
+            )
+        )
     for name, one in (("driven directly", direct), ("through LocalStack", emulated)):
         if one:
-            found.append((f"peak memory of a function in MB, {name}", one.peak_mb, MAX_PEAK_MB, True))
+            found.append(
+                (f"peak memory of a function in MB, {name}", one.peak_mb, MAX_PEAK_MB, True)
+            )
     if direct and figures.tenth:
-        found.append(("seconds, in those of a tenth", direct.seconds / best(figures.tenth).seconds, MAX_TENTH, True))
+        found.append(
+            (
+                "seconds, in those of a tenth",
+                direct.seconds / best(figures.tenth).seconds,
+                MAX_TENTH,
+                True,
+            )
+        )
     return found
 
 
@@ -89,14 +121,22 @@ def missed(figures: Figures) -> list[str]:
     """The targets that are not reached. They are for a million: of a few customers, starting up is most of the time."""
     if figures.customers < TARGETS_FROM:
         return []
-    return [what for what, value, target, below in ratios(figures) if (value > target if below else value < target)]
+    return [
+        what
+        for what, value, target, below in ratios(figures)
+        if (value > target if below else value < target)
+    ]
 
 
 def text(figures: Figures) -> str:
     lines = [f"{figures.customers:,} customers"]
     if figures.load_seconds is not None:
         lines.append(f"setup-db: {figures.load_seconds:.1f} s")
-    lines += ["", "| | seconds | rows/s | CPU s | PostgreSQL's CPU s | peak MB |", "|---|---|---|---|---|---|"]
+    lines += [
+        "",
+        "| | seconds | rows/s | CPU s | PostgreSQL's CPU s | peak MB |",
+        "|---|---|---|---|---|---|",
+    ]
     if floor := best(figures.floor):
         for name, taken in (("floor: COPY out", floor.copy_out), ("floor: UPDATE", floor.update)):
             lines.append(row(name, taken.seconds, floor.rows, None, taken.postgres_cpu, None))
@@ -110,17 +150,35 @@ def text(figures: Figures) -> str:
             lines += run_rows(name, one)
     if peer := figures.peer:
         for name, part in peer.answer["parts"].items():
-            lines.append(row(f"Python: {name}", part["seconds"], peer.answer["rows"], part["cpu_seconds"], None, None))
+            lines.append(
+                row(
+                    f"Python: {name}",
+                    part["seconds"],
+                    peer.answer["rows"],
+                    part["cpu_seconds"],
+                    None,
+                    None,
+                )
+            )
         answer = peer.answer
         lines.append(
-            row("**Python**", peer.seconds, answer["rows"], answer["cpu_seconds"], peer.postgres_cpu, answer["peak_mb"])
+            row(
+                "**Python**",
+                peer.seconds,
+                answer["rows"],
+                answer["cpu_seconds"],
+                peer.postgres_cpu,
+                answer["peak_mb"],
+            )
         )
     lines.append("")
     if floor and (direct := best(figures.direct)):
         # What other programs take of the machine moves the seconds, and these hardly.
         together = direct.cpu_seconds + sum(direct.others.values())
         share = together / os.cpu_count() / floor.postgres_cpu
-        lines.append(f"CPU seconds of a run driven directly, spread over all cores, in those of the floor: {share:.2f}")
+        lines.append(
+            f"CPU seconds of a run driven directly, spread over all cores, in those of the floor: {share:.2f}"
+        )
     for what, value, target, below in ratios(figures):
         lines.append(f"{what}: {value:.2f} (at {'most' if below else 'least'} {target:g})")
     return "\n".join(lines)
@@ -132,19 +190,41 @@ def run_rows(name: str, run: Measured) -> list[str]:
         if step in run.steps:
             taken = run.steps[step]
             lines.append(
-                row(f"{name}: {step}", taken.seconds or None, run.rows, taken.cpu_seconds, None, taken.peak_mb)
+                row(
+                    f"{name}: {step}",
+                    taken.seconds or None,
+                    run.rows,
+                    taken.cpu_seconds,
+                    None,
+                    taken.peak_mb,
+                )
             )
     for other in ("s3", "localstack"):
         if other in run.others:
             lines.append(row(f"{name}: {other}", None, run.rows, run.others[other], None, None))
-    lines.append(row(f"**{name}**", run.seconds, run.rows, run.cpu_seconds, run.others["postgres"], run.peak_mb))
+    lines.append(
+        row(
+            f"**{name}**",
+            run.seconds,
+            run.rows,
+            run.cpu_seconds,
+            run.others["postgres"],
+            run.peak_mb,
+        )
+    )
     return lines
 
 
 def row(name: str, seconds, rows, cpu, postgres, peak) -> str:
     shown = lambda value, pattern: "" if value is None else format(value, pattern)  # noqa: E731
     rate = rows / seconds if seconds else None
-    cells = [name, shown(seconds, ".2f"), shown(rate, ",.0f"), shown(cpu, ".2f"), shown(postgres, ".2f")]
+    cells = [
+        name,
+        shown(seconds, ".2f"),
+        shown(rate, ",.0f"),
+        shown(cpu, ".2f"),
+        shown(postgres, ".2f"),
+    ]
     return f"| {' | '.join([*cells, shown(peak, '.0f')])} |"
 
 

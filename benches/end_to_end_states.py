@@ -9,7 +9,9 @@ import end_to_end_machine as machine
 LOOK_EVERY_SECONDS = 0.2
 
 
-def run(environment: machine.Environment, state_machine: str, name: str, request: dict) -> tuple[dict, float]:
+def run(
+    environment: machine.Environment, state_machine: str, name: str, request: dict
+) -> tuple[dict, float]:
     """Starts an execution and waits for its end; gives the summary, and the seconds that it took by its own dates."""
     order = {"stateMachineArn": state_machine, "name": name, "input": json.dumps(request)}
     execution = call(environment, "StartExecution", order)["executionArn"]
@@ -18,7 +20,9 @@ def run(environment: machine.Environment, state_machine: str, name: str, request
         if found["status"] == "SUCCEEDED":
             return json.loads(found["output"]), found["stopDate"] - found["startDate"]
         if found["status"] != "RUNNING":
-            raise SystemExit(f"{execution} ended as {found['status']}: {found.get('error')}: {found.get('cause')}")
+            raise SystemExit(
+                f"{execution} ended as {found['status']}: {found.get('error')}: {found.get('cause')}"
+            )
         time.sleep(LOOK_EVERY_SECONDS)
 
 

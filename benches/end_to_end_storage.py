@@ -26,7 +26,9 @@ def fetch(environment: machine.Environment, prefix: str, target: Path) -> None:
 def forget(environment: machine.Environment, run: str) -> None:
     """Removes a run's objects, which LocalStack keeps in memory and on disk."""
     for stage in ("customers", "scored_customers", "evaluations", "results"):
-        environment.aws("s3", "rm", "--quiet", "--recursive", f"s3://{BUCKET}/pipeline/{stage}/run={run}/")
+        environment.aws(
+            "s3", "rm", "--quiet", "--recursive", f"s3://{BUCKET}/pipeline/{stage}/run={run}/"
+        )
 
 
 def function_processes(pid: int) -> dict[int, tuple[str, Step]]:
@@ -35,7 +37,9 @@ def function_processes(pid: int) -> dict[int, tuple[str, Step]]:
     for child in machine.children(pid):
         try:
             variables = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
-            name = next((line for line in variables if line.startswith(b"AWS_LAMBDA_FUNCTION_NAME=")), None)
+            name = next(
+                (line for line in variables if line.startswith(b"AWS_LAMBDA_FUNCTION_NAME=")), None
+            )
             if name is None:
                 found |= function_processes(child)
             else:
@@ -46,10 +50,14 @@ def function_processes(pid: int) -> dict[int, tuple[str, Step]]:
     return found
 
 
-def steps_since(before: dict[int, tuple[str, Step]], after: dict[int, tuple[str, Step]]) -> dict[str, Step]:
+def steps_since(
+    before: dict[int, tuple[str, Step]], after: dict[int, tuple[str, Step]]
+) -> dict[str, Step]:
     steps: dict[str, Step] = {}
     for pid, (name, step) in after.items():
         total = steps.setdefault(name, Step())
-        total.cpu_seconds += step.cpu_seconds - (before[pid][1].cpu_seconds if pid in before else 0.0)
+        total.cpu_seconds += step.cpu_seconds - (
+            before[pid][1].cpu_seconds if pid in before else 0.0
+        )
         total.peak_mb = max(total.peak_mb, step.peak_mb)
     return steps

@@ -50,16 +50,24 @@ def differences(artifact: peers.Artifact, rows: Path, values: np.ndarray) -> dic
     largest_shap = largest_base = 0.0
     for start in range(0, len(raw), SHAP_ROWS_AT_ONCE):
         part = slice(start, start + SHAP_ROWS_AT_ONCE)
-        shap = artifact.model.get_feature_importance(pool.slice(list(range(len(raw))[part])), type="ShapValues")
-        largest_shap = max(largest_shap, relative(found[part, 3:], peers.by_source(artifact, shap[:, :-1])))
+        shap = artifact.model.get_feature_importance(
+            pool.slice(list(range(len(raw))[part])), type="ShapValues"
+        )
+        largest_shap = max(
+            largest_shap, relative(found[part, 3:], peers.by_source(artifact, shap[:, :-1]))
+        )
         largest_base = max(largest_base, relative(found[part, 2], shap[:, -1]))
     return {
         "raw value": relative(found[:, 0], raw),
-        "raw value, relative to itself": float(np.max(np.abs(found[:, 0] - raw) / np.abs(raw), initial=0.0)),
+        "raw value, relative to itself": float(
+            np.max(np.abs(found[:, 0] - raw) / np.abs(raw), initial=0.0)
+        ),
         "probability": relative(found[:, 1], probability),
         "base value": largest_base,
         "SHAP value": largest_shap,
-        "sum of base and SHAP values": relative(found[:, 2] + found[:, 3:].sum(axis=1), found[:, 0]),
+        "sum of base and SHAP values": relative(
+            found[:, 2] + found[:, 3:].sum(axis=1), found[:, 0]
+        ),
     }
 
 
@@ -75,7 +83,9 @@ def compare(program: Path, data: Path, train_options: list[str]) -> bool:
     referred = int(np.isnan(values[:, 0]).sum())
     training = artifact.manifest["training"]
     print(f"{data.name}: {len(values):,} rows, {referred:,} of them referred", end="; ")
-    print(f"{training['trees']} trees of depth {training['depth']}, {len(artifact.sources)} columns")
+    print(
+        f"{training['trees']} trees of depth {training['depth']}, {len(artifact.sources)} columns"
+    )
     for what, difference in found.items():
         print(f"  {what:<32} {difference:.2e}")
     return len(values) > referred and all(difference <= TOLERANCE for difference in found.values())
@@ -83,12 +93,16 @@ def compare(program: Path, data: Path, train_options: list[str]) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", type=Path, help="a table (CSV or CSV.gz), or a directory of known tables")
+    parser.add_argument(
+        "data", type=Path, help="a table (CSV or CSV.gz), or a directory of known tables"
+    )
     parser.add_argument("train", nargs="*", help="options of train.py, after --")
     arguments = parser.parse_args()
     if arguments.data.is_dir():
         known = {arguments.data / name: options for name, options in TABLES.items()}
-        tables = {path: [*options, *arguments.train] for path, options in known.items() if path.exists()}
+        tables = {
+            path: [*options, *arguments.train] for path, options in known.items() if path.exists()
+        }
         if not tables:
             parser.error(f"{arguments.data} has none of {', '.join(TABLES)}")
     else:

@@ -30,7 +30,9 @@ class Artifact:
 
     @property
     def sources(self) -> list[str]:
-        return list(dict.fromkeys(feature["source_column"] for feature in self.manifest["features"]))
+        return list(
+            dict.fromkeys(feature["source_column"] for feature in self.manifest["features"])
+        )
 
 
 def read_artifact(path: Path) -> Artifact:
@@ -45,13 +47,28 @@ def read_artifact(path: Path) -> Artifact:
 
 
 def train(data: Path, output: Path, options: list[str]) -> None:
-    command = [sys.executable, str(ROOT / "training" / "train.py"), "--data", str(data), "--output", str(output)]
+    command = [
+        sys.executable,
+        str(ROOT / "training" / "train.py"),
+        "--data",
+        str(data),
+        "--output",
+        str(output),
+    ]
     subprocess.run([*command, "--quiet", *options], check=True, stdout=subprocess.DEVNULL)
 
 
 def build() -> Path:
     """The measuring program, compiled as the functions are."""
-    command = ["cargo", "build", "--quiet", "--release", "--package", "limit-increase-benches", "--message-format=json"]
+    command = [
+        "cargo",
+        "build",
+        "--quiet",
+        "--release",
+        "--package",
+        "limit-increase-benches",
+        "--message-format=json",
+    ]
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE, cwd=ROOT, text=True).stdout
     found = [json.loads(line).get("executable") for line in output.splitlines()]
     return Path(next(path for path in found if path and Path(path).stem == "measure-scoring"))

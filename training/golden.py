@@ -95,7 +95,9 @@ CASES = {
     "one_feature": Case(numbers(1), trees(30, 4)),
     "constant_feature": Case(with_constant, trees(30, 4)),
     "repeated_splits": Case(numbers(2), trees(25, 8)),
-    "many_borders": Case(numbers(1), trees(400, 3, border_count=4_000, random_strength=20), expects={"borders": 260}),
+    "many_borders": Case(
+        numbers(1), trees(400, 3, border_count=4_000, random_strength=20), expects={"borders": 260}
+    ),
     "many_columns": Case(numbers(300), trees(40, 4)),
     "nan_min": Case(with_missing(5), trees(25, 6, nan_mode="Min"), expects={"nan": "AsFalse"}),
     "nan_max": Case(with_missing(5), trees(25, 6, nan_mode="Max"), expects={"nan": "AsTrue"}),
@@ -122,7 +124,13 @@ def features_of(case: Case, count: int) -> list[dict]:
     """The manifest's columns; a permuted model has the same names in another order."""
     names = case.order if case.order is not None else range(count)
     features = [
-        {"name": f"x{at}", "kind": "numeric", "source_column": f"x{at}", "description": f"Column {at}", "median": 0.0}
+        {
+            "name": f"x{at}",
+            "kind": "numeric",
+            "source_column": f"x{at}",
+            "description": f"Column {at}",
+            "median": 0.0,
+        }
         for at in names
     ]
     if case.one_hot:
@@ -137,18 +145,25 @@ def features_of(case: Case, count: int) -> list[dict]:
     return features
 
 
-def rows_to_repeat(case: Case, matrix: np.ndarray, described: list[dict], rng: np.random.Generator) -> np.ndarray:
+def rows_to_repeat(
+    case: Case, matrix: np.ndarray, described: list[dict], rng: np.random.Generator
+) -> np.ndarray:
     """Rows where an evaluation goes wrong first, varied around training rows."""
     sample = matrix[rng.choice(len(matrix), SAMPLED_ROWS, replace=False)].astype(np.float32)
     rows = list(sample)
     odd = [np.inf, -np.inf, -0.0, 1e-42, 3e38, -3e38] + ([np.nan] if case.missing_in_golden else [])
-    numeric = [at for at in range(matrix.shape[1]) if not (case.one_hot and 1 <= at <= len(CATEGORIES))]
+    numeric = [
+        at for at in range(matrix.shape[1]) if not (case.one_hot and 1 <= at <= len(CATEGORIES))
+    ]
     for at in numeric[:MAX_THRESHOLD_COLUMNS]:
         borders = np.array(described[at]["borders"] or [], dtype=np.float32)
         for border in borders[[0, len(borders) // 2, -1]] if len(borders) else []:
             # With nan_mode Max a border is the largest float32, and the next one is infinity.
             with np.errstate(over="ignore"):
-                odd_here = [border, *(np.nextafter(border, np.float32(end)) for end in (np.inf, -np.inf))]
+                odd_here = [
+                    border,
+                    *(np.nextafter(border, np.float32(end)) for end in (np.inf, -np.inf)),
+                ]
             rows += [_with(sample[len(rows) % SAMPLED_ROWS], at, value) for value in odd_here]
         rows += [_with(sample[len(rows) % SAMPLED_ROWS], at, value) for value in odd]
     for value in odd:
@@ -165,8 +180,19 @@ def _with(row: np.ndarray, at: int, value: float) -> np.ndarray:
 
 
 def classifier(**params) -> catboost.CatBoostClassifier:
-    defaults = {"learning_rate": 0.2, "loss_function": "Logloss", "random_seed": 7, "bootstrap_type": "No"}
-    settings = {**defaults, "thread_count": 1, "verbose": False, "allow_writing_files": False, **params}
+    defaults = {
+        "learning_rate": 0.2,
+        "loss_function": "Logloss",
+        "random_seed": 7,
+        "bootstrap_type": "No",
+    }
+    settings = {
+        **defaults,
+        "thread_count": 1,
+        "verbose": False,
+        "allow_writing_files": False,
+        **params,
+    }
     return catboost.CatBoostClassifier(**settings)
 
 
@@ -197,8 +223,20 @@ def make(case: Case) -> bytes:
         "features": features,
         "scorecard": {"pdo": 20.0, "target_score": 600.0, "target_odds": 30.0},
         "training": {
-            **{"rows": ROWS, "validation_rows": 0, "trees": saved.tree_count_, "depth": case.params["depth"]},
-            **{"bad_rate": None, "auc": None, "gini": None, "ks": None, "log_loss": None, "calibration": []},
+            **{
+                "rows": ROWS,
+                "validation_rows": 0,
+                "trees": saved.tree_count_,
+                "depth": case.params["depth"],
+            },
+            **{
+                "bad_rate": None,
+                "auc": None,
+                "gini": None,
+                "ks": None,
+                "log_loss": None,
+                "calibration": [],
+            },
         },
         "files": artifact.describe_files(files),
         "golden_rows": golden_rows(case, saved, inputs),
@@ -206,7 +244,9 @@ def make(case: Case) -> bytes:
     return artifact.pack(files, manifest)
 
 
-def export_scaled(model: catboost.CatBoost, scale: float, bias: float) -> tuple[dict[str, bytes], catboost.CatBoost]:
+def export_scaled(
+    model: catboost.CatBoost, scale: float, bias: float
+) -> tuple[dict[str, bytes], catboost.CatBoost]:
     """CatBoost exports no ONNX of a scaled model, and ONNX has no place for a scale but the leaf values."""
     model.set_scale_and_bias(1.0, bias)
     files, _ = artifact.export(model)
@@ -245,7 +285,9 @@ def artifact_features(files: dict[str, bytes]) -> list[dict]:
 
 def check_expectations(case: Case, described: list[dict]) -> None:
     """A case that no longer is what it is named for tests nothing."""
-    if "nan" in case.expects and case.expects["nan"] not in {column["nan_value_treatment"] for column in described}:
+    if "nan" in case.expects and case.expects["nan"] not in {
+        column["nan_value_treatment"] for column in described
+    }:
         sys.exit(f"no column has nan_value_treatment {case.expects['nan']}")
     if "borders" in case.expects and len(described[0]["borders"]) < case.expects["borders"]:
         sys.exit(f"the first column has only {len(described[0]['borders'])} borders")
@@ -265,9 +307,13 @@ def refused() -> dict[str, bytes]:
         "lossguide": _json(classifier(**small, grow_policy="Lossguide").fit(matrix, target)),
         "depthwise": _json(classifier(**small, grow_policy="Depthwise").fit(matrix, target)),
         "categorical": _json(
-            classifier(**small, one_hot_max_size=10).fit(catboost.Pool(mixed, by_text, cat_features=[3]))
+            classifier(**small, one_hot_max_size=10).fit(
+                catboost.Pool(mixed, by_text, cat_features=[3])
+            )
         ),
-        "multiclass": _json(classifier(**{**small, "loss_function": "MultiClass"}).fit(matrix, classes)),
+        "multiclass": _json(
+            classifier(**{**small, "loss_function": "MultiClass"}).fit(matrix, classes)
+        ),
     }
 
 

@@ -74,10 +74,14 @@ def hyperparameters(environment: dict[str, str]) -> dict:
     try:
         given = json.loads(environment.get("SM_HPS") or "{}")
     except ValueError as error:
-        raise job_error(f"SM_HPS is no JSON: {error}", "start this with SageMaker's training toolkit") from error
+        raise job_error(
+            f"SM_HPS is no JSON: {error}", "start this with SageMaker's training toolkit"
+        ) from error
     options = {name.replace("_", "-"): value for name, value in given.items()}
     if taken := sorted(OURS & options.keys()):
-        raise job_error(f"the hyperparameter {taken[0]} is not to be given", "leave it out: the job decides it")
+        raise job_error(
+            f"the hyperparameter {taken[0]} is not to be given", "leave it out: the job decides it"
+        )
     return options
 
 
@@ -86,9 +90,13 @@ def table(channel: Path, named: str) -> Path:
     if named:
         found = inside(channel, named)
         if found is None:
-            raise job_error(f"the channel has no file {named}", "correct the hyperparameter data-file")
+            raise job_error(
+                f"the channel has no file {named}", "correct the hyperparameter data-file"
+            )
         return found
-    found = sorted(path for path in channel.rglob("*") if path.is_file() and path.name.endswith(TABLES))
+    found = sorted(
+        path for path in channel.rglob("*") if path.is_file() and path.name.endswith(TABLES)
+    )
     if len(found) != 1:
         names = ", ".join(str(path.relative_to(channel)) for path in found[:5]) or "none"
         raise job_error(

@@ -53,7 +53,11 @@ def parser() -> argparse.ArgumentParser:
     data = root.add_argument_group("data")
     data.add_argument("--data", metavar="FILE", help="CSV file with a header, or CSV.gz")
     data.add_argument("--target", metavar="COLUMN", help="the column with the outcome")
-    data.add_argument("--positive", metavar="VALUE", help="the target's value for the bad class, exactly as written")
+    data.add_argument(
+        "--positive",
+        metavar="VALUE",
+        help="the target's value for the bad class, exactly as written",
+    )
     data.add_argument(
         "--features",
         metavar="A,B,..",
@@ -67,7 +71,9 @@ def parser() -> argparse.ArgumentParser:
         default="",
         help="columns of codes to read as categories though they look numeric",
     )
-    data.add_argument("--split-column", metavar="COLUMN", help="the column that says which rows are held out")
+    data.add_argument(
+        "--split-column", metavar="COLUMN", help="the column that says which rows are held out"
+    )
     data.add_argument(
         "--validation-value",
         metavar="VALUE,..",
@@ -81,21 +87,37 @@ def parser() -> argparse.ArgumentParser:
         help="features in plain words, for the reasons that customers read: a JSON object in a file, or pairs",
     )
     card = root.add_argument_group("scorecard")
-    card.add_argument("--pdo", type=float, default=20.0, help="points that double the odds (default 20)")
-    card.add_argument("--target-score", type=float, default=600.0, help="score at the target odds (default 600)")
-    card.add_argument("--target-odds", type=float, default=30.0, help="good:bad odds at that score (default 30)")
+    card.add_argument(
+        "--pdo", type=float, default=20.0, help="points that double the odds (default 20)"
+    )
+    card.add_argument(
+        "--target-score", type=float, default=600.0, help="score at the target odds (default 600)"
+    )
+    card.add_argument(
+        "--target-odds", type=float, default=30.0, help="good:bad odds at that score (default 30)"
+    )
     model = root.add_argument_group("model")
     model.add_argument("--iterations", type=int, default=300, help="trees (default 300)")
-    model.add_argument("--depth", type=int, default=6, help="depth of each tree, 1 to 16 (default 6)")
+    model.add_argument(
+        "--depth", type=int, default=6, help="depth of each tree, 1 to 16 (default 6)"
+    )
     model.add_argument("--learning-rate", type=float, default=0.04, help="default 0.04")
     model.add_argument("--l2-leaf-reg", type=float, default=8.0, help="default 8")
-    model.add_argument("--seed", type=int, default=0, help="for the training and the held-out rows (default 0)")
+    model.add_argument(
+        "--seed", type=int, default=0, help="for the training and the held-out rows (default 0)"
+    )
     model.add_argument(
         "--class-weights",
         metavar="GOOD,BAD",
         help="weights of the classes; they shift the log-odds, and so every score (default: none)",
     )
-    model.add_argument("--param", metavar="NAME=VALUE", action="append", default=[], help="another CatBoost parameter")
+    model.add_argument(
+        "--param",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="another CatBoost parameter",
+    )
     model.add_argument("--threads", type=int, default=1, help="processors to use (default 1)")
     output = root.add_argument_group("output")
     output.add_argument("--output", metavar="FILE.tar.gz", help="where to write the artifact")
@@ -122,9 +144,14 @@ def descriptions(text: str) -> dict[str, str]:
     else:
         split = [pair.partition("=") for pair in text.split(",")]
         pairs = {name.strip(): value.strip() for name, _, value in split}
-    good = isinstance(pairs, dict) and all(isinstance(value, str) and value.strip() for value in pairs.values())
+    good = isinstance(pairs, dict) and all(
+        isinstance(value, str) and value.strip() for value in pairs.values()
+    )
     if not good:
-        raise usage_error("--descriptions has an entry without a text", "write column=Text for each, or a JSON object")
+        raise usage_error(
+            "--descriptions has an entry without a text",
+            "write column=Text for each, or a JSON object",
+        )
     return pairs
 
 
@@ -134,7 +161,9 @@ def class_weights(text: str | None) -> tuple[float, float] | None:
     try:
         good, bad = (float(part) for part in text.split(","))
     except ValueError as error:
-        raise usage_error(f"--class-weights {text!r} is not two numbers", "for example --class-weights 1,5") from error
+        raise usage_error(
+            f"--class-weights {text!r} is not two numbers", "for example --class-weights 1,5"
+        ) from error
     return good, bad
 
 
@@ -143,7 +172,9 @@ def parameters(pairs: list[str]) -> dict:
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name:
-            raise usage_error(f"--param {pair!r} is not NAME=VALUE", "for example --param random_strength=2")
+            raise usage_error(
+                f"--param {pair!r} is not NAME=VALUE", "for example --param random_strength=2"
+            )
         try:
             parsed[name.strip()] = json.loads(value)
         except ValueError:
@@ -162,14 +193,20 @@ def check_options(options: argparse.Namespace) -> None:
         if not getattr(options, name):
             raise usage_error(f"--{name} is missing", "see the examples in train.py --help")
     if not options.output.endswith((".tar.gz", ".tgz")):
-        raise usage_error(f"--output {options.output} does not end in .tar.gz", "the artifact is a tar.gz file")
+        raise usage_error(
+            f"--output {options.output} does not end in .tar.gz", "the artifact is a tar.gz file"
+        )
     if options.validation_value and not options.split_column:
-        raise usage_error("--validation-value needs --split-column", "name the column whose value it is")
+        raise usage_error(
+            "--validation-value needs --split-column", "name the column whose value it is"
+        )
     for name in ("pdo", "target_odds", "target_score"):
         value = getattr(options, name)
         option = name.replace("_", "-")
         if not (0 < value < 1e6):
-            raise usage_error(f"--{option} {value:g} is not a number above 0", "the usual card is 20, 600 and 30")
+            raise usage_error(
+                f"--{option} {value:g} is not a number above 0", "the usual card is 20, 600 and 30"
+            )
 
 
 def run(options: argparse.Namespace) -> dict:
@@ -201,7 +238,9 @@ def run(options: argparse.Namespace) -> dict:
 
     table = data.read_table(options.data)
     bad, good_values = data.read_target(table, options.target, options.positive)
-    held_out = data.hold_out(table, bad, options.split_column, names(options.validation_value), options.seed)
+    held_out = data.hold_out(
+        table, bad, options.split_column, names(options.validation_value), options.seed
+    )
     sources, notices = encode.choose_features(
         table, options.target, options.split_column, names(options.features), names(options.exclude)
     )
@@ -218,7 +257,9 @@ def run(options: argparse.Namespace) -> dict:
     files, saved = artifact.export(model)
     raw = saved.predict(encoded.matrix, prediction_type="RawFormulaVal")
     float_features = json.loads(files["model.json"])["features_info"]["float_features"]
-    inputs = golden.golden_inputs(encoded.features, encoded.matrix[~held_out], raw[~held_out], float_features)
+    inputs = golden.golden_inputs(
+        encoded.features, encoded.matrix[~held_out], raw[~held_out], float_features
+    )
     measures = metrics.measure(bad[measured], raw[measured])
     manifest = {
         "schema_version": artifact.SCHEMA_VERSION,
@@ -247,7 +288,10 @@ def run(options: argparse.Namespace) -> dict:
     difference = selfcheck.check_files(files, manifest, encoded.matrix[checked], raw[checked])
     content = artifact.pack(files, manifest)
     artifact.write_whole(options.output, content)
-    judgements = [report.class_weight_notice(settings, options.pdo), report.suspicious_notice(measures["auc"])]
+    judgements = [
+        report.class_weight_notice(settings, options.pdo),
+        report.suspicious_notice(measures["auc"]),
+    ]
     return {
         "output": options.output,
         "bytes": len(content),
@@ -256,7 +300,14 @@ def run(options: argparse.Namespace) -> dict:
         "good_values": good_values,
         **{
             key: manifest[key]
-            for key in ("created_at", "catboost_version", "target", "features", "scorecard", "training")
+            for key in (
+                "created_at",
+                "catboost_version",
+                "target",
+                "features",
+                "scorecard",
+                "training",
+            )
         },
         "checks": {"onnx_rows": len(checked), "onnx_max_difference": difference},
         "notices": notices + encoded.notices + [notice for notice in judgements if notice],

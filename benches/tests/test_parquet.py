@@ -24,7 +24,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def types(file: Path) -> dict[str, str]:
-    return {name: kind for name, kind, *_ in duckdb.sql(f"DESCRIBE FROM read_parquet('{file}')").fetchall()}
+    return {
+        name: kind
+        for name, kind, *_ in duckdb.sql(f"DESCRIBE FROM read_parquet('{file}')").fetchall()
+    }
 
 
 def test_columns_have_their_natural_types(files: Path) -> None:
@@ -39,7 +42,11 @@ def test_columns_have_their_natural_types(files: Path) -> None:
         "feature_home": "VARCHAR",
     }
     scored = types(files / "scored_customers.parquet")
-    assert (scored["scored"], scored["new_score"], scored["shap_home"]) == ("BOOLEAN", "INTEGER", "DOUBLE")
+    assert (scored["scored"], scored["new_score"], scored["shap_home"]) == (
+        "BOOLEAN",
+        "INTEGER",
+        "DOUBLE",
+    )
     assert (scored["reason_4"], scored["reason_4_points"]) == ("VARCHAR", "DOUBLE")
     evaluations = types(files / "evaluations.parquet")
     assert (evaluations["new_limit"], evaluations["decision"]) == ("DECIMAL(10,2)", "VARCHAR")
@@ -82,7 +89,11 @@ def test_repeated_text_is_stored_once(files: Path) -> None:
                     WHERE path_in_schema = '{column}'"""
         return duckdb.sql(query).fetchall()[0]
 
-    for file, column in (("customers", "feature_home"), ("scored_customers", "reason_1"), ("evaluations", "decision")):
+    for file, column in (
+        ("customers", "feature_home"),
+        ("scored_customers", "reason_1"),
+        ("evaluations", "decision"),
+    ):
         encodings, compression = stored(file, column)
         assert "DICTIONARY" in encodings and compression == "SNAPPY", (file, column, encodings)
     encodings, compression = stored("evaluations", "decision_reason")

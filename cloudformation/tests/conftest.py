@@ -20,7 +20,9 @@ def template() -> dict:
 @pytest.fixture(scope="session")
 def machine() -> dict:
     """The state machine's definition, before any substitution."""
-    return json.loads((ROOT / "statemachine" / "limit-increase.asl.json").read_text(encoding="utf-8"))
+    return json.loads(
+        (ROOT / "statemachine" / "limit-increase.asl.json").read_text(encoding="utf-8")
+    )
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +34,9 @@ def states(machine: dict) -> dict:
         scope = scopes.pop()
         assert not found.keys() & scope.keys(), "AWS wants names unique in the whole machine"
         found.update(scope)
-        scopes.extend(state["ItemProcessor"]["States"] for state in scope.values() if "ItemProcessor" in state)
+        scopes.extend(
+            state["ItemProcessor"]["States"] for state in scope.values() if "ItemProcessor" in state
+        )
     return found
 
 
@@ -41,4 +45,8 @@ def failure_names() -> set[str]:
     """The names of our own failures, read from the source that defines them."""
     source = (ROOT / "shared" / "domain" / "src" / "failure.rs").read_text(encoding="utf-8")
     quoted = source.split('"')[1::2]
-    return {text for text in quoted if text.startswith(("Transient.", "Permanent.")) and text[-1].isalpha()}
+    return {
+        text
+        for text in quoted
+        if text.startswith(("Transient.", "Permanent.")) and text[-1].isalpha()
+    }

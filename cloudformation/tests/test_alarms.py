@@ -68,7 +68,9 @@ def test_every_alarm_reads_metrics_that_somebody_writes(alarms):
         for metric in metrics_of(alarm):
             assert metric["MetricName"] in known[metric["Namespace"]], name
             if metric["Namespace"] == namespace:
-                assert metric["Dimensions"] == [{"Name": "Mode", "Value": "Live"}], f"{name}: a dry run is no alarm"
+                assert metric["Dimensions"] == [{"Name": "Mode", "Value": "Live"}], (
+                    f"{name}: a dry run is no alarm"
+                )
 
 
 def test_an_alarm_compares_one_thing_with_a_number(alarms):
@@ -94,7 +96,10 @@ def test_silence_is_an_alarm_only_where_a_start_is_missing(alarms):
 def test_the_parameters_of_the_alarms_are_in_them(template, alarms):
     expected = {
         "LimitIncreaseRunTooLong": ["RunTooLongMinutes"],
-        "LimitIncreaseReferredShareHigh": ["ShareAlarmMinimumCustomers", "ReferredSharePercentHigh"],
+        "LimitIncreaseReferredShareHigh": [
+            "ShareAlarmMinimumCustomers",
+            "ReferredSharePercentHigh",
+        ],
         "LimitIncreaseApprovalShareOutsideBand": [
             "ShareAlarmMinimumCustomers",
             "ApprovalSharePercentLow",
@@ -104,7 +109,10 @@ def test_the_parameters_of_the_alarms_are_in_them(template, alarms):
     for name, parameters in expected.items():
         assert re.findall(r"\$\{(\w+)\}", expression_of(alarms[name])) == parameters
     parameters = template["Parameters"]
-    assert parameters["ApprovalSharePercentLow"]["Default"] < parameters["ApprovalSharePercentHigh"]["Default"]
+    assert (
+        parameters["ApprovalSharePercentLow"]["Default"]
+        < parameters["ApprovalSharePercentHigh"]["Default"]
+    )
     longest = parameters["RunTooLongMinutes"]
     assert longest["Default"] < longest["MaxValue"] == 6 * 60
 
@@ -114,5 +122,10 @@ def test_an_address_is_subscribed_only_if_there_is_one(template):
     assert subscription["Condition"] == "HasAlarmEmail"
     assert subscription["Properties"]["Endpoint"] == {"Ref": "AlarmEmail"}
     pattern = template["Parameters"]["AlarmEmail"]["AllowedPattern"]
-    for text, good in [("", True), ("risk@bank.example", True), ("risk", False), ("a@b c.d", False)]:
+    for text, good in [
+        ("", True),
+        ("risk@bank.example", True),
+        ("risk", False),
+        ("a@b c.d", False),
+    ]:
         assert bool(re.fullmatch(pattern, text)) == good, text

@@ -40,7 +40,9 @@ def failures() -> dict[str, str]:
 
 
 def section(text: str, title: str) -> str:
-    return re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE)[1]
+    return re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE)[
+        1
+    ]
 
 
 def rows(text: str, title: str) -> list[list[str]]:
@@ -51,7 +53,11 @@ def rows(text: str, title: str) -> list[list[str]]:
 def retried(states: dict) -> dict[str, int]:
     """How often each error is tried again: the same in every state but the one that raises what others have retried."""
     answers = {
-        name: {error: retrier["MaxAttempts"] for retrier in state["Retry"] for error in retrier["ErrorEquals"]}
+        name: {
+            error: retrier["MaxAttempts"]
+            for retrier in state["Retry"]
+            for error in retrier["ErrorEquals"]
+        }
         for name, state in states.items()
         if "Retry" in state
     }
@@ -67,14 +73,20 @@ def test_every_failure_kind_is_explained_in_the_order_of_the_code(runbook, failu
     assert [row[0].strip("`") for row in table] == list(failures.values())
 
 
-def test_what_the_runbook_calls_retried_is_what_the_state_machine_retries(runbook, failures, states):
+def test_what_the_runbook_calls_retried_is_what_the_state_machine_retries(
+    runbook, failures, states
+):
     attempts = retried(states)
     words = {"yes": 6, "twice": 2, "no": None}
-    table = rows(runbook, "Errors of the functions") + rows(runbook, "Errors of Lambda and Step Functions")
+    table = rows(runbook, "Errors of the functions") + rows(
+        runbook, "Errors of Lambda and Step Functions"
+    )
     told = {row[0].strip("`"): words[row[1]] for row in table}
     assert len(told) == len(table), "an error is explained twice"
     assert {name: count for name, count in told.items() if count} == attempts
-    assert {name for name, count in told.items() if not count} - set(failures.values()) == NOT_RETRIED
+    assert {name for name, count in told.items() if not count} - set(
+        failures.values()
+    ) == NOT_RETRIED
     for name in failures.values():
         assert (told[name] is not None) == name.startswith("Transient."), name
 
@@ -95,7 +107,11 @@ def test_every_alarm_is_explained_and_no_other(runbook, template):
 
 
 def test_every_row_says_what_it_means_and_what_to_do(runbook):
-    for title, cells in [("Alarms", 3), ("Errors of the functions", 4), ("Errors of Lambda and Step Functions", 4)]:
+    for title, cells in [
+        ("Alarms", 3),
+        ("Errors of the functions", 4),
+        ("Errors of Lambda and Step Functions", 4),
+    ]:
         for row in rows(runbook, title):
             assert len(row) == cells and all(row), row
 
@@ -109,14 +125,16 @@ def test_every_parameter_and_name_in_the_runbook_exists(runbook, template):
         if isinstance(value, str)
     }
     for name in re.findall(
-        r"`((?:LimitIncrease|Alarm|Approval|Referred|Run|Max|Database|Model|Bucket)[A-Za-z]+)`", runbook
+        r"`((?:LimitIncrease|Alarm|Approval|Referred|Run|Max|Database|Model|Bucket)[A-Za-z]+)`",
+        runbook,
     ):
         assert name in known, name
 
 
 def test_every_link_inside_the_runbook_has_its_section(runbook):
     anchors = {
-        re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-") for title in re.findall(r"^## (.*)$", runbook, re.M)
+        re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-")
+        for title in re.findall(r"^## (.*)$", runbook, re.M)
     }
     links = set(re.findall(r"\]\(#([^)]+)\)", runbook))
     assert links <= anchors, links - anchors

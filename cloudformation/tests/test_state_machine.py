@@ -65,7 +65,9 @@ def test_every_task_retries_what_is_transient_and_nothing_else(states, failure_n
         retried = [error for retrier in state["Retry"] for error in retrier["ErrorEquals"]]
         assert len(retried) == len(set(retried)), f"{name} retries an error twice over"
         # FailOrResume fails on purpose, and with any of these names: only where it did not run is it tried again.
-        expected = LAMBDA_ERRORS if name == "FailOrResume" else LAMBDA_ERRORS | LOST_ERRORS | transient
+        expected = (
+            LAMBDA_ERRORS if name == "FailOrResume" else LAMBDA_ERRORS | LOST_ERRORS | transient
+        )
         assert set(retried) == expected, name
 
 
@@ -115,7 +117,10 @@ def test_the_map_lets_the_others_finish_and_keeps_its_results_out_of_the_payload
     # LocalStack 4.9.2 wants the fraction. One shard of two may fail and the other finish; a run of one fails with it.
     assert repr(shards["ToleratedFailurePercentage"]) == "50.0"
     assert shards["ResultPath"] is None
-    assert shards["ItemProcessor"]["ProcessorConfig"] == {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}
+    assert shards["ItemProcessor"]["ProcessorConfig"] == {
+        "Mode": "DISTRIBUTED",
+        "ExecutionType": "STANDARD",
+    }
     # LocalStack 4.9.2 fails on a bucket that comes from the state's data.
     assert shards["ResultWriter"]["Parameters"]["Bucket"] == "${BucketName}"
 

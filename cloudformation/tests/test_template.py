@@ -44,7 +44,10 @@ def test_no_role_may_touch_everything(template):
     for name, role in of_type(template, "AWS::IAM::Role").items():
         for statement in statements(role):
             actions = listed(statement["Action"])
-            assert not any(action == "*" or action.endswith(":*") for action in actions), (name, statement["Sid"])
+            assert not any(action == "*" or action.endswith(":*") for action in actions), (
+                name,
+                statement["Sid"],
+            )
             if "*" in listed(statement["Resource"]):
                 pattern = WITHOUT_ARN.get(statement["Sid"])
                 assert pattern, f"{name}: {statement['Sid']} has every resource"
@@ -54,7 +57,10 @@ def test_no_role_may_touch_everything(template):
 def test_no_role_reads_or_writes_a_whole_bucket(template):
     for name, role in of_type(template, "AWS::IAM::Role").items():
         for statement in statements(role):
-            if any(action.startswith("s3:") and action != "s3:ListBucket" for action in listed(statement["Action"])):
+            if any(
+                action.startswith("s3:") and action != "s3:ListBucket"
+                for action in listed(statement["Action"])
+            ):
                 for resource in listed(statement["Resource"]):
                     path = resource["Fn::Sub"].split("${BucketName}", 1)[1]
                     assert path.startswith(("/models/", "/policies/", "/pipeline/")), (name, path)
@@ -70,18 +76,30 @@ def test_a_secret_is_read_by_its_arn_and_by_nobody_else(template):
 
 
 def test_every_role_is_for_one_service_and_one_user(template):
-    used = [item["Properties"]["Role"]["Fn::GetAtt"][0] for item in of_type(template, "AWS::Lambda::Function").values()]
-    used += [item["Properties"]["RoleArn"]["Fn::GetAtt"][0] for item in of_type(template, STATE_MACHINE).values()]
+    used = [
+        item["Properties"]["Role"]["Fn::GetAtt"][0]
+        for item in of_type(template, "AWS::Lambda::Function").values()
+    ]
+    used += [
+        item["Properties"]["RoleArn"]["Fn::GetAtt"][0]
+        for item in of_type(template, STATE_MACHINE).values()
+    ]
     for rule in of_type(template, "AWS::Events::Rule").values():
-        used += [t["RoleArn"]["Fn::GetAtt"][0] for t in rule["Properties"]["Targets"] if "RoleArn" in t]
+        used += [
+            t["RoleArn"]["Fn::GetAtt"][0] for t in rule["Properties"]["Targets"] if "RoleArn" in t
+        ]
     assert sorted(used) == sorted(of_type(template, "AWS::IAM::Role"))
     for name, role in of_type(template, "AWS::IAM::Role").items():
         (trust,) = role["Properties"]["AssumeRolePolicyDocument"]["Statement"]
         assert trust["Action"] == "sts:AssumeRole", name
-        assert list(trust["Principal"]) == ["Service"] and isinstance(trust["Principal"]["Service"], str), name
+        assert list(trust["Principal"]) == ["Service"] and isinstance(
+            trust["Principal"]["Service"], str
+        ), name
         if trust["Principal"]["Service"] != "lambda.amazonaws.com":
             # Lambda takes no such condition; the others would act for any account without it.
-            assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}, name
+            assert trust["Condition"] == {
+                "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+            }, name
 
 
 def test_the_only_managed_policy_is_the_network_interfaces_and_only_in_a_vpc(template):
@@ -89,13 +107,18 @@ def test_the_only_managed_policy_is_the_network_interfaces_and_only_in_a_vpc(tem
         for policy in role["Properties"].get("ManagedPolicyArns", []):
             condition, arn, otherwise = policy["Fn::If"]
             assert (condition, otherwise) == ("InVpc", {"Ref": "AWS::NoValue"}), name
-            assert arn["Fn::Sub"].endswith(":policy/service-role/AWSLambdaENIManagementAccess"), name
+            assert arn["Fn::Sub"].endswith(":policy/service-role/AWSLambdaENIManagementAccess"), (
+                name
+            )
 
 
 def test_no_role_may_hand_on_or_change_permissions(template):
     for name, role in of_type(template, "AWS::IAM::Role").items():
         for statement in statements(role):
-            assert statement["Effect"] == "Allow" and not {"NotAction", "NotResource"} & statement.keys(), name
+            assert (
+                statement["Effect"] == "Allow"
+                and not {"NotAction", "NotResource"} & statement.keys()
+            ), name
             services = {action.split(":")[0] for action in listed(statement["Action"])}
             assert not services & {"iam", "sts", "kms", "organizations"}, (name, statement["Sid"])
 
@@ -123,7 +146,10 @@ def test_plain_http_is_refused_wherever_a_policy_can(template):
         assert denied["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}, name
     assert documents["ModelBucketPolicy"][0]["Action"] == "s3:*"
     resources = documents["ModelBucketPolicy"][0]["Resource"]
-    assert [resource["Fn::Sub"].rsplit(":", 1)[1] for resource in resources] == ["${BucketName}", "${BucketName}/*"]
+    assert [resource["Fn::Sub"].rsplit(":", 1)[1] for resource in resources] == [
+        "${BucketName}",
+        "${BucketName}/*",
+    ]
 
 
 def test_each_step_writes_only_its_own_folder(template):
@@ -148,7 +174,9 @@ def test_each_step_writes_only_its_own_folder(template):
 
 def test_each_function_has_a_role_and_a_log_of_its_own(template):
     functions = of_type(template, "AWS::Lambda::Function")
-    assert {name: item["Properties"]["FunctionName"] for name, item in functions.items()} == FUNCTIONS
+    assert {
+        name: item["Properties"]["FunctionName"] for name, item in functions.items()
+    } == FUNCTIONS
     roles = [item["Properties"]["Role"]["Fn::GetAtt"][0] for item in functions.values()]
     assert len(set(roles)) == len(FUNCTIONS)
     for name, item in functions.items():
@@ -157,15 +185,21 @@ def test_each_function_has_a_role_and_a_log_of_its_own(template):
         assert template["Resources"][log]["Properties"]["LogGroupName"] == f"/aws/lambda/{function}"
         role = template["Resources"][item["Properties"]["Role"]["Fn::GetAtt"][0]]
         logs = [statement for statement in statements(role) if statement["Sid"] == "WriteLogs"]
-        assert [resources_text(s).count(f"log-group:/aws/lambda/{function}:*") for s in logs] == [1], name
+        assert [resources_text(s).count(f"log-group:/aws/lambda/{function}:*") for s in logs] == [
+            1
+        ], name
 
 
 def test_only_the_two_that_use_the_database_know_it(template):
     for name, item in of_type(template, "AWS::Lambda::Function").items():
         variables = item["Properties"]["Environment"]["Variables"]
         role = template["Resources"][item["Properties"]["Role"]["Fn::GetAtt"][0]]
-        reads_secret = any("secretsmanager:GetSecretValue" in listed(s["Action"]) for s in statements(role))
-        assert ("DATABASE_SECRET_ARN" in variables) == reads_secret == (name in USE_THE_DATABASE), name
+        reads_secret = any(
+            "secretsmanager:GetSecretValue" in listed(s["Action"]) for s in statements(role)
+        )
+        assert ("DATABASE_SECRET_ARN" in variables) == reads_secret == (name in USE_THE_DATABASE), (
+            name
+        )
         assert ("DATABASE_URL" in variables) == reads_secret, name
 
 
@@ -190,7 +224,9 @@ def test_the_bucket_is_versioned_encrypted_private_and_kept(template):
     assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
     assert properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
     assert all(properties["PublicAccessBlockConfiguration"].values())
-    denied = template["Resources"]["ModelBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"][0]
+    denied = template["Resources"]["ModelBucketPolicy"]["Properties"]["PolicyDocument"][
+        "Statement"
+    ][0]
     assert denied["Effect"] == "Deny"
     assert denied["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
@@ -208,9 +244,16 @@ def test_the_schedule_passes_the_event_on_as_it_comes(template):
 def test_the_names_that_others_rely_on(template):
     resources = template["Resources"]
     assert resources["StateMachine"]["Properties"]["StateMachineName"] == "LimitIncreaseWorkflow"
-    assert resources["StateMachineRole"]["Properties"]["RoleName"] == "LimitIncreaseStepFunctionsRole"
-    assert resources["EventBridgeRole"]["Properties"]["RoleName"] == "EventBridgeStepFunctionsInvokeRole"
-    assert {"StateMachineArn", "StateMachineName", "EventBridgeRuleName"} <= template["Outputs"].keys()
+    assert (
+        resources["StateMachineRole"]["Properties"]["RoleName"] == "LimitIncreaseStepFunctionsRole"
+    )
+    assert (
+        resources["EventBridgeRole"]["Properties"]["RoleName"]
+        == "EventBridgeStepFunctionsInvokeRole"
+    )
+    assert {"StateMachineArn", "StateMachineName", "EventBridgeRuleName"} <= template[
+        "Outputs"
+    ].keys()
 
 
 def test_every_parameter_is_described_and_checked(template):
@@ -219,7 +262,9 @@ def test_every_parameter_is_described_and_checked(template):
         if parameter["Type"] == "String":
             assert {"AllowedPattern", "AllowedValues"} & parameter.keys(), name
         if parameter["Type"] == "Number":
-            assert "AllowedValues" in parameter or {"MinValue", "MaxValue"} <= parameter.keys(), name
+            assert "AllowedValues" in parameter or {"MinValue", "MaxValue"} <= parameter.keys(), (
+                name
+            )
     shown = {
         name
         for group in template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]

@@ -42,7 +42,9 @@ class InstallError(Exception):
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("environment", choices=sorted(REQUIREMENTS), help="which environment to create or refresh")
+    parser.add_argument(
+        "environment", choices=sorted(REQUIREMENTS), help="which environment to create or refresh"
+    )
     name = parser.parse_args().environment
     if sys.version_info[:2] != PYTHON:
         return run_with_python_311()
@@ -139,7 +141,10 @@ def install(name: str, target: Path) -> None:
     pip = [python, "-m", "pip", "--disable-pip-version-check", "--no-input"]
     try:
         say(name, "installing uv")
-        run([*pip, "install", "--quiet", "--require-hashes", "--requirement", str(UV_REQUIREMENTS)], "pip")
+        run(
+            [*pip, "install", "--quiet", "--require-hashes", "--requirement", str(UV_REQUIREMENTS)],
+            "pip",
+        )
         say(name, "installing the packages with uv")
         uv = [str(target / "bin" / "uv"), "pip", "install", "--quiet", "--python", python]
         run([*uv, *options], "uv", environment=uv_environment(pip))
@@ -158,7 +163,9 @@ def uv_environment(pip: list[str]) -> dict[str, str]:
     for setting, variable in (("index-url", "UV_DEFAULT_INDEX"), ("cert", "SSL_CERT_FILE")):
         if variable in environment:
             continue
-        answer = subprocess.run([*pip, "config", "get", f"global.{setting}"], capture_output=True, text=True)
+        answer = subprocess.run(
+            [*pip, "config", "get", f"global.{setting}"], capture_output=True, text=True
+        )
         if answer.returncode == 0 and answer.stdout.strip():
             environment[variable] = answer.stdout.strip()
     return environment
@@ -166,7 +173,11 @@ def uv_environment(pip: list[str]) -> dict[str, str]:
 
 def run(command: list[str], what: str, environment: dict[str, str] | None = None) -> None:
     done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=environment,
     )
     if done.returncode != 0:
         tail = done.stdout.decode(errors="replace").strip().splitlines()[-TAIL_LINES:]

@@ -62,7 +62,9 @@ def main() -> int:
         command.add_argument("--data", type=Path, required=True, help="the data directory")
         if name == "start":
             command.add_argument("--port", type=int, required=True, help="the port on 127.0.0.1")
-            command.add_argument("--log", type=Path, required=True, help="the file that the server's log goes to")
+            command.add_argument(
+                "--log", type=Path, required=True, help="the file that the server's log goes to"
+            )
     arguments = parser.parse_args()
     data = arguments.data.absolute()
     try:
@@ -135,7 +137,9 @@ def installation() -> tuple[Path, str]:
         package = importlib.util.find_spec(name)
         if package is not None and package.origin is not None:
             return Path(package.origin).parent, folder
-    raise PostgresError("this Python has no PostgreSQL: run install.py localstack, and use that environment's")
+    raise PostgresError(
+        "this Python has no PostgreSQL: run install.py localstack, and use that environment's"
+    )
 
 
 def initialise(place: Path, account: Account, programs: Path) -> None:
@@ -144,7 +148,15 @@ def initialise(place: Path, account: Account, programs: Path) -> None:
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(mode=0o700)
     account.give(fresh)
-    initdb = [str(programs / "initdb"), "--pgdata", str(fresh), "--username", NAME, "--encoding", "UTF8"]
+    initdb = [
+        str(programs / "initdb"),
+        "--pgdata",
+        str(fresh),
+        "--username",
+        NAME,
+        "--encoding",
+        "UTF8",
+    ]
     initdb += ["--locale", "C", "--auth", "trust", "--no-instructions"]
     # Nothing in it is worth the wait for the disk yet.
     initdb += ["--no-sync"]
@@ -269,7 +281,9 @@ def check_free(port: int) -> None:
         try:
             probe.bind(("127.0.0.1", port))
         except (OSError, OverflowError) as error:
-            raise PostgresError(f"port {port} on 127.0.0.1 is taken by another program, or not allowed") from error
+            raise PostgresError(
+                f"port {port} on 127.0.0.1 is taken by another program, or not allowed"
+            ) from error
 
 
 def server_environment() -> dict[str, str]:

@@ -22,10 +22,20 @@ KEPT_LOG_SECONDS = 14 * 24 * 3600
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    run = parser.add_subparsers(dest="command", required=True).add_parser("run", help="run LocalStack until stopped")
-    run.add_argument("--port", type=int, required=True, help="the port on 127.0.0.1 that LocalStack listens on")
-    run.add_argument("--home", type=Path, required=True, help="the directory that LocalStack keeps its files in")
-    run.add_argument("--logs", type=Path, help="where the functions' logs go (default: logs/functions under --home)")
+    run = parser.add_subparsers(dest="command", required=True).add_parser(
+        "run", help="run LocalStack until stopped"
+    )
+    run.add_argument(
+        "--port", type=int, required=True, help="the port on 127.0.0.1 that LocalStack listens on"
+    )
+    run.add_argument(
+        "--home", type=Path, required=True, help="the directory that LocalStack keeps its files in"
+    )
+    run.add_argument(
+        "--logs",
+        type=Path,
+        help="where the functions' logs go (default: logs/functions under --home)",
+    )
     arguments = parser.parse_args()
     home = arguments.home.absolute()
     if not 1 <= arguments.port <= 65535:
@@ -115,7 +125,9 @@ def listen_on_loopback_only() -> None:
     """LocalStack 4.9.2 takes the port of GATEWAY_LISTEN but not the address, and would listen on every interface."""
     from twisted.internet import endpoints
 
-    endpoints.TCP4ServerEndpoint = functools.partial(endpoints.TCP4ServerEndpoint, interface="127.0.0.1")
+    endpoints.TCP4ServerEndpoint = functools.partial(
+        endpoints.TCP4ServerEndpoint, interface="127.0.0.1"
+    )
 
 
 def keep_objects_in(directory: Path) -> None:

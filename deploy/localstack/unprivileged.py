@@ -54,7 +54,9 @@ def account_for(data: Path) -> Account:
         except KeyError:
             continue
         return Account(entry.pw_uid, entry.pw_gid, switched=True)
-    raise OSError(f"PostgreSQL does not run as root, and this system has none of the users {', '.join(USERS)}")
+    raise OSError(
+        f"PostgreSQL does not run as root, and this system has none of the users {', '.join(USERS)}"
+    )
 
 
 def locate(data: Path) -> Path:
@@ -80,7 +82,11 @@ def place_data(data: Path) -> tuple[Path, Account]:
 def leftover(data: Path) -> Path | None:
     """Data elsewhere that nothing points to any more: its pointer file was removed with the project's local state."""
     elsewhere = REACHABLE / state_name(data) / "data"
-    return elsewhere if os.geteuid() == 0 and locate(data) != elsewhere and elsewhere.exists() else None
+    return (
+        elsewhere
+        if os.geteuid() == 0 and locate(data) != elsewhere and elsewhere.exists()
+        else None
+    )
 
 
 def reachable_programs(package: Path, account: Account) -> Path:

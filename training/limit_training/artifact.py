@@ -55,7 +55,10 @@ def describe_files(files: dict[str, bytes]) -> dict:
 
 def pack(files: dict[str, bytes], manifest: dict) -> bytes:
     """A tar.gz without times, owners or modes of the machine it was made on."""
-    entries = {"manifest.json": json.dumps(manifest, indent=1, allow_nan=False).encode() + b"\n", **files}
+    entries = {
+        "manifest.json": json.dumps(manifest, indent=1, allow_nan=False).encode() + b"\n",
+        **files,
+    }
     plain = io.BytesIO()
     with tarfile.open(fileobj=plain, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for name in sorted(entries):
@@ -73,7 +76,9 @@ def write_whole(path: str, content: bytes) -> None:
     target = Path(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as handle:
+        with tempfile.NamedTemporaryFile(
+            dir=target.parent, prefix=f".{target.name}.", delete=False
+        ) as handle:
             try:
                 handle.write(content)
                 handle.flush()

@@ -17,7 +17,17 @@ from .errors import TrainingError, some_of
 MAX_ROWS = 20_000_000
 MAX_COLUMNS = 2_000
 HELD_OUT_SHARE = 0.2
-HELD_OUT_NAMES = {"validation", "valid", "val", "test", "holdout", "hold-out", "hold_out", "heldout", "oot"}
+HELD_OUT_NAMES = {
+    "validation",
+    "valid",
+    "val",
+    "test",
+    "holdout",
+    "hold-out",
+    "hold_out",
+    "heldout",
+    "oot",
+}
 # Below this the held-out figures would be noise, and a stratified split impossible.
 MIN_PER_CLASS = 2
 
@@ -43,7 +53,9 @@ def read_table(path: str) -> Table:
     """Reads a CSV file (gzip when its name ends in .gz); every cell stays the text it was."""
     if not Path(path).is_file():
         raise TrainingError(
-            f"cannot read {path}: no such file", where="--data", next_step="give the path of a CSV or CSV.gz file"
+            f"cannot read {path}: no such file",
+            where="--data",
+            next_step="give the path of a CSV or CSV.gz file",
         )
     opener = gzip.open if path.endswith(".gz") else open
     try:
@@ -51,7 +63,9 @@ def read_table(path: str) -> Table:
             return _parse(path, csv.reader(handle, strict=True))
     except (OSError, EOFError, zlib.error) as error:
         raise TrainingError(
-            f"cannot read {path}: {error}", where="--data", next_step="check that the file is whole and readable"
+            f"cannot read {path}: {error}",
+            where="--data",
+            next_step="check that the file is whole and readable",
         ) from error
     except UnicodeDecodeError as error:
         raise TrainingError(
@@ -71,7 +85,9 @@ def _parse(path: str, reader) -> Table:
     header = next(reader, None)
     if not header:
         raise TrainingError(
-            "the file is empty", where=path, next_step="give a CSV file with a header row and one row per customer"
+            "the file is empty",
+            where=path,
+            next_step="give a CSV file with a header row and one row per customer",
         )
     _check_header(path, header)
     rows = []
@@ -87,12 +103,18 @@ def _parse(path: str, reader) -> Table:
         rows.append(row)
         if len(rows) > MAX_ROWS:
             raise TrainingError(
-                f"the file has more than {MAX_ROWS:,} rows", where=path, next_step="train on a random sample of it"
+                f"the file has more than {MAX_ROWS:,} rows",
+                where=path,
+                next_step="train on a random sample of it",
             )
     if not rows:
-        raise TrainingError("the file has a header and no rows", where=path, next_step="add one row per customer")
+        raise TrainingError(
+            "the file has a header and no rows", where=path, next_step="add one row per customer"
+        )
     columns = zip(*rows, strict=True)
-    values = {name: np.array(column, dtype=object) for name, column in zip(header, columns, strict=True)}
+    values = {
+        name: np.array(column, dtype=object) for name, column in zip(header, columns, strict=True)
+    }
     return Table(path=path, columns=header, values=values, rows=len(rows))
 
 
@@ -143,10 +165,14 @@ def read_target(table: Table, column: str, positive: str) -> tuple[np.ndarray, l
             where=table.path,
             next_step="training needs rows of both classes, good and bad",
         )
-    return (values == positive).astype(np.int8), sorted(value for value in counts if value != positive)
+    return (values == positive).astype(np.int8), sorted(
+        value for value in counts if value != positive
+    )
 
 
-def hold_out(table: Table, bad: np.ndarray, column: str | None, held_out_values: list[str], seed: int) -> np.ndarray:
+def hold_out(
+    table: Table, bad: np.ndarray, column: str | None, held_out_values: list[str], seed: int
+) -> np.ndarray:
     """A mask of the rows that are kept for measuring: by the split column, else a fifth of each class by seed."""
     if column is None:
         _check_classes(bad, "the file", table.path, "add rows of that class")
@@ -163,9 +189,13 @@ def hold_out(table: Table, bad: np.ndarray, column: str | None, held_out_values:
     for part, name in ((~mask, "training"), (mask, "held-out")):
         if not part.any():
             raise TrainingError(
-                f"no {name} rows are left by the split column {column!r}", where=table.path, next_step=advice
+                f"no {name} rows are left by the split column {column!r}",
+                where=table.path,
+                next_step=advice,
             )
-        _check_classes(bad[part], f"the {name} rows of split column {column!r}", table.path, advice, least=1)
+        _check_classes(
+            bad[part], f"the {name} rows of split column {column!r}", table.path, advice, least=1
+        )
     return mask
 
 
@@ -192,10 +222,14 @@ def _held_out_values(table: Table, column: str, values: np.ndarray, asked: list[
     return known
 
 
-def _check_classes(bad: np.ndarray, what: str, where: str, advice: str, least: int = MIN_PER_CLASS) -> None:
+def _check_classes(
+    bad: np.ndarray, what: str, where: str, advice: str, least: int = MIN_PER_CLASS
+) -> None:
     for label, name in ((1, "bad"), (0, "good")):
         count = int(np.count_nonzero(bad == label))
         if count < least:
             raise TrainingError(
-                f"{what} has {count} {name} rows; at least {least} are needed", where=where, next_step=advice
+                f"{what} has {count} {name} rows; at least {least} are needed",
+                where=where,
+                next_step=advice,
             )

@@ -19,7 +19,9 @@ MAX_MODEL_COLUMNS = 4_096
 IDENTIFIER_MIN_ROWS = 50
 LEAK_MIN_CLASS_ROWS = 10
 LEAK_MAX_VALUES = 10
-IDENTIFIER_NAME = re.compile(r"(^|[_\s-])(id|key|no|nr|number|ref|reference|uuid|guid)$", re.IGNORECASE)
+IDENTIFIER_NAME = re.compile(
+    r"(^|[_\s-])(id|key|no|nr|number|ref|reference|uuid|guid)$", re.IGNORECASE
+)
 DATE_TEXT = re.compile(r"\d{4}-\d{2}-\d{2}([T ].*)?|\d{1,2}[/.]\d{1,2}[/.]\d{2,4}")
 
 
@@ -53,7 +55,9 @@ class Encoded:
     notices: list[str]
 
 
-def choose_features(table: Table, target: str, split: str | None, asked: list[str], excluded: list[str]):
+def choose_features(
+    table: Table, target: str, split: str | None, asked: list[str], excluded: list[str]
+):
     """The source columns to train on, and a notice for each one that is left out."""
     for name in excluded:
         table.require(name, "--exclude")
@@ -65,17 +69,23 @@ def choose_features(table: Table, target: str, split: str | None, asked: list[st
             continue
         reason = _not_a_feature(name, table.values[name])
         if reason:
-            notices.append(f"{name} is left out: {reason}. Name it in --features to use it all the same.")
+            notices.append(
+                f"{name} is left out: {reason}. Name it in --features to use it all the same."
+            )
         else:
             chosen.append(name)
     if not chosen:
         raise TrainingError(
-            "no column is left to train on", where=table.path, next_step="name the columns to use with --features"
+            "no column is left to train on",
+            where=table.path,
+            next_step="name the columns to use with --features",
         )
     return chosen, notices
 
 
-def _asked_features(table: Table, target: str, split: str | None, asked: list[str], excluded: list[str]) -> list[str]:
+def _asked_features(
+    table: Table, target: str, split: str | None, asked: list[str], excluded: list[str]
+) -> list[str]:
     for name, count in Counter(asked).items():
         table.require(name, "--features")
         problem = None
@@ -89,7 +99,9 @@ def _asked_features(table: Table, target: str, split: str | None, asked: list[st
             problem = "is also in --exclude"
         if problem:
             raise TrainingError(
-                f"feature {name!r} {problem}", where="--features", next_step=f"take {name!r} out of --features"
+                f"feature {name!r} {problem}",
+                where="--features",
+                next_step=f"take {name!r} out of --features",
             )
     return asked
 
@@ -130,12 +142,16 @@ def encode(
             continue
         odd = _first_not_numeric(values.tolist())
         if source in categorical or odd is not None:
-            new_features, new_columns, unknown = _one_hot(table, source, description, training, categorical)
+            new_features, new_columns, unknown = _one_hot(
+                table, source, description, training, categorical
+            )
         else:
             new_features, new_columns, unknown = _numeric(table, source, description, training)
             # Texts may differ (1, 1.0) where the numbers do not; all NaN count as one value.
             if len(np.unique(new_columns[0][training])) == 1:
-                notices.append(f"{source} is left out: it is the same number in every training row.")
+                notices.append(
+                    f"{source} is left out: it is the same number in every training row."
+                )
                 continue
         features += new_features
         columns += new_columns
@@ -149,7 +165,9 @@ def encode(
     return Encoded(features, np.column_stack(columns).astype(np.float32), unscorable, notices)
 
 
-def _check_named(table: Table, sources: list[str], categorical: list[str], descriptions: dict[str, str]) -> None:
+def _check_named(
+    table: Table, sources: list[str], categorical: list[str], descriptions: dict[str, str]
+) -> None:
     for name in categorical:
         table.require(name, "--categorical")
         if name not in sources:
@@ -165,9 +183,13 @@ def _check_named(table: Table, sources: list[str], categorical: list[str], descr
 def _check_model_columns(table: Table, features: list[Feature]) -> None:
     if not features:
         raise TrainingError(
-            "no feature varies among the training rows", where=table.path, next_step="add columns or rows that differ"
+            "no feature varies among the training rows",
+            where=table.path,
+            next_step="add columns or rows that differ",
         )
-    repeated = [name for name, count in Counter(feature.name for feature in features).items() if count > 1]
+    repeated = [
+        name for name, count in Counter(feature.name for feature in features).items() if count > 1
+    ]
     if repeated:
         raise TrainingError(
             f"two model columns would be called {repeated[0]!r}",
@@ -212,7 +234,9 @@ def _numeric(table: Table, source: str, description: str, training: np.ndarray):
     present = floats[training & ~missing]
     median = float(np.float32(np.median(present))) if len(present) else None
     # Without a missing value among the training rows, CatBoost has no rule for one: such a customer is referred.
-    unknown = missing & ~training if not missing[training].any() else np.zeros(table.rows, dtype=bool)
+    unknown = (
+        missing & ~training if not missing[training].any() else np.zeros(table.rows, dtype=bool)
+    )
     return [Feature(source, "numeric", source, description, median=median)], [floats], unknown
 
 
@@ -241,7 +265,9 @@ def _too_many_advice(source: str, values: np.ndarray, asked: list[str]) -> str:
     if source not in asked and len(numbers) > 10 * sum(others.values()):
         listed = some_of([f"{value!r} ({count:,} rows)" for value, count in others.most_common(3)])
         return f"it looks numeric apart from {listed}: write those as empty fields or numbers"
-    return f"group the rare ones (for example as 'other'), or leave the column out: --exclude {source}"
+    return (
+        f"group the rare ones (for example as 'other'), or leave the column out: --exclude {source}"
+    )
 
 
 def _is_number(value: str) -> bool:

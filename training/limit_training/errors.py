@@ -26,7 +26,14 @@ class TrainingError(Exception):
         return "\n".join(lines)
 
     def as_json(self) -> dict:
-        return {"error": {"what": self.what, "where": self.where, "next": self.next_step, "exit_code": self.exit_code}}
+        return {
+            "error": {
+                "what": self.what,
+                "where": self.where,
+                "next": self.next_step,
+                "exit_code": self.exit_code,
+            }
+        }
 
 
 def usage_error(what: str, next_step: str) -> TrainingError:

@@ -49,7 +49,10 @@ REFUSED = {
     "task_type": "training runs on the processor, because a graphics card does not repeat its results exactly",
 }
 ONLY = {
-    "grow_policy": ("SymmetricTree", "the scoring function evaluates symmetric trees only; leave grow_policy out"),
+    "grow_policy": (
+        "SymmetricTree",
+        "the scoring function evaluates symmetric trees only; leave grow_policy out",
+    ),
     "loss_function": (
         "Logloss",
         "the score needs the log-odds of one bad class; name it with --positive (every other value counts as good)",
@@ -70,10 +73,13 @@ class Settings:
 
     def check(self) -> None:
         if not 1 <= self.depth <= MAX_DEPTH:
-            raise usage_error(f"--depth {self.depth} is not between 1 and {MAX_DEPTH}", "the usual depth is 6")
+            raise usage_error(
+                f"--depth {self.depth} is not between 1 and {MAX_DEPTH}", "the usual depth is 6"
+            )
         if not 1 <= self.iterations <= MAX_ITERATIONS:
             raise usage_error(
-                f"--iterations {self.iterations} is not between 1 and {MAX_ITERATIONS:,}", "the usual number is 300"
+                f"--iterations {self.iterations} is not between 1 and {MAX_ITERATIONS:,}",
+                "the usual number is 300",
             )
         if self.iterations * 2**self.depth > MAX_LEAVES:
             raise usage_error(
@@ -82,11 +88,15 @@ class Settings:
                 "use fewer --iterations or less --depth",
             )
         if not 0 < self.learning_rate <= 1:
-            raise usage_error(f"--learning-rate {self.learning_rate} is not above 0 and at most 1", "try 0.04")
+            raise usage_error(
+                f"--learning-rate {self.learning_rate} is not above 0 and at most 1", "try 0.04"
+            )
         if self.l2_leaf_reg < 0:
             raise usage_error(f"--l2-leaf-reg {self.l2_leaf_reg} is negative", "try 8")
         if self.threads < 1:
-            raise usage_error(f"--threads {self.threads} is below 1", "use 1, or the number of processors")
+            raise usage_error(
+                f"--threads {self.threads} is below 1", "use 1, or the number of processors"
+            )
         if self.seed < 0 or self.seed >= 2**63:
             raise usage_error(f"--seed {self.seed} is out of range", "use a number from 0 up")
         if self.class_weights is not None and min(self.class_weights) <= 0:
@@ -98,7 +108,9 @@ class Settings:
             if name in REFUSED:
                 raise usage_error(f"--param {name} cannot be used", REFUSED[name])
             if name in ONLY and value != ONLY[name][0]:
-                raise usage_error(f"--param {name}={value} makes a model that cannot be scored", ONLY[name][1])
+                raise usage_error(
+                    f"--param {name}={value} makes a model that cannot be scored", ONLY[name][1]
+                )
             if name not in PASSED_ON:
                 raise usage_error(
                     f"--param {name} is not passed on to CatBoost",
@@ -147,7 +159,12 @@ class Progress:
 
 
 def train(
-    encoded: Encoded, bad: np.ndarray, training: np.ndarray, measured: np.ndarray, settings: Settings, quiet: bool
+    encoded: Encoded,
+    bad: np.ndarray,
+    training: np.ndarray,
+    measured: np.ndarray,
+    settings: Settings,
+    quiet: bool,
 ):
     """Trains on the training rows; the measured ones only show progress and never choose the model."""
     names = [feature.name for feature in encoded.features]
@@ -169,7 +186,9 @@ def train(
     return model
 
 
-def _make_repeatable(model, encoded: Encoded, bad: np.ndarray, training: np.ndarray, settings: Settings) -> None:
+def _make_repeatable(
+    model, encoded: Encoded, bad: np.ndarray, training: np.ndarray, settings: Settings
+) -> None:
     """Replaces CatBoost's random id and clock, so that the same data and settings give the same bytes.
 
     The id becomes a digest of what the model was trained on; the time is in the manifest's `created_at`.

@@ -20,7 +20,9 @@ def golden_inputs(
     numeric = np.array([feature.kind == "numeric" for feature in features])
     order = np.argsort(raw, kind="stable")
     typical = matrix[order[len(order) // 2]].copy()
-    rows = {name: typical.copy() for name in ("largest", "smallest", "missing", "threshold", "endless")}
+    rows = {
+        name: typical.copy() for name in ("largest", "smallest", "missing", "threshold", "endless")
+    }
     for index in np.flatnonzero(numeric):
         column = matrix[:, index]
         present = column[~np.isnan(column)]
@@ -35,10 +37,16 @@ def golden_inputs(
         rows["endless"][index] = np.inf if index % 2 == 0 else -np.inf
     for index, feature in enumerate(features):
         if feature.kind == "one_hot" and feature.category is None:
-            group = [at for at, other in enumerate(features) if other.source_column == feature.source_column]
+            group = [
+                at
+                for at, other in enumerate(features)
+                if other.source_column == feature.source_column
+            ]
             rows["missing"][group] = 0.0
             rows["missing"][index] = 1.0
-    return np.vstack([typical, matrix[order[-1]], matrix[order[0]], *rows.values()]).astype(np.float32)
+    return np.vstack([typical, matrix[order[-1]], matrix[order[0]], *rows.values()]).astype(
+        np.float32
+    )
 
 
 def golden_rows(model: catboost.CatBoost, inputs: np.ndarray) -> list[dict]:

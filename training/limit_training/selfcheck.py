@@ -13,10 +13,14 @@ from .metrics import sigmoid
 
 RAW_TOLERANCE = 1e-9
 ONNX_TOLERANCE = 1e-5
-SCORABLE_ADVICE = "train symmetric trees on numeric columns with Logloss, as train.py does without --param"
+SCORABLE_ADVICE = (
+    "train symmetric trees on numeric columns with Logloss, as train.py does without --param"
+)
 
 
-def refuse(what: str, where: str, next_step: str = "please report this with the command you ran") -> TrainingError:
+def refuse(
+    what: str, where: str, next_step: str = "please report this with the command you ran"
+) -> TrainingError:
     return TrainingError(what, where=where, next_step=next_step, exit_code=EXIT_SELF_CHECK)
 
 
@@ -33,12 +37,16 @@ def check_scorable(model: dict) -> None:
     for number, tree in enumerate(model["oblivious_trees"]):
         leaves = 2 ** len(tree.get("splits") or [])
         if not len(tree["leaf_values"]) == len(tree["leaf_weights"]) == leaves:
-            raise refuse(f"tree {number} does not have {leaves} leaf values and weights", "model.json")
+            raise refuse(
+                f"tree {number} does not have {leaves} leaf values and weights", "model.json"
+            )
 
 
 def walk(model: dict, inputs: list[float]) -> float:
     """The raw value from model.json alone, without CatBoost: an independent reading of the same file."""
-    treatments = [feature["nan_value_treatment"] for feature in model["features_info"]["float_features"]]
+    treatments = [
+        feature["nan_value_treatment"] for feature in model["features_info"]["float_features"]
+    ]
     total = 0.0
     for tree in model["oblivious_trees"]:
         leaf = 0
@@ -58,11 +66,18 @@ def check_golden(model: dict, rows: list[dict]) -> None:
     for number, row in enumerate(rows):
         expected = row["raw_value"]
         explained = math.fsum(row["shap_values"]) + row["base_value"]
-        for name, value in (("model.json", walk(model, inputs_of(row))), ("its SHAP values", explained)):
+        for name, value in (
+            ("model.json", walk(model, inputs_of(row))),
+            ("its SHAP values", explained),
+        ):
             if abs(value - expected) > RAW_TOLERANCE * max(1.0, abs(expected)):
-                raise refuse(f"golden row {number}: CatBoost gives {expected}, {name} {value}", "golden rows")
+                raise refuse(
+                    f"golden row {number}: CatBoost gives {expected}, {name} {value}", "golden rows"
+                )
         if abs(float(sigmoid(np.float64(expected))) - row["probability"]) > RAW_TOLERANCE:
-            raise refuse(f"golden row {number}: probability {row['probability']} does not fit", "golden rows")
+            raise refuse(
+                f"golden row {number}: probability {row['probability']} does not fit", "golden rows"
+            )
 
 
 def check_onnx_structure(content: bytes, model: dict, columns: int) -> None:
@@ -104,18 +119,24 @@ def _without_base_values(content: bytes, model: dict) -> tuple[bytes, float]:
             raise refuse(f"model.json has bias {bias}, the ONNX has no base_values", "model.onnx")
         return content, 0.0
     if not np.allclose(list(found[0].floats), [-bias, bias], rtol=1e-6):
-        raise refuse(f"base_values {list(found[0].floats)} do not fit the bias {bias}", "model.onnx")
+        raise refuse(
+            f"base_values {list(found[0].floats)} do not fit the bias {bias}", "model.onnx"
+        )
     node.attribute.remove(found[0])
     return onnx_model.SerializeToString(), bias
 
 
-def check_files(files: dict[str, bytes], manifest: dict, matrix: np.ndarray, raw: np.ndarray) -> float:
+def check_files(
+    files: dict[str, bytes], manifest: dict, matrix: np.ndarray, raw: np.ndarray
+) -> float:
     model = json.loads(files["model.json"])
     columns = len(manifest["features"])
     check_scorable(model)
     names = [feature["feature_id"] for feature in model["features_info"]["float_features"]]
     if names != [feature["name"] for feature in manifest["features"]]:
-        raise refuse("the manifest's features are not the model's columns in order", "manifest.json")
+        raise refuse(
+            "the manifest's features are not the model's columns in order", "manifest.json"
+        )
     check_golden(model, manifest["golden_rows"])
     check_onnx_structure(files["model.onnx"], model, columns)
     return check_onnx_answers(files["model.onnx"], model, matrix, raw)

@@ -25,7 +25,9 @@ def small_table() -> dict[str, list[str]]:
     score = generator.normal(650, 60, ROWS).round()
     income = generator.exponential(30_000, ROWS).round(2)
     code = generator.choice(["01", "1", "1.0", "2"], ROWS)
-    status = generator.choice(["owner", "tenant", "", 'says "other", once'], ROWS, p=[0.5, 0.3, 0.1, 0.1])
+    status = generator.choice(
+        ["owner", "tenant", "", 'says "other", once'], ROWS, p=[0.5, 0.3, 0.1, 0.1]
+    )
     log_odds = -1.5 - 0.03 * (score - 650) + (code == "01") * 1.5 + (status == "tenant") * 0.8
     bad = generator.random(ROWS) < 1 / (1 + np.exp(-log_odds))
     return {
@@ -90,14 +92,29 @@ def run_training(tmp_path_factory):
 
 
 def required(data: Path, output: Path) -> list[str]:
-    command = ["--data", str(data), "--target", "outcome", "--positive", "Decline", "--output", str(output)]
+    command = [
+        "--data",
+        str(data),
+        "--target",
+        "outcome",
+        "--positive",
+        "Decline",
+        "--output",
+        str(output),
+    ]
     return [*command, "--iterations", "25", "--depth", "4", "--quiet"]
 
 
 @pytest.fixture(scope="session")
 def artifact(run_training, table) -> Artifact:
     return run_training(
-        table, "--categorical", "branch", "--split-column", "part", "--descriptions", "income=Yearly pay"
+        table,
+        "--categorical",
+        "branch",
+        "--split-column",
+        "part",
+        "--descriptions",
+        "income=Yearly pay",
     )
 
 

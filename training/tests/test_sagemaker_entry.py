@@ -23,7 +23,9 @@ def job(tmp_path, table):
     write_csv(channel / "applications.csv.gz", table)
     (channel / "texts.json").write_text(json.dumps({"income": "Yearly pay"}), encoding="utf-8")
 
-    def run(hyperparameters: dict, **changes: str | None) -> tuple[subprocess.CompletedProcess, Path]:
+    def run(
+        hyperparameters: dict, **changes: str | None
+    ) -> tuple[subprocess.CompletedProcess, Path]:
         environment = {
             "PATH": os.environ["PATH"],
             "SM_CHANNEL_TRAINING": str(channel),
@@ -36,10 +38,14 @@ def job(tmp_path, table):
         }
         environment = {name: value for name, value in environment.items() if value is not None}
         # SageMaker also gives each hyperparameter as an argument; the entry takes them from SM_HPS.
-        arguments = [word for name, value in hyperparameters.items() for word in (f"--{name}", str(value))]
+        arguments = [
+            word for name, value in hyperparameters.items() for word in (f"--{name}", str(value))
+        ]
         # In another directory: SageMaker starts the entry in one of its own.
         command = [sys.executable, str(ENTRY), *arguments]
-        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(
+            command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300
+        )
         return done, root
 
     return run
@@ -47,11 +53,21 @@ def job(tmp_path, table):
 
 def test_a_job_leaves_the_artifact_that_train_py_makes(job, table, tmp_path):
     done, root = job(
-        {"target": "outcome", "positive": "Decline", "split-column": "part", "descriptions": "texts.json"} | SMALL
+        {
+            "target": "outcome",
+            "positive": "Decline",
+            "split-column": "part",
+            "descriptions": "texts.json",
+        }
+        | SMALL
     )
     assert done.returncode == 0, done.stderr
     model = root / "model"
-    assert sorted(path.name for path in model.iterdir()) == ["manifest.json", "model.json", "model.onnx"]
+    assert sorted(path.name for path in model.iterdir()) == [
+        "manifest.json",
+        "model.json",
+        "model.onnx",
+    ]
     manifest = json.loads((model / "manifest.json").read_text(encoding="utf-8"))
     assert {"Yearly pay"} <= {feature["description"] for feature in manifest["features"]}
     report = json.loads(done.stdout.splitlines()[-1])
@@ -62,7 +78,14 @@ def test_a_job_leaves_the_artifact_that_train_py_makes(job, table, tmp_path):
     texts = tmp_path / "texts.json"
     texts.write_text(json.dumps({"income": "Yearly pay"}), encoding="utf-8")
     output = tmp_path / "direct.tar.gz"
-    command = [sys.executable, str(ENTRY.with_name("train.py")), "--data", str(data), "--target", "outcome"]
+    command = [
+        sys.executable,
+        str(ENTRY.with_name("train.py")),
+        "--data",
+        str(data),
+        "--target",
+        "outcome",
+    ]
     command += ["--positive", "Decline", "--split-column", "part", "--descriptions", str(texts)]
     command += ["--iterations", "25", "--depth", "4", "--quiet", "--output", str(output)]
     environment = {"PATH": os.environ["PATH"], "SOURCE_DATE_EPOCH": "1795485668"}
@@ -77,7 +100,12 @@ def test_a_job_leaves_the_artifact_that_train_py_makes(job, table, tmp_path):
 
 def test_an_option_that_may_be_repeated_is_a_list_and_underscores_are_dashes(job):
     done, root = job(
-        {"target": "outcome", "positive": "Decline", "features": "bureau_score", "split_column": "part"}
+        {
+            "target": "outcome",
+            "positive": "Decline",
+            "features": "bureau_score",
+            "split_column": "part",
+        }
         | SMALL
         | {"param": ["random_strength=2", "border_count=32"], "data-file": "applications.csv.gz"}
     )
@@ -90,13 +118,23 @@ def test_an_option_that_may_be_repeated_is_a_list_and_underscores_are_dashes(job
     [
         ({"target": "nothing", "positive": "x"}, {}, "nothing"),
         ({"target": "outcome", "positive": "Decline", "output": "/tmp/x.tar.gz"}, {}, "output"),
-        ({"target": "outcome", "positive": "Decline", "data-file": "../../secret.csv"}, {}, "no file"),
+        (
+            {"target": "outcome", "positive": "Decline", "data-file": "../../secret.csv"},
+            {},
+            "no file",
+        ),
         ({"target": "outcome", "positive": "Decline", "colour": "red"}, {}, "hyperparameters"),
-        ({"target": "outcome", "positive": "Decline"}, {"SM_CHANNEL_TRAINING": None}, "SM_CHANNEL_TRAINING"),
+        (
+            {"target": "outcome", "positive": "Decline"},
+            {"SM_CHANNEL_TRAINING": None},
+            "SM_CHANNEL_TRAINING",
+        ),
         ({"target": "outcome", "positive": "Decline"}, {"SM_HPS": "{"}, "SM_HPS"),
     ],
 )
-def test_a_job_that_cannot_be_done_says_why_where_sagemaker_shows_it(job, hyperparameters, changes, words):
+def test_a_job_that_cannot_be_done_says_why_where_sagemaker_shows_it(
+    job, hyperparameters, changes, words
+):
     done, root = job(hyperparameters, **changes)
     assert done.returncode != 0
     reason = (root / "output" / "failure").read_text(encoding="utf-8")

@@ -24,7 +24,10 @@ def test_identifiers_dates_and_constants_are_left_out_with_a_notice(artifact):
 
 def test_a_gzip_file_and_chosen_features_in_the_order_asked(run_training, table):
     artifact = run_training(table, "--features", "income,bureau_score", name="table.csv.gz")
-    assert [feature["name"] for feature in artifact.manifest["features"]] == ["income", "bureau_score"]
+    assert [feature["name"] for feature in artifact.manifest["features"]] == [
+        "income",
+        "bureau_score",
+    ]
 
 
 def test_a_fifth_of_each_class_is_held_out_without_a_split_column(run_training, table):
@@ -40,7 +43,10 @@ def test_named_validation_values_are_held_out(run_training, table):
     artifact = run_training(
         changed, "--features", "bureau_score", "--split-column", "part", "--validation-value", "b,c"
     )
-    assert (artifact.manifest["training"]["rows"], artifact.manifest["training"]["validation_rows"]) == (200, 400)
+    assert (
+        artifact.manifest["training"]["rows"],
+        artifact.manifest["training"]["validation_rows"],
+    ) == (200, 400)
 
 
 def test_held_out_values_that_training_never_saw_are_not_measured(run_training, table):
@@ -56,9 +62,14 @@ def test_held_out_values_that_training_never_saw_are_not_measured(run_training, 
 
 
 def test_sentinels_stay_numbers(run_training, table):
-    changed = {**table, "income": ["-9999998" if value == "" else value for value in table["income"]]}
+    changed = {
+        **table,
+        "income": ["-9999998" if value == "" else value for value in table["income"]],
+    }
     artifact = run_training(changed, "--features", "bureau_score,income")
-    (income,) = (f for f in artifact.model["features_info"]["float_features"] if f["feature_id"] == "income")
+    (income,) = (
+        f for f in artifact.model["features_info"]["float_features"] if f["feature_id"] == "income"
+    )
     assert (income["has_nans"], income["nan_value_treatment"]) == (False, "AsIs")
     assert any(-9999998.0 in row["inputs"] for row in artifact.manifest["golden_rows"])
 
@@ -77,14 +88,25 @@ def test_figures_are_consistent_and_calibration_covers_every_held_out_row(artifa
 def test_class_weights_raise_the_log_odds_and_the_report_says_so(run_training, table, artifact):
     options = ("--categorical", "branch", "--split-column", "part")
     weighted = run_training(table, *options, "--class-weights", "1,8")
-    assert weighted.manifest["golden_rows"][0]["base_value"] > artifact.manifest["golden_rows"][0]["base_value"] + 0.5
+    assert (
+        weighted.manifest["golden_rows"][0]["base_value"]
+        > artifact.manifest["golden_rows"][0]["base_value"] + 0.5
+    )
     text = report.as_text(weighted.outcome)
-    assert "class weights 1,8 shift the log-odds of bad by about +2.08, so scores move by about -60 points" in text
+    assert (
+        "class weights 1,8 shift the log-odds of bad by about +2.08, so scores move by about -60 points"
+        in text
+    )
 
 
 def test_columns_that_are_one_number_or_empty_are_left_out(run_training, table):
     rows = len(table["outcome"])
-    changed = {**table, "same": ["1", "1.0"] * (rows // 2), "empty": [""] * rows, "gaps": ["", "NaN"] * (rows // 2)}
+    changed = {
+        **table,
+        "same": ["1", "1.0"] * (rows // 2),
+        "empty": [""] * rows,
+        "gaps": ["", "NaN"] * (rows // 2),
+    }
     artifact = run_training(changed, "--features", "bureau_score,same,empty,gaps")
     assert sources(artifact.outcome) == ["bureau_score"]
     notices = "\n".join(artifact.outcome["notices"])
@@ -93,14 +115,28 @@ def test_columns_that_are_one_number_or_empty_are_left_out(run_training, table):
 
 
 def test_a_model_that_is_too_good_is_pointed_out(run_training, table):
-    leak = [f"{number + 1000 * (value == 'Decline')}" for number, value in enumerate(table["outcome"])]
+    leak = [
+        f"{number + 1000 * (value == 'Decline')}" for number, value in enumerate(table["outcome"])
+    ]
     artifact = run_training({**table, "arrears_later": leak}, "--features", "arrears_later")
     assert any("is too good for credit data" in notice for notice in artifact.outcome["notices"])
 
 
 def test_category_names_survive_any_text(run_training, table):
-    names = ["zażółć", "two\nlines", "tab\there", 'a "quote"', " leading", "NaN", "null", '{"a": 1}']
-    changed = {**table, "status": [names[number % len(names)] for number in range(len(table["outcome"]))]}
+    names = [
+        "zażółć",
+        "two\nlines",
+        "tab\there",
+        'a "quote"',
+        " leading",
+        "NaN",
+        "null",
+        '{"a": 1}',
+    ]
+    changed = {
+        **table,
+        "status": [names[number % len(names)] for number in range(len(table["outcome"]))],
+    }
     artifact = run_training(changed, "--features", "bureau_score,status")
     assert [feature["category"] for feature in artifact.manifest["features"][1:]] == sorted(names)
 
@@ -114,8 +150,22 @@ def test_the_report_names_the_classes_and_the_figures(artifact):
 
 def test_progress_goes_to_the_error_stream_and_the_report_to_the_output(tmp_path, table, capsys):
     data = write_csv(tmp_path / "table.csv", table)
-    command = ["--data", str(data), "--target", "outcome", "--positive", "Decline", "--features", "bureau_score"]
-    assert train.main([*command, "--iterations", "20", "--output", str(tmp_path / "new" / "model.tar.gz")]) == 0
+    command = [
+        "--data",
+        str(data),
+        "--target",
+        "outcome",
+        "--positive",
+        "Decline",
+        "--features",
+        "bureau_score",
+    ]
+    assert (
+        train.main(
+            [*command, "--iterations", "20", "--output", str(tmp_path / "new" / "model.tar.gz")]
+        )
+        == 0
+    )
     captured = capsys.readouterr()
     assert captured.err.splitlines()[-1].startswith("training: 20/20 trees")
     assert len(captured.err.splitlines()) == 10

@@ -55,14 +55,27 @@ class LocalStack:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.port = free_port()
-        command = [sys.executable, str(SCRIPTS / "serve.py"), "run", "--port", str(self.port), "--home", str(home)]
+        command = [
+            sys.executable,
+            str(SCRIPTS / "serve.py"),
+            "run",
+            "--port",
+            str(self.port),
+            "--home",
+            str(home),
+        ]
         # Nothing that the person who runs the tests has set may decide how it runs.
         environment = {"PATH": os.environ["PATH"], "HOME": str(home)}
         home.mkdir(parents=True)
         self.log = home / "localstack.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
+                command,
+                env=environment,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
             )
         try:
             eventually(self.is_healthy, 60)
@@ -72,7 +85,9 @@ class LocalStack:
 
     def is_healthy(self) -> bool:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/_localstack/health", timeout=2) as answer:
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{self.port}/_localstack/health", timeout=2
+            ) as answer:
                 return answer.status == 200
         except OSError:
             return False
@@ -87,7 +102,9 @@ class LocalStack:
             config=Config(retries={"total_max_attempts": 1}, max_pool_connections=32),
         )
 
-    def create_function(self, name: str, timeout: int = 3, mode: int = 0o755, **variables: str) -> None:
+    def create_function(
+        self, name: str, timeout: int = 3, mode: int = 0o755, **variables: str
+    ) -> None:
         package = io.BytesIO()
         with zipfile.ZipFile(package, "w") as archive:
             entry = zipfile.ZipInfo("bootstrap")
@@ -105,7 +122,9 @@ class LocalStack:
         )
 
     def invoke(self, name: str, **event: object) -> Result:
-        answer = self.client("lambda").invoke(FunctionName=name, Payload=json.dumps(event), LogType="Tail")
+        answer = self.client("lambda").invoke(
+            FunctionName=name, Payload=json.dumps(event), LogType="Tail"
+        )
         log = base64.b64decode(answer["LogResult"]).decode()
         return Result(json.loads(answer["Payload"].read()), "FunctionError" in answer, log)
 

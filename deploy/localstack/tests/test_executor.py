@@ -9,7 +9,10 @@ from conftest import alive, eventually
 
 
 def test_answers_and_keeps_the_environment_warm(localstack, function):
-    first, second = localstack.invoke(function, do="nothing"), localstack.invoke(function, do="nothing")
+    first, second = (
+        localstack.invoke(function, do="nothing"),
+        localstack.invoke(function, do="nothing"),
+    )
     assert not first.failed
     assert first.payload == second.payload, "the same process answers"
 
@@ -20,7 +23,8 @@ def test_reports_as_lambda_does(localstack, function):
     assert "doing nothing\n" in log
     assert f"END RequestId: {request}\n" in log
     assert re.search(
-        rf"REPORT RequestId: {request}\tDuration: [\d.]+ ms\t.*Memory Size: 256 MB\tMax Memory Used: \d+ MB", log
+        rf"REPORT RequestId: {request}\tDuration: [\d.]+ ms\t.*Memory Size: 256 MB\tMax Memory Used: \d+ MB",
+        log,
     )
 
 
@@ -32,7 +36,10 @@ def test_init_is_reported_once(localstack):
 
 def test_environment_is_that_of_lambda(localstack, function):
     seen = localstack.invoke(function, do="environment").payload
-    environment, headers = seen["environment"], {name.lower(): value for name, value in seen["headers"].items()}
+    environment, headers = (
+        seen["environment"],
+        {name.lower(): value for name, value in seen["headers"].items()},
+    )
     for name, value in {
         "AWS_LAMBDA_FUNCTION_NAME": function,
         "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
@@ -47,9 +54,15 @@ def test_environment_is_that_of_lambda(localstack, function):
         "COLOUR": "green",
     }.items():
         assert environment.get(name) == value, name
-    assert {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_LAMBDA_LOG_STREAM_NAME"} <= environment.keys()
+    assert {
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_LAMBDA_LOG_STREAM_NAME",
+    } <= environment.keys()
     assert environment["TMPDIR"].startswith(str(localstack.home))
-    assert not {"HOME", "GATEWAY_LISTEN", "LOCALSTACK_RUNTIME_ID"} & environment.keys(), "LocalStack's own"
+    assert not {"HOME", "GATEWAY_LISTEN", "LOCALSTACK_RUNTIME_ID"} & environment.keys(), (
+        "LocalStack's own"
+    )
     assert headers["lambda-runtime-invoked-function-arn"].endswith(f":function:{function}")
     assert headers["lambda-runtime-trace-id"].startswith("Root=")
     left = int(headers["lambda-runtime-deadline-ms"]) / 1000 - time.time()
@@ -80,12 +93,17 @@ def test_failure_at_init(localstack):
     localstack.create_function("exits", AT_INIT="exit")
     result = localstack.invoke("exits")
     assert result.payload["errorType"] == "Runtime.ExitError"
-    assert result.payload["errorMessage"].endswith("Error: Runtime exited with error: exit status 7")
+    assert result.payload["errorMessage"].endswith(
+        "Error: Runtime exited with error: exit status 7"
+    )
     assert "cannot start" in result.log
     localstack.create_function("refuses", AT_INIT="error")
     result = localstack.invoke("refuses")
     assert result.failed
-    assert result.payload == {"errorType": "Permanent.Configuration", "errorMessage": "BUCKET is not set"}
+    assert result.payload == {
+        "errorType": "Permanent.Configuration",
+        "errorMessage": "BUCKET is not set",
+    }
 
 
 def test_package_that_cannot_be_run(localstack):
@@ -108,7 +126,10 @@ def test_time_out_kills_the_process(localstack):
 
 
 def test_answer_over_the_limit(localstack, function):
-    assert len(localstack.invoke(function, do="large", bytes=6 * 1024 * 1024).payload) == 6 * 1024 * 1024
+    assert (
+        len(localstack.invoke(function, do="large", bytes=6 * 1024 * 1024).payload)
+        == 6 * 1024 * 1024
+    )
     result = localstack.invoke(function, do="large", bytes=7 * 1024 * 1024)
     assert result.payload["errorType"] == "Function.ResponseSizeTooLarge"
 
@@ -151,7 +172,9 @@ def test_logs_are_in_files_and_in_cloudwatch(localstack, function):
 
     def messages() -> list[str]:
         try:
-            return [event["message"] for event in logs.filter_log_events(logGroupName=group)["events"]]
+            return [
+                event["message"] for event in logs.filter_log_events(logGroupName=group)["events"]
+            ]
         except logs.exceptions.ResourceNotFoundException:
             return []
 
@@ -174,11 +197,15 @@ def test_step_functions_sees_the_error_type(localstack, function):
     }
     client = localstack.client("stepfunctions")
     arn = client.create_state_machine(
-        name="errors", definition=json.dumps(machine), roleArn="arn:aws:iam::000000000000:role/machine"
+        name="errors",
+        definition=json.dumps(machine),
+        roleArn="arn:aws:iam::000000000000:role/machine",
     )["stateMachineArn"]
 
     def run(**event: object) -> dict:
-        execution = client.start_execution(stateMachineArn=arn, input=json.dumps(event))["executionArn"]
+        execution = client.start_execution(stateMachineArn=arn, input=json.dumps(event))[
+            "executionArn"
+        ]
         return eventually(lambda: finished(client.describe_execution(executionArn=execution)))
 
     assert run(do="error", type="Transient.DatabaseUnavailable")["output"] == '"caught"'

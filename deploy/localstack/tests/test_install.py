@@ -25,18 +25,26 @@ class Installer:
         here.mkdir(parents=True)
         for name in ("install.py", "uv-requirements.txt"):
             shutil.copy(SCRIPTS / name, here)
-        self.script, self.requirements = here / "install.py", project / "training" / "requirements.txt"
+        self.script, self.requirements = (
+            here / "install.py",
+            project / "training" / "requirements.txt",
+        )
         self.requirements.parent.mkdir()
 
     def call(self, requirements: str) -> subprocess.CompletedProcess:
         self.requirements.write_text(requirements)
-        environment = {name: value for name, value in os.environ.items() if name != "LIMIT_INCREASE_VENVS"}
+        environment = {
+            name: value for name, value in os.environ.items() if name != "LIMIT_INCREASE_VENVS"
+        }
         command = [sys.executable, str(self.script), "training"]
         return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
 
     def works(self) -> bool:
         python = self.venvs / "training" / "bin" / "python"
-        return subprocess.run([str(python), "-c", "import iniconfig"], capture_output=True).returncode == 0
+        return (
+            subprocess.run([str(python), "-c", "import iniconfig"], capture_output=True).returncode
+            == 0
+        )
 
 
 @pytest.fixture
@@ -70,7 +78,10 @@ def test_installs_once_and_again_when_the_requirements_change(installer):
     assert installer.call(f"# changed\n{SMALL}").returncode == 0
     assert installer.works()
     assert (installer.venvs / "training").resolve() != first
-    assert sorted(path.name for path in installer.venvs.glob("training*")) == ["training", by_hand.resolve().name]
+    assert sorted(path.name for path in installer.venvs.glob("training*")) == [
+        "training",
+        by_hand.resolve().name,
+    ]
 
 
 def test_the_projects_own_environment_is_up_to_date():

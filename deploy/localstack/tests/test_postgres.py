@@ -22,23 +22,38 @@ ROOT = os.geteuid() == 0
 
 class Server:
     def __init__(self, directory: Path) -> None:
-        self.data, self.log, self.port = directory / "data", directory / "logs" / "postgres.log", free_port()
+        self.data, self.log, self.port = (
+            directory / "data",
+            directory / "logs" / "postgres.log",
+            free_port(),
+        )
 
     def call(self, command: str, *more: str, status: int = 0) -> subprocess.CompletedProcess:
-        words = [sys.executable, str(SCRIPTS / "postgres.py"), command, "--data", str(self.data), *more]
+        words = [
+            sys.executable,
+            str(SCRIPTS / "postgres.py"),
+            command,
+            "--data",
+            str(self.data),
+            *more,
+        ]
         done = subprocess.run(words, capture_output=True, text=True, timeout=120)
         assert done.returncode == status, done.stderr
         return done
 
     def start(self) -> dict:
-        return json.loads(self.call("start", "--port", str(self.port), "--log", str(self.log)).stdout)
+        return json.loads(
+            self.call("start", "--port", str(self.port), "--log", str(self.log)).stdout
+        )
 
     def sql(self, statement: str) -> str:
         package, folder = postgres.installation()
         psql = package / folder / "bin" / "psql"
         url = f"postgresql://limit_increase@127.0.0.1:{self.port}/limit_increase"
         command = [str(psql), "--no-psqlrc", "-At", "-v", "ON_ERROR_STOP=1", "-c", statement, url]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
+        return subprocess.run(
+            command, capture_output=True, text=True, check=True, timeout=60
+        ).stdout.strip()
 
 
 @pytest.fixture
@@ -58,9 +73,15 @@ def test_starts_once_and_stops(server):
     assert json.loads(server.call("status").stdout)["pid"] == started["pid"]
     assert server.sql("SELECT current_user") == "limit_increase"
     assert server.sql("SHOW server_encoding") == "UTF8"
-    assert server.sql("SELECT datcollate FROM pg_database WHERE datname = current_database()") == "C"
+    assert (
+        server.sql("SELECT datcollate FROM pg_database WHERE datname = current_database()") == "C"
+    )
     assert server.sql("SHOW server_version").startswith("18.")
-    listening = [c.laddr for c in psutil.Process(started["pid"]).net_connections() if c.status == psutil.CONN_LISTEN]
+    listening = [
+        c.laddr
+        for c in psutil.Process(started["pid"]).net_connections()
+        if c.status == psutil.CONN_LISTEN
+    ]
     assert [tuple(address) for address in listening] == [("127.0.0.1", server.port)]
     if ROOT:
         assert psutil.Process(started["pid"]).uids().effective != 0

@@ -23,13 +23,19 @@ from limit_increase_executor.runtime_api import Invocation
 INIT_SECONDS = 10.0
 REQUEST_LIMIT = 6 * 1024 * 1024
 # LocalStack's own messages to its own container; a function does not see them on AWS.
-INTERNAL_VARIABLES = ("LOCALSTACK_RUNTIME_ID", "LOCALSTACK_RUNTIME_ENDPOINT", "LOCALSTACK_MAX_PAYLOAD_SIZE")
+INTERNAL_VARIABLES = (
+    "LOCALSTACK_RUNTIME_ID",
+    "LOCALSTACK_RUNTIME_ENDPOINT",
+    "LOCALSTACK_MAX_PAYLOAD_SIZE",
+)
 
 
 class ProcessRuntimeExecutor(RuntimeExecutor):
     def __init__(self, id: str, function_version: FunctionVersion) -> None:
         super().__init__(id=id, function_version=function_version)
-        logs = Path(os.environ.get("LIMIT_INCREASE_FUNCTION_LOGS") or Path(config.dirs.logs) / "functions")
+        logs = Path(
+            os.environ.get("LIMIT_INCREASE_FUNCTION_LOGS") or Path(config.dirs.logs) / "functions"
+        )
         self._log = EnvironmentLog(log_path(logs, function_version.id.function_name, id))
         self._temporary = Path(tempfile.gettempdir()) / "environments" / id
         self._environment: dict[str, str] = {}
@@ -90,8 +96,14 @@ class ProcessRuntimeExecutor(RuntimeExecutor):
 
     def _await_init(self, request_id: str) -> Outcome | None:
         if self._process is None:
-            return failure("Runtime.InvalidEntrypoint", request_id, self._start_error or "the environment was stopped")
-        outcome = self._process.await_init(max(INIT_SECONDS, self.function_version.config.timeout), request_id)
+            return failure(
+                "Runtime.InvalidEntrypoint",
+                request_id,
+                self._start_error or "the environment was stopped",
+            )
+        outcome = self._process.await_init(
+            max(INIT_SECONDS, self.function_version.config.timeout), request_id
+        )
         if outcome is not None:
             self._process.stop()
         return outcome
@@ -103,7 +115,9 @@ class ProcessRuntimeExecutor(RuntimeExecutor):
             process = FunctionProcess(code, self._environment, self._log)
         except OSError as error:
             self._process = None
-            self._start_error = f"fork/exec /var/task/bootstrap: {(error.strerror or str(error)).lower()}"
+            self._start_error = (
+                f"fork/exec /var/task/bootstrap: {(error.strerror or str(error)).lower()}"
+            )
             return
         with self._lock:
             self._process = process
@@ -115,7 +129,9 @@ class ProcessRuntimeExecutor(RuntimeExecutor):
         process = self._process
         if outcome.is_error:
             # The function need not have said anything of it: a killed one cannot.
-            self._log.line(f"ERROR RequestId: {request_id} {outcome.payload[:2000].decode(errors='replace')}")
+            self._log.line(
+                f"ERROR RequestId: {request_id} {outcome.payload[:2000].decode(errors='replace')}"
+            )
         self._log.line(f"END RequestId: {request_id}")
         # The first invocation of a process reports how long its init took; later ones do not.
         init = process.init_duration if process is not None and process.invocations == 1 else None
@@ -130,7 +146,11 @@ class ProcessRuntimeExecutor(RuntimeExecutor):
         for name in INTERNAL_VARIABLES:
             environment.pop(name, None)
         code = str(self.function_version.config.code.get_unzipped_code_location())
-        environment |= {"LAMBDA_TASK_ROOT": code, "LAMBDA_RUNTIME_DIR": code, "TMPDIR": str(self._temporary)}
+        environment |= {
+            "LAMBDA_TASK_ROOT": code,
+            "LAMBDA_RUNTIME_DIR": code,
+            "TMPDIR": str(self._temporary),
+        }
         own = self.function_version.config.environment or {}
         # AWS writes `:UTC`, which not every program understands outside of Amazon Linux.
         environment["TZ"] = own.get("TZ", "UTC")

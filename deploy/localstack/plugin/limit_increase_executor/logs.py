@@ -59,7 +59,10 @@ class EnvironmentLog:
 def log_path(directory: Path, function_name: str, environment_id: str) -> Path:
     name = re.sub(r"[^A-Za-z0-9_-]", "_", function_name)
     # By start, so that a directory listing shows the environments of a function in order.
-    return directory / f"{name}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{environment_id[:8]}.log"
+    return (
+        directory
+        / f"{name}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{environment_id[:8]}.log"
+    )
 
 
 def start_line(request_id: str, version: str) -> str:
@@ -67,7 +70,11 @@ def start_line(request_id: str, version: str) -> str:
 
 
 def report_line(
-    request_id: str, duration: float, init_duration: float | None, memory_size: int, memory_used: int | None
+    request_id: str,
+    duration: float,
+    init_duration: float | None,
+    memory_size: int,
+    memory_used: int | None,
 ) -> str:
     milliseconds = duration * 1000
     fields = [

@@ -91,7 +91,9 @@ class FunctionProcess:
             self._outcome = None
             self._pending = invocation
             self._changed.notify_all()
-            self._changed.wait_for(lambda: self._outcome is not None or self._exit_status is not None, timeout)
+            self._changed.wait_for(
+                lambda: self._outcome is not None or self._exit_status is not None, timeout
+            )
             outcome, self._current, self._pending = self._outcome, None, None
             exited = self._exit_status is not None
         self._note_memory_used()
@@ -126,7 +128,9 @@ class FunctionProcess:
             if self.init_duration is None:
                 self.init_duration = time.monotonic() - self._started
                 self._changed.notify_all()
-            self._changed.wait_for(lambda: self._pending is not None or self._exit_status is not None)
+            self._changed.wait_for(
+                lambda: self._pending is not None or self._exit_status is not None
+            )
             if self._exit_status is not None:
                 return None
             self._current, self._pending = self._pending, None
@@ -139,7 +143,9 @@ class FunctionProcess:
         return self._settle(request_id, Outcome(payload, is_error=True))
 
     def too_large(self, request_id: str, size: int) -> bool:
-        message = f"Response payload size exceeded maximum allowed payload size ({PAYLOAD_LIMIT} bytes)."
+        message = (
+            f"Response payload size exceeded maximum allowed payload size ({PAYLOAD_LIMIT} bytes)."
+        )
         document = {"errorType": "Function.ResponseSizeTooLarge", "errorMessage": message}
         return self._settle(request_id, Outcome(json.dumps(document).encode(), is_error=True))
 
@@ -187,7 +193,9 @@ class FunctionProcess:
         deadline = time.monotonic() + DRAIN_SECONDS
         with contextlib.suppress(OSError, ValueError):
             while time.monotonic() < deadline:
-                waiting = fcntl.ioctl(self._process.stdout.fileno(), termios.FIONREAD, struct.pack("i", 0))
+                waiting = fcntl.ioctl(
+                    self._process.stdout.fileno(), termios.FIONREAD, struct.pack("i", 0)
+                )
                 if struct.unpack("i", waiting)[0] == 0:
                     return
                 time.sleep(0.001)

@@ -102,7 +102,11 @@ class Handler(BaseHTTPRequestHandler):
             runtime.too_large(request_id, size)
             message = f"Exceeded maximum allowed payload size ({PAYLOAD_LIMIT} bytes)."
             return self._answer(413, error("RequestEntityTooLarge", message))
-        known = runtime.responded(request_id, body) if what == "response" else runtime.failed(request_id, body)
+        known = (
+            runtime.responded(request_id, body)
+            if what == "response"
+            else runtime.failed(request_id, body)
+        )
         if not known:
             return self._answer(400, error("InvalidRequestID", "Invalid request ID"))
         return self._answer(202, b'{"status":"OK"}')
