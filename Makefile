@@ -81,7 +81,7 @@ test-python:
 	$(VENVS)/training/bin/python -m pytest -q training/tests
 	$(VENVS)/build/bin/python -m pytest -q cloudformation/tests
 	$(VENVS)/localstack/bin/python -m pytest -q deploy/localstack/tests
-	$(VENVS)/bench/bin/python -m pytest -q benches/tests
+	$(VENVS)/bench/bin/python -m pytest -q tests/parquet
 
 lint: ## Check formats, lints and dependencies: rustfmt, clippy, cargo deny, cfn-lint, ruff
 	$(INSTALL) build
@@ -97,7 +97,7 @@ bench: ## Measure a run of a million beside the database alone and beside Python
 	$(INSTALL) build
 	$(INSTALL) training
 	$(INSTALL) bench
-	$(VENVS)/bench/bin/python benches/end_to_end.py $(call option,CUSTOMERS,--customers) \
+	PYTHONPATH=benches:deploy/localstack/plugin $(VENVS)/bench/bin/python -m end_to_end $(call option,CUSTOMERS,--customers) \
 		$(call option,SHARD_SIZE,--shard-size) $(call option,ROUNDS,--rounds)
 
 stop: ## Stop the services; data and model stay

@@ -19,6 +19,7 @@ from pathlib import Path
 import catboost
 import numpy as np
 import onnxruntime
+
 import peers
 
 ROWS, COLUMNS = 100_000, 12

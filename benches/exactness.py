@@ -16,6 +16,7 @@ from pathlib import Path
 
 import catboost
 import numpy as np
+
 import peers
 
 TOLERANCE = 1e-9

@@ -21,6 +21,7 @@ from pathlib import Path
 import catboost
 import numpy as np
 import onnx
+
 from limit_training import artifact, golden
 
 TARGET = Path(__file__).parent.parent / "shared" / "scoring" / "tests" / "golden"

@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
+
 import unprivileged
 from unprivileged import Account
 

@@ -4,7 +4,6 @@ import csv
 import gzip
 import io
 import json
-import sys
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-import train  # noqa: E402  (the path above makes it importable from any directory)
+import train
 
 ROWS = 600
 

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 import train
 from limit_training.errors import EXIT_DATA, EXIT_USAGE
 

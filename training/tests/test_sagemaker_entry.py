@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from conftest import write_csv
 
 ENTRY = Path(__file__).resolve().parents[1] / "sagemaker_entry.py"

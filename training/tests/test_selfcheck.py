@@ -6,6 +6,7 @@ import json
 import catboost
 import numpy as np
 import pytest
+
 from limit_training import selfcheck
 from limit_training.errors import EXIT_SELF_CHECK, TrainingError
 

@@ -1,6 +1,7 @@
 """Which rows and columns a training uses, and what it tells about the result."""
 
 import pytest
+
 import train
 from conftest import write_csv
 from limit_training import report

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+
 from conftest import SCRIPTS
 
 SMALL = """iniconfig==2.1.0 \\

@@ -11,11 +11,10 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import SCRIPTS, alive, free_port
 
-sys.path.insert(0, str(SCRIPTS))
-import postgres  # noqa: E402
-import unprivileged  # noqa: E402
+import postgres
+import unprivileged
+from conftest import SCRIPTS, alive, free_port
 
 ROOT = os.geteuid() == 0
 

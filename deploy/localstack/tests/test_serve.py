@@ -6,6 +6,7 @@ import sys
 
 import psutil
 import pytest
+
 from conftest import SCRIPTS, LocalStack, alive, eventually
 
 

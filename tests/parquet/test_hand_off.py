@@ -1,25 +1,25 @@
-"""Others read the hand-off's Parquet: DuckDB finds the columns' natural types, the values, and how they are stored."""
+"""Another program can read the hand-off's Parquet.
 
-import json
+DuckDB sees each column with its natural type, the right values, and the encoding that we chose.
+"""
+
 import subprocess
 from pathlib import Path
 
 import duckdb
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 ROWS = 300
 
 
 @pytest.fixture(scope="session")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    # As `make test-rust` builds it, so that nothing is compiled a second time; alone it would get other features.
-    command = ["cargo", "test", "--workspace", "--no-run", "--quiet", "--message-format=json"]
-    built = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
-    programs = [json.loads(line).get("executable") for line in built.stdout.splitlines()]
-    program = next(path for path in programs if path and Path(path).name == "handoff_files")
-    directory = tmp_path_factory.mktemp("handoff")
-    subprocess.run([program, str(directory)], check=True)
+    """One small file of each stage, written by the crate that writes them in a run."""
+    directory = tmp_path_factory.mktemp("hand-off")
+    command = ["cargo", "run", "--quiet", "--package", "limit-increase-handoff"]
+    command += ["--example", "handoff_files", "--", str(directory)]
+    subprocess.run(command, cwd=ROOT, check=True)
     return directory
 
 

@@ -3,8 +3,9 @@
 import time
 from dataclasses import dataclass
 
-import end_to_end_machine as machine
 import psycopg
+
+from . import machine
 
 ELIGIBLE = "limit_increase_decision IS NULL AND current_score >= 600 AND current_limit < 10000"
 # Of the sample portfolio's customers 84.5 % are eligible; of a lender's, some were decided in earlier nights. With this

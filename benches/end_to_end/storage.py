@@ -7,8 +7,8 @@ size, is shown on a line of its own, and both ways of driving them then differ i
 import urllib.request
 from pathlib import Path
 
-import end_to_end_machine as machine
-from end_to_end_functions import Step
+from . import machine
+from .functions import Step
 
 BUCKET = "credit-scoring-models"
 

@@ -7,17 +7,15 @@ shard through them, as one of the Map's concurrent executions does. The API is t
 import json
 import queue
 import subprocess
-import sys
 import threading
 import time
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import end_to_end_machine as machine
+from limit_increase_executor.runtime_api import Invocation, RuntimeApiServer
 
-sys.path.insert(0, str(machine.ROOT / "deploy/localstack/plugin"))
-from limit_increase_executor.runtime_api import Invocation, RuntimeApiServer  # noqa: E402
+from . import machine
 
 QUERY, SCORE, EVALUATE, UPDATE = (
     "query-batch-scores",

@@ -1,12 +1,12 @@
 """Measures a whole run beside what the database alone would take, and beside Python, on the same data in one go.
 
     make bench                                  a million customers
-    .local/venvs/bench/bin/python benches/end_to_end.py --customers 20000
+    make bench CUSTOMERS=20000                  to try it
 
 1. The floor: one plain COPY out of the eligible rows with their features, one plain UPDATE of the same rows with
    values of the same size.
 2. The whole run: the built functions driven directly, and through LocalStack and Step Functions.
-3. The best Python that we can write (end_to_end_peer.py).
+3. The best Python that we can write (peer.py).
 
 Before each, the tables are put back file for file. Afterwards the table, the ledger, the objects in S3 and the summary
 have to tell of the same counts. Of several rounds the best counts: what else the machine does makes it only worse.
@@ -24,19 +24,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
-import end_to_end_functions as functions
-import end_to_end_machine as machine
-import end_to_end_report as report
-import end_to_end_states as states
-import end_to_end_storage as storage
-from end_to_end_database import Database
+
+from . import functions, machine, report, states, storage
+from .database import Database
 
 FULL, TENTH = "bench_full", "bench_tenth"
 PARTS = ("floor", "direct", "localstack", "peer", "tenth")
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="end_to_end", description=__doc__.splitlines()[0])
     parser.add_argument("--customers", type=int, default=1_000_000)
     parser.add_argument(
         "--shard-size", type=int, help="customers in a shard; the default of a run if not given"
@@ -129,7 +126,7 @@ class Bench:
     def peer(self, template: str) -> report.Peer:
         self.database.restore(template)
         postgres = self.database.cpu_seconds()
-        command = [sys.executable, str(machine.ROOT / "benches/end_to_end_peer.py")]
+        command = [sys.executable, "-m", f"{__package__}.peer"]
         command += ["--database", self.database.url, "--artifact", str(self.environment.artifact)]
         started = time.perf_counter()
         answer = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)

@@ -7,8 +7,8 @@ import tarfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from end_to_end_database import Floor
-from end_to_end_functions import EVALUATE, QUERY, SCORE, UPDATE, Step
+from .database import Floor
+from .functions import EVALUATE, QUERY, SCORE, UPDATE, Step
 
 # From issue 4. Seconds of a run in floors, CPU seconds of the peer in ours, and so on.
 TARGETS_FROM = 1_000_000

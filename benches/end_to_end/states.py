@@ -4,7 +4,7 @@ import json
 import time
 import urllib.request
 
-import end_to_end_machine as machine
+from . import machine
 
 LOOK_EVERY_SECONDS = 0.2
 

@@ -1,9 +1,9 @@
 """The night's work in Python as well as we can write it: one process, no Step Functions, no hand-off, no ledger.
 
-    .local/venvs/bench/bin/python benches/end_to_end_peer.py --database URL --artifact MODEL.tar.gz
+    PYTHONPATH=benches .local/venvs/bench/bin/python -m end_to_end.peer --database URL --artifact MODEL
 
 COPY out with psycopg, parsed by pandas; CatBoost's own `predict` and `ShapValues`, on all cores; the rules in numpy
-on whole cents; COPY into a temporary table and one guarded UPDATE. Prints what each part took, as JSON. end_to_end.py
+on whole cents; COPY into a temporary table and one guarded UPDATE. Prints what each part took, as JSON. __main__.py
 runs it, and compares its decisions with the project's.
 """
 
@@ -18,8 +18,9 @@ from pathlib import Path
 import catboost
 import numpy as np
 import pandas as pd
-import peers
 import psycopg
+
+import peers
 
 SHAP_ROWS_AT_ONCE = 50_000
 MAX_REASONS = 4
