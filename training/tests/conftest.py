@@ -1,4 +1,4 @@
-"""Small tables and real trainings on them; nothing here replaces CatBoost."""
+"""Small tables, and real trainings on them with the real CatBoost."""
 
 import csv
 import gzip
@@ -12,12 +12,17 @@ import numpy as np
 import pytest
 
 import train
+from limit_training.options import parser
 
 ROWS = 600
 
 
 def small_table() -> dict[str, list[str]]:
-    """Scores, a number with gaps, a code that must stay text, a category with gaps, and columns not to train on."""
+    """A table with every kind of column.
+
+    It has a score, a number with gaps, a code that must stay text, a category with gaps, and
+    columns that the trainer leaves out.
+    """
     generator = np.random.default_rng(7)
     score = generator.normal(650, 60, ROWS).round()
     income = generator.exponential(30_000, ROWS).round(2)
@@ -54,7 +59,7 @@ class Artifact:
     content: bytes
     entries: dict[str, bytes]
     members: list[tarfile.TarInfo]
-    outcome: dict
+    result: dict
 
     @property
     def manifest(self) -> dict:
@@ -78,12 +83,12 @@ def run_training(tmp_path_factory):
         directory = tmp_path_factory.mktemp("training")
         data = write_csv(directory / name, table)
         output = directory / "model.tar.gz"
-        outcome = train.run(train.parser().parse_args([*required(data, output), *options]))
+        result = train.run(parser().parse_args([*required(data, output), *options]))
         content = output.read_bytes()
         with tarfile.open(fileobj=io.BytesIO(content)) as archive:
             members = archive.getmembers()
             entries = {member.name: archive.extractfile(member).read() for member in members}
-        return Artifact(content, entries, members, outcome)
+        return Artifact(content, entries, members, result)
 
     return run
 
@@ -117,7 +122,7 @@ def artifact(run_training, table) -> Artifact:
 
 @pytest.fixture
 def refused(tmp_path, table, capsys):
-    """Runs the command line expecting a refusal; returns its exit code, the message and the JSON."""
+    """Runs the command line and expects a refusal. Returns exit code, message and JSON."""
 
     def run(*options: str, change=None, content: bytes | None = None) -> tuple[int, str, dict]:
         data = tmp_path / "table.csv"

@@ -1,4 +1,7 @@
-"""The artifact is what the scoring function expects: names, shapes, hashes, golden rows, and repeatable bytes."""
+"""The artifact is what the scoring function expects.
+
+Names, shapes, hashes and golden rows are right, and equal input gives equal bytes.
+"""
 
 import hashlib
 import json
@@ -71,7 +74,7 @@ def test_files_are_described_by_hash_and_size(artifact):
     for name, described in artifact.manifest["files"].items():
         content = artifact.entries[name]
         assert described == {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
-    assert artifact.outcome["sha256"] == hashlib.sha256(artifact.content).hexdigest()
+    assert artifact.result["sha256"] == hashlib.sha256(artifact.content).hexdigest()
 
 
 def test_features_are_in_model_column_order(artifact):
@@ -132,7 +135,7 @@ def float32(value: float) -> float:
 
 
 def evaluate(model: dict, inputs: list) -> float:
-    """Reads model.json without CatBoost and without the trainer's own check."""
+    """Evaluates model.json without CatBoost and without the trainer's own check."""
     columns = model["features_info"]["float_features"]
     total = model["scale_and_bias"][1][0]
     for tree in model["oblivious_trees"]:

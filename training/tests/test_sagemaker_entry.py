@@ -1,4 +1,4 @@
-"""The trainer as SageMaker starts it: a real training from the directories and variables that script mode gives."""
+"""The trainer as SageMaker starts it, with script mode's directories and variables."""
 
 import json
 import os
@@ -16,7 +16,7 @@ SMALL = {"iterations": "25", "depth": "4"}
 
 @pytest.fixture
 def job(tmp_path, table):
-    """Starts a job on directories as SageMaker lays them out; returns the process and the directory."""
+    """Starts a job on directories like SageMaker's. Returns the finished process and their root."""
     root = tmp_path / "ml"
     for part in ("input/data/training", "model", "output"):
         (root / part).mkdir(parents=True)
@@ -38,11 +38,11 @@ def job(tmp_path, table):
             **changes,
         }
         environment = {name: value for name, value in environment.items() if value is not None}
-        # SageMaker also gives each hyperparameter as an argument; the entry takes them from SM_HPS.
+        # SageMaker gives each hyperparameter as an argument too. The entry takes them from SM_HPS.
         arguments = [
             word for name, value in hyperparameters.items() for word in (f"--{name}", str(value))
         ]
-        # In another directory: SageMaker starts the entry in one of its own.
+        # SageMaker starts the entry in a directory of its own choice.
         command = [sys.executable, str(ENTRY), *arguments]
         done = subprocess.run(
             command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300
@@ -93,7 +93,7 @@ def test_a_job_leaves_the_artifact_that_train_py_makes(job, table, tmp_path):
     subprocess.run(command, env=environment, check=True, capture_output=True)
     direct = tmp_path / "direct"
     direct.mkdir()
-    # The command that `limit-increase train-sagemaker` prints for the way back is the same kind of tar.
+    # `limit-increase train-sagemaker` prints a command that unpacks with `tar` too.
     subprocess.run(["tar", "-xzf", str(output), "-C", str(direct)], check=True)
     for name in ("manifest.json", "model.json", "model.onnx"):
         assert (model / name).read_bytes() == (direct / name).read_bytes(), name
@@ -144,7 +144,7 @@ def test_a_job_that_cannot_be_done_says_why_where_sagemaker_shows_it(
     assert list((root / "model").iterdir()) == [], "a job that failed leaves no model"
 
 
-def test_several_tables_have_to_be_told_apart(job, tmp_path, table):
+def test_one_of_several_tables_has_to_be_named(job, tmp_path, table):
     write_csv(tmp_path / "ml" / "input" / "data" / "training" / "second.csv", table)
     done, root = job({"target": "outcome", "positive": "Decline"} | SMALL)
     assert done.returncode != 0 and "2 tables (applications.csv.gz, second.csv)" in done.stderr

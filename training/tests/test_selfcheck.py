@@ -1,4 +1,4 @@
-"""The checks before writing really catch what the scoring function would refuse: real models, really wrong."""
+"""The trainer's own checks find what the scoring function would refuse, in real models."""
 
 import copy
 import json
@@ -21,7 +21,7 @@ def exported(tmp_path, labels: int = 2, **parameters) -> dict:
     )
     model.fit(matrix, [number % labels for number in range(200)])
     path = tmp_path / "model.json"
-    # CatBoost wants the rows to export a model with categories.
+    # CatBoost exports a model with categories only if it is given the rows.
     pool = catboost.Pool(matrix, cat_features=parameters.get("cat_features"))
     model.save_model(str(path), format="json", pool=pool)
     return json.loads(path.read_text())

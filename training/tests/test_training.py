@@ -1,4 +1,4 @@
-"""Which rows and columns a training uses, and what it tells about the result."""
+"""Which rows and columns a training uses, and what its report says."""
 
 import pytest
 
@@ -8,13 +8,13 @@ from limit_training import report
 from limit_training.encode import describe
 
 
-def sources(outcome: dict) -> list[str]:
-    return list(dict.fromkeys(feature["source_column"] for feature in outcome["features"]))
+def sources(result: dict) -> list[str]:
+    return list(dict.fromkeys(feature["source_column"] for feature in result["features"]))
 
 
 def test_identifiers_dates_and_constants_are_left_out_with_a_notice(artifact):
-    assert sources(artifact.outcome) == ["bureau_score", "income", "branch", "status"]
-    notices = "\n".join(artifact.outcome["notices"])
+    assert sources(artifact.result) == ["bureau_score", "income", "branch", "status"]
+    notices = "\n".join(artifact.result["notices"])
     for text in (
         "customer_id is left out: every row",
         "opened is left out: it holds dates",
@@ -57,7 +57,7 @@ def test_held_out_values_that_training_never_saw_are_not_measured(run_training, 
     artifact = run_training(changed, "--features", "bureau_score,status", "--split-column", "part")
     assert artifact.manifest["training"]["validation_rows"] == 148
     assert "status=castle" not in [feature["name"] for feature in artifact.manifest["features"]]
-    notices = "\n".join(artifact.outcome["notices"])
+    notices = "\n".join(artifact.result["notices"])
     assert "1 held-out rows have a value of status that no training row has" in notices
     assert "1 held-out rows have a value of bureau_score" in notices
 
@@ -93,11 +93,9 @@ def test_class_weights_raise_the_log_odds_and_the_report_says_so(run_training, t
         weighted.manifest["golden_rows"][0]["base_value"]
         > artifact.manifest["golden_rows"][0]["base_value"] + 0.5
     )
-    text = report.as_text(weighted.outcome)
-    assert (
-        "class weights 1,8 shift the log-odds of bad by about +2.08, so scores move by about -60 points"
-        in text
-    )
+    text = report.as_text(weighted.result)
+    shift = "class weights 1,8 shift the log-odds of bad by about +2.08"
+    assert f"{shift}, so scores move by about -60 points" in text
 
 
 def test_columns_that_are_one_number_or_empty_are_left_out(run_training, table):
@@ -109,8 +107,8 @@ def test_columns_that_are_one_number_or_empty_are_left_out(run_training, table):
         "gaps": ["", "NaN"] * (rows // 2),
     }
     artifact = run_training(changed, "--features", "bureau_score,same,empty,gaps")
-    assert sources(artifact.outcome) == ["bureau_score"]
-    notices = "\n".join(artifact.outcome["notices"])
+    assert sources(artifact.result) == ["bureau_score"]
+    notices = "\n".join(artifact.result["notices"])
     assert "same is left out: it is the same number" in notices
     assert "empty is left out: it is empty" in notices
 
@@ -120,7 +118,7 @@ def test_a_model_that_is_too_good_is_pointed_out(run_training, table):
         f"{number + 1000 * (value == 'Decline')}" for number, value in enumerate(table["outcome"])
     ]
     artifact = run_training({**table, "arrears_later": leak}, "--features", "arrears_later")
-    assert any("is too good for credit data" in notice for notice in artifact.outcome["notices"])
+    assert any("is too good for credit data" in notice for notice in artifact.result["notices"])
 
 
 def test_category_names_survive_any_text(run_training, table):
@@ -143,7 +141,7 @@ def test_category_names_survive_any_text(run_training, table):
 
 
 def test_the_report_names_the_classes_and_the_figures(artifact):
-    text = report.as_text(artifact.outcome)
+    text = report.as_text(artifact.result)
     assert "Bad class    outcome = Decline  (good: Accept)" in text
     for figure in ("auc", "gini", "ks"):
         assert f"{artifact.manifest['training'][figure]:.4f}" in text
