@@ -1,4 +1,4 @@
-"""A real LocalStack with the executor, and functions in it."""
+"""Fixtures: a real LocalStack with our executor, and functions in it."""
 
 import base64
 import io
@@ -30,6 +30,7 @@ def free_port() -> int:
 
 
 def eventually(condition, seconds: float = 10):
+    """Waits until the condition holds and returns its value."""
     deadline = time.monotonic() + seconds
     while not (result := condition()):
         assert time.monotonic() < deadline, f"not so after {seconds} s"
@@ -46,12 +47,16 @@ def alive(pid: int) -> bool:
 
 @dataclass
 class Result:
+    """What an invocation returned, and the end of its log."""
+
     payload: object
     failed: bool
     log: str
 
 
 class LocalStack:
+    """A LocalStack that serve.py runs, with files in a directory of its own."""
+
     def __init__(self, home: Path) -> None:
         self.home = home
         self.port = free_port()
@@ -64,7 +69,7 @@ class LocalStack:
             "--home",
             str(home),
         ]
-        # Nothing that the person who runs the tests has set may decide how it runs.
+        # The variables of whoever runs the tests must not influence LocalStack.
         environment = {"PATH": os.environ["PATH"], "HOME": str(home)}
         home.mkdir(parents=True)
         self.log = home / "localstack.log"

@@ -1,4 +1,4 @@
-"""The PostgreSQL that postgres.py starts."""
+"""The PostgreSQL that postgres.py starts and stops."""
 
 import json
 import os
@@ -20,6 +20,8 @@ ROOT = os.geteuid() == 0
 
 
 class Server:
+    """A PostgreSQL that postgres.py starts, with its data in a directory of the test."""
+
     def __init__(self, directory: Path) -> None:
         self.data, self.log, self.port = (
             directory / "data",
@@ -58,7 +60,7 @@ class Server:
 @pytest.fixture
 def server():
     with tempfile.TemporaryDirectory() as directory:
-        # As root, the server's user has to get in, which pytest's own directories do not allow.
+        # pytest's own directories are closed to the user that the server runs as.
         Path(directory).chmod(0o755)
         server = Server(Path(directory))
         yield server
@@ -100,11 +102,11 @@ def test_data_survives_stop_and_kill(server):
     assert server.sql("SELECT answer FROM kept") == "42"
 
 
-def test_pid_file_that_names_another_process(server):
+def test_a_pid_file_that_names_another_process_is_ignored(server):
     pid = server.start()["pid"]
     os.kill(pid, signal.SIGKILL)
     psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], 5)
-    # As after a restart of the machine: the number is somebody else's, here this test's own.
+    # As after a restart of the machine: the pid is another process's, here this test's own.
     pid_file = unprivileged.locate(server.data) / "postmaster.pid"
     lines = pid_file.read_text().splitlines()
     pid_file.write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
@@ -113,7 +115,7 @@ def test_pid_file_that_names_another_process(server):
     assert server.sql("SELECT 1") == "1"
 
 
-def test_taken_port_is_told(server):
+def test_a_port_in_use_is_reported(server):
     with socket.socket() as other:
         other.bind(("127.0.0.1", server.port))
         other.listen()
@@ -135,7 +137,7 @@ def test_data_goes_where_the_servers_user_can_reach_it(tmp_path):
         server.call("stop")
         server.start()
         assert server.sql("SELECT count(*) FROM kept") == "0"
-        # The local state is deleted by hand: what it pointed to is not taken for the next project's.
+        # Somebody deletes the local state. The old data must not become the next project's data.
         (server.data / unprivileged.POINTER).unlink()
         server.start()
         assert server.sql("SELECT to_regclass('kept') IS NULL") == "t"
