@@ -1,10 +1,10 @@
-"""What must hold for every role, function and log of the template."""
+"""Rules that hold for every role, function, log and parameter of the template."""
 
 import re
 from fnmatch import fnmatch
 from pathlib import Path
 
-# Actions for which AWS has no ARN, and nothing else may have "*" as its resource.
+# The statements whose actions have no ARN in AWS. Only these may have "*" as their resource.
 WITHOUT_ARN = {
     "WriteTraces": "xray:*",
     "DeliverLogs": "logs:*",
@@ -28,7 +28,7 @@ def listed(value) -> list:
 
 
 def statements(role: dict) -> list[dict]:
-    """The statements of a role, those under a condition too."""
+    """The statements of a role, including those under a condition."""
     found = []
     for policy in role["Properties"]["Policies"]:
         for statement in policy["PolicyDocument"]["Statement"]:
@@ -96,7 +96,8 @@ def test_every_role_is_for_one_service_and_one_user(template):
             trust["Principal"]["Service"], str
         ), name
         if trust["Principal"]["Service"] != "lambda.amazonaws.com":
-            # Lambda takes no such condition; the others would act for any account without it.
+            # Without this condition, the service would act for any account. Lambda does not
+            # support it.
             assert trust["Condition"] == {
                 "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
             }, name
@@ -112,7 +113,7 @@ def test_the_only_managed_policy_is_the_network_interfaces_and_only_in_a_vpc(tem
             )
 
 
-def test_no_role_may_hand_on_or_change_permissions(template):
+def test_no_role_may_pass_on_or_change_permissions(template):
     for name, role in of_type(template, "AWS::IAM::Role").items():
         for statement in statements(role):
             assert (
@@ -123,7 +124,7 @@ def test_no_role_may_hand_on_or_change_permissions(template):
             assert not services & {"iam", "sts", "kms", "organizations"}, (name, statement["Sid"])
 
 
-def test_whoever_is_let_in_by_a_resource_is_one_service_for_one_source(template):
+def test_a_resource_policy_admits_one_service_for_one_source(template):
     for name, item in template["Resources"].items():
         for statement in item["Properties"].get("PolicyDocument", {}).get("Statement", []):
             if statement["Effect"] == "Allow":
@@ -190,7 +191,7 @@ def test_each_function_has_a_role_and_a_log_of_its_own(template):
         ], name
 
 
-def test_only_the_two_that_use_the_database_know_it(template):
+def test_only_the_two_functions_that_use_the_database_get_its_address(template):
     for name, item in of_type(template, "AWS::Lambda::Function").items():
         variables = item["Properties"]["Environment"]["Variables"]
         role = template["Resources"][item["Properties"]["Role"]["Fn::GetAtt"][0]]
@@ -212,7 +213,7 @@ def test_every_function_is_built_the_same_way(template):
         assert properties["TracingConfig"] == {"Mode": "Active"}, name
 
 
-def test_every_log_ends(template):
+def test_every_log_has_a_retention_period(template):
     for name, log in of_type(template, "AWS::Logs::LogGroup").items():
         assert log["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}, name
 
@@ -236,12 +237,12 @@ def test_the_schedule_passes_the_event_on_as_it_comes(template):
     assert rule["Name"] == "LimitIncreaseDailySchedule"
     assert rule["ScheduleExpression"] == "cron(0 2 * * ? *)"
     (target,) = rule["Targets"]
-    # LocalStack 4.9.2 fails on a target with an input of its own.
+    # LocalStack 4.9.2 cannot handle a target with an input of its own.
     assert not {"Input", "InputPath", "InputTransformer"} & target.keys()
     assert target["RetryPolicy"] and target["DeadLetterConfig"]
 
 
-def test_the_names_that_others_rely_on(template):
+def test_names_that_operators_and_scripts_use_stay(template):
     resources = template["Resources"]
     assert resources["StateMachine"]["Properties"]["StateMachineName"] == "LimitIncreaseWorkflow"
     assert (
@@ -275,7 +276,7 @@ def test_every_parameter_is_described_and_checked(template):
 
 
 def test_the_template_needs_no_aliases(template):
-    # CloudFormation does not take YAML's anchors, though cfn-lint and LocalStack do.
+    # CloudFormation refuses YAML's anchors and aliases. cfn-lint and LocalStack accept them.
     text = (Path(__file__).parents[1] / "infrastructure.yml").read_text(encoding="utf-8")
     assert not re.search(r"(?:^|[-:,\[{] )[&*]\w", text, re.MULTILINE)
-    assert len(text.encode()) < 51_200, "larger templates have to be uploaded first"
+    assert len(text.encode()) < 51_200, "a larger template must be uploaded to S3 first"
