@@ -1,36 +1,37 @@
-"""The end-to-end measurement's figures: kept, compared, and put into tables."""
+"""The figures of the end-to-end measurement, their targets, and the tables that show them."""
 
 import dataclasses
-import json
 import os
-import tarfile
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import NamedTuple
 
 from .database import Floor
-from .functions import EVALUATE, QUERY, SCORE, UPDATE, Step
+from .functions import EVALUATE, QUERY, SCORE, UPDATE, StepCost
 
-# From issue 4. Seconds of a run in floors, CPU seconds of the peer in ours, and so on.
-TARGETS_FROM = 1_000_000
-MAX_DIRECT, MAX_LOCALSTACK, MIN_PEER, MAX_PEAK_MB, MAX_TENTH, MAX_LOAD = (
-    1.6,
-    2.5,
-    8.0,
-    256.0,
-    11.0,
-    120.0,
+# The targets are for this many customers: with few, starting the programs is most of the time.
+TARGET_CUSTOMERS = 1_000_000
+MAX_DIRECT_FLOORS = 1.6
+MAX_LOCALSTACK_FLOORS = 2.5
+MIN_PEER_CPU = 8.0
+MAX_PEAK_MB = 256.0
+MAX_TENTHS = 11.0
+MAX_LOAD_SECONDS = 120.0
+
+HEADER = (
+    "| | seconds | rows/s | CPU s | PostgreSQL's CPU s | peak MB |",
+    "|---|---|---|---|---|---|",
 )
 
 
 @dataclass
-class Measured:
+class RunFigures:
     """A whole run."""
 
     seconds: float
     rows: int
-    # CPU seconds of what the functions use: postgres, s3, localstack.
+    # CPU seconds of the programs that the functions use: postgres, s3, localstack.
     others: dict[str, float]
-    steps: dict[str, Step]
+    steps: dict[str, StepCost]
     query_seconds: float | None = None
     approved: int | None = None
 
@@ -44,7 +45,9 @@ class Measured:
 
 
 @dataclass
-class Peer:
+class PeerFigures:
+    """The same work in Python. `answer` is what peer.py prints."""
+
     seconds: float
     answer: dict
     postgres_cpu: float
@@ -52,181 +55,159 @@ class Peer:
 
 @dataclass
 class Figures:
+    """Everything that was measured, with one entry for each round."""
+
     customers: int
     load_seconds: float | None = None
     floor: list[Floor] = field(default_factory=list)
-    direct: list[Measured] = field(default_factory=list)
-    localstack: list[Measured] = field(default_factory=list)
-    tenth: list[Measured] = field(default_factory=list)
-    peer: Peer | None = None
+    direct: list[RunFigures] = field(default_factory=list)
+    localstack: list[RunFigures] = field(default_factory=list)
+    tenth: list[RunFigures] = field(default_factory=list)
+    peer: PeerFigures | None = None
 
 
-def sources(artifact: Path) -> list[str]:
-    with tarfile.open(artifact) as archive:
-        manifest = json.loads(archive.extractfile("manifest.json").read())
-    return list(dict.fromkeys(feature["source_column"] for feature in manifest["features"]))
+class Ratio(NamedTuple):
+    """A figure and its target, which is a maximum or a minimum."""
+
+    what: str
+    value: float
+    target: float
+    is_maximum: bool = True
+
+    @property
+    def is_missed(self) -> bool:
+        return self.value > self.target if self.is_maximum else self.value < self.target
 
 
-def best(measured: list):
+def best(measured: list) -> Floor | RunFigures | None:
+    """The fastest round, if there is one."""
     return min(measured, key=lambda one: one.seconds) if measured else None
 
 
-def ratios(figures: Figures) -> list[tuple[str, float, float, bool]]:
-    """What is compared, its value, the target, and whether the value has to stay below it."""
+def ratios(figures: Figures) -> list[Ratio]:
+    """The comparisons that the measured parts allow."""
     floor, direct, emulated = best(figures.floor), best(figures.direct), best(figures.localstack)
     found = []
-    if figures.load_seconds is not None and figures.customers == TARGETS_FROM:
-        found.append(("seconds of setup-db", figures.load_seconds, MAX_LOAD, True))
+    if figures.load_seconds is not None and figures.customers == TARGET_CUSTOMERS:
+        found.append(Ratio("seconds of setup-db", figures.load_seconds, MAX_LOAD_SECONDS))
+
     if floor and direct:
-        found.append(
-            ("driven directly, in floors", direct.seconds / floor.seconds, MAX_DIRECT, True)
-        )
+        value = direct.seconds / floor.seconds
+        found.append(Ratio("driven directly, in floors", value, MAX_DIRECT_FLOORS))
     if floor and emulated:
-        found.append(
-            (
-                "through LocalStack, in floors",
-                emulated.seconds / floor.seconds,
-                MAX_LOCALSTACK,
-                True,
-            )
-        )
+        value = emulated.seconds / floor.seconds
+        found.append(Ratio("through LocalStack, in floors", value, MAX_LOCALSTACK_FLOORS))
     if direct and figures.peer:
-        cpu = min(one.cpu_seconds for one in figures.direct)
-        found.append(
-            (
-                "CPU seconds of Python, in ours",
-                figures.peer.answer["cpu_seconds"] / cpu,
-                MIN_PEER,
-                False,
-            )
-        )
-    for name, one in (("driven directly", direct), ("through LocalStack", emulated)):
-        if one:
-            found.append(
-                (f"peak memory of a function in MB, {name}", one.peak_mb, MAX_PEAK_MB, True)
-            )
+        cpu = min(run.cpu_seconds for run in figures.direct)
+        value = figures.peer.answer["cpu_seconds"] / cpu
+        found.append(Ratio("CPU seconds of Python, in ours", value, MIN_PEER_CPU, is_maximum=False))
+
+    for name, run in (("driven directly", direct), ("through LocalStack", emulated)):
+        if run:
+            what = f"peak memory of a function in MB, {name}"
+            found.append(Ratio(what, run.peak_mb, MAX_PEAK_MB))
     if direct and figures.tenth:
-        found.append(
-            (
-                "seconds, in those of a tenth",
-                direct.seconds / best(figures.tenth).seconds,
-                MAX_TENTH,
-                True,
-            )
-        )
+        value = direct.seconds / best(figures.tenth).seconds
+        found.append(Ratio("seconds, in those of a tenth", value, MAX_TENTHS))
     return found
 
 
 def missed(figures: Figures) -> list[str]:
-    """The targets that are not reached. They are for a million: of a few customers, starting up is most of the time."""
-    if figures.customers < TARGETS_FROM:
+    """The targets that were not reached. Runs with fewer customers have no targets."""
+    if figures.customers < TARGET_CUSTOMERS:
         return []
-    return [
-        what
-        for what, value, target, below in ratios(figures)
-        if (value > target if below else value < target)
-    ]
+    return [ratio.what for ratio in ratios(figures) if ratio.is_missed]
 
 
 def text(figures: Figures) -> str:
     lines = [f"{figures.customers:,} customers"]
     if figures.load_seconds is not None:
         lines.append(f"setup-db: {figures.load_seconds:.1f} s")
-    lines += [
-        "",
-        "| | seconds | rows/s | CPU s | PostgreSQL's CPU s | peak MB |",
-        "|---|---|---|---|---|---|",
-    ]
+    lines += ["", *HEADER, *table_rows(figures), ""]
+
+    if (floor := best(figures.floor)) and (direct := best(figures.direct)):
+        # Other programs on the machine change the seconds, and change the CPU seconds only little.
+        together = direct.cpu_seconds + sum(direct.others.values())
+        share = together / os.cpu_count() / floor.postgres_cpu
+        lines.append(
+            "CPU seconds of a run driven directly, spread over all cores, in those of the floor:"
+            f" {share:.2f}"
+        )
+    for ratio in ratios(figures):
+        bound = "most" if ratio.is_maximum else "least"
+        lines.append(f"{ratio.what}: {ratio.value:.2f} (at {bound} {ratio.target:g})")
+    return "\n".join(lines)
+
+
+def table_rows(figures: Figures) -> list[str]:
+    lines = []
     if floor := best(figures.floor):
-        for name, taken in (("floor: COPY out", floor.copy_out), ("floor: UPDATE", floor.update)):
-            lines.append(row(name, taken.seconds, floor.rows, None, taken.postgres_cpu, None))
-        lines.append(row("**floor**", floor.seconds, floor.rows, None, floor.postgres_cpu, None))
+        for name, cost in (("floor: COPY out", floor.copy_out), ("floor: UPDATE", floor.update)):
+            lines.append(table_row(name, cost.seconds, floor.rows, postgres=cost.postgres_cpu))
+        lines.append(table_row("**floor**", floor.seconds, floor.rows, postgres=floor.postgres_cpu))
+
     for name, measured in (
         ("driven directly", figures.direct),
         ("driven directly, a tenth", figures.tenth),
         ("through LocalStack", figures.localstack),
     ):
-        if one := best(measured):
-            lines += run_rows(name, one)
-    if peer := figures.peer:
-        for name, part in peer.answer["parts"].items():
-            lines.append(
-                row(
-                    f"Python: {name}",
-                    part["seconds"],
-                    peer.answer["rows"],
-                    part["cpu_seconds"],
-                    None,
-                    None,
-                )
-            )
-        answer = peer.answer
-        lines.append(
-            row(
-                "**Python**",
-                peer.seconds,
-                answer["rows"],
-                answer["cpu_seconds"],
-                peer.postgres_cpu,
-                answer["peak_mb"],
-            )
-        )
-    lines.append("")
-    if floor and (direct := best(figures.direct)):
-        # What other programs take of the machine moves the seconds, and these hardly.
-        together = direct.cpu_seconds + sum(direct.others.values())
-        share = together / os.cpu_count() / floor.postgres_cpu
-        lines.append(
-            f"CPU seconds of a run driven directly, spread over all cores, in those of the floor: {share:.2f}"
-        )
-    for what, value, target, below in ratios(figures):
-        lines.append(f"{what}: {value:.2f} (at {'most' if below else 'least'} {target:g})")
-    return "\n".join(lines)
+        if run := best(measured):
+            lines += run_rows(name, run)
+
+    if figures.peer:
+        lines += peer_rows(figures.peer)
+    return lines
 
 
-def run_rows(name: str, run: Measured) -> list[str]:
+def run_rows(name: str, run: RunFigures) -> list[str]:
     lines = []
     for step in (QUERY, SCORE, EVALUATE, UPDATE):
         if step in run.steps:
-            taken = run.steps[step]
+            cost = run.steps[step]
+            seconds = cost.seconds or None
             lines.append(
-                row(
-                    f"{name}: {step}",
-                    taken.seconds or None,
-                    run.rows,
-                    taken.cpu_seconds,
-                    None,
-                    taken.peak_mb,
-                )
+                table_row(f"{name}: {step}", seconds, run.rows, cost.cpu_seconds, peak=cost.peak_mb)
             )
     for other in ("s3", "localstack"):
         if other in run.others:
-            lines.append(row(f"{name}: {other}", None, run.rows, run.others[other], None, None))
+            lines.append(table_row(f"{name}: {other}", None, run.rows, run.others[other]))
+    postgres = run.others["postgres"]
     lines.append(
-        row(
-            f"**{name}**",
-            run.seconds,
-            run.rows,
-            run.cpu_seconds,
-            run.others["postgres"],
-            run.peak_mb,
-        )
+        table_row(f"**{name}**", run.seconds, run.rows, run.cpu_seconds, postgres, run.peak_mb)
     )
     return lines
 
 
-def row(name: str, seconds, rows, cpu, postgres, peak) -> str:
-    shown = lambda value, pattern: "" if value is None else format(value, pattern)  # noqa: E731
-    rate = rows / seconds if seconds else None
-    cells = [
-        name,
-        shown(seconds, ".2f"),
-        shown(rate, ",.0f"),
-        shown(cpu, ".2f"),
-        shown(postgres, ".2f"),
+def peer_rows(peer: PeerFigures) -> list[str]:
+    answer = peer.answer
+    lines = [
+        table_row(f"Python: {name}", part["seconds"], answer["rows"], part["cpu_seconds"])
+        for name, part in answer["parts"].items()
     ]
-    return f"| {' | '.join([*cells, shown(peak, '.0f')])} |"
+    cpu, peak = answer["cpu_seconds"], answer["peak_mb"]
+    lines.append(
+        table_row("**Python**", peer.seconds, answer["rows"], cpu, peer.postgres_cpu, peak)
+    )
+    return lines
+
+
+def table_row(
+    name: str,
+    seconds: float | None,
+    rows: int,
+    cpu: float | None = None,
+    postgres: float | None = None,
+    peak: float | None = None,
+) -> str:
+    def cell(value: float | None, pattern: str) -> str:
+        return "" if value is None else format(value, pattern)
+
+    rate = rows / seconds if seconds else None
+    cells = [name, cell(seconds, ".2f"), cell(rate, ",.0f"), cell(cpu, ".2f")]
+    cells += [cell(postgres, ".2f"), cell(peak, ".0f")]
+    return f"| {' | '.join(cells)} |"
 
 
 def document(figures: Figures) -> dict:
-    return {**dataclasses.asdict(figures), "ratios": [one[:3] for one in ratios(figures)]}
+    """The figures as JSON."""
+    return {**dataclasses.asdict(figures), "ratios": [ratio[:3] for ratio in ratios(figures)]}

@@ -1,4 +1,7 @@
-"""A run through Step Functions, started and watched over HTTP: the AWS command line would take half a second a look."""
+"""A run through Step Functions, started and watched over HTTP.
+
+The AWS command line would need half a second for each look at the execution.
+"""
 
 import json
 import time
@@ -6,34 +9,37 @@ import urllib.request
 
 from . import machine
 
-LOOK_EVERY_SECONDS = 0.2
+POLL_SECONDS = 0.2
 
 
 def run(
     environment: machine.Environment, state_machine: str, name: str, request: dict
 ) -> tuple[dict, float]:
-    """Starts an execution and waits for its end; gives the summary, and the seconds that it took by its own dates."""
-    order = {"stateMachineArn": state_machine, "name": name, "input": json.dumps(request)}
-    execution = call(environment, "StartExecution", order)["executionArn"]
+    """Starts an execution and waits for its end.
+
+    Returns the summary, and the seconds between the start and the stop date of the execution.
+    """
+    start = {"stateMachineArn": state_machine, "name": name, "input": json.dumps(request)}
+    execution = call(environment, "StartExecution", start)["executionArn"]
+
     while True:
         found = call(environment, "DescribeExecution", {"executionArn": execution})
         if found["status"] == "SUCCEEDED":
             return json.loads(found["output"]), found["stopDate"] - found["startDate"]
         if found["status"] != "RUNNING":
-            raise SystemExit(
-                f"{execution} ended as {found['status']}: {found.get('error')}: {found.get('cause')}"
-            )
-        time.sleep(LOOK_EVERY_SECONDS)
+            reason = f"{found.get('error')}: {found.get('cause')}"
+            raise SystemExit(f"{execution} ended as {found['status']}: {reason}")
+        time.sleep(POLL_SECONDS)
 
 
 def call(environment: machine.Environment, action: str, document: dict) -> dict:
-    # LocalStack reads the account and the service from a signature, and does not check it.
+    # LocalStack reads the account and the service from the signature. It does not check it.
     scope = "Credential=test/20260101/us-east-1/states/aws4_request"
     headers = {
         "Content-Type": "application/x-amz-json-1.0",
         "X-Amz-Target": f"AWSStepFunctions.{action}",
         "Authorization": f"AWS4-HMAC-SHA256 {scope}, SignedHeaders=host, Signature=0",
     }
-    order = urllib.request.Request(environment.endpoint, json.dumps(document).encode(), headers)
-    with urllib.request.urlopen(order) as answer:
+    request = urllib.request.Request(environment.endpoint, json.dumps(document).encode(), headers)
+    with urllib.request.urlopen(request) as answer:
         return json.loads(answer.read())

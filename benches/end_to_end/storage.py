@@ -1,16 +1,20 @@
-"""What a run left in S3, and the functions that LocalStack runs.
+"""The objects of a run in LocalStack's S3, and the function processes that LocalStack runs.
 
-The functions driven directly use LocalStack's S3 too: it takes about a tenth of their CPU seconds at the default shard
-size, is shown on a line of its own, and both ways of driving them then differ in nothing but the driving.
+The functions that are driven directly use LocalStack's S3 too. So the two ways of driving them
+differ only in the driving. At the default shard size this S3 takes about a tenth of their CPU
+seconds; the report shows it on a line of its own.
 """
 
 import urllib.request
 from pathlib import Path
 
 from . import machine
-from .functions import Step
+from .functions import StepCost
 
 BUCKET = "credit-scoring-models"
+
+# By process id: the name of the function, and its cost so far.
+Processes = dict[int, tuple[str, StepCost]]
 
 
 def read(environment: machine.Environment, bucket: str, key: str) -> bytes:
@@ -23,41 +27,45 @@ def fetch(environment: machine.Environment, prefix: str, target: Path) -> None:
     environment.aws("s3", "cp", "--quiet", "--recursive", f"s3://{BUCKET}/{prefix}", str(target))
 
 
-def forget(environment: machine.Environment, run: str) -> None:
-    """Removes a run's objects, which LocalStack keeps in memory and on disk."""
+def remove(environment: machine.Environment, run: str) -> None:
+    """Removes a run's objects, which would fill LocalStack's memory and disk."""
     for stage in ("customers", "scored_customers", "evaluations", "results"):
-        environment.aws(
-            "s3", "rm", "--quiet", "--recursive", f"s3://{BUCKET}/pipeline/{stage}/run={run}/"
-        )
+        prefix = f"s3://{BUCKET}/pipeline/{stage}/run={run}/"
+        environment.aws("s3", "rm", "--quiet", "--recursive", prefix)
 
 
-def function_processes(pid: int) -> dict[int, tuple[str, Step]]:
-    """The functions' processes below LocalStack's: their names, and what they took so far."""
+def function_processes(pid: int) -> Processes:
+    """The function processes below a process of LocalStack."""
     found = {}
     for child in machine.children(pid):
         try:
-            variables = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
-            name = next(
-                (line for line in variables if line.startswith(b"AWS_LAMBDA_FUNCTION_NAME=")), None
-            )
+            name = function_name(child)
             if name is None:
                 found |= function_processes(child)
             else:
-                step = Step(cpu_seconds=machine.cpu_seconds(child), peak_mb=machine.peak_mb(child))
-                found[child] = (name.partition(b"=")[2].decode(), step)
+                cpu, peak = machine.cpu_seconds(child), machine.peak_mb(child)
+                found[child] = (name, StepCost(cpu_seconds=cpu, peak_mb=peak))
         except (FileNotFoundError, ProcessLookupError):
+            # The process has ended in the meantime.
             continue
     return found
 
 
-def steps_since(
-    before: dict[int, tuple[str, Step]], after: dict[int, tuple[str, Step]]
-) -> dict[str, Step]:
-    steps: dict[str, Step] = {}
-    for pid, (name, step) in after.items():
-        total = steps.setdefault(name, Step())
-        total.cpu_seconds += step.cpu_seconds - (
-            before[pid][1].cpu_seconds if pid in before else 0.0
-        )
-        total.peak_mb = max(total.peak_mb, step.peak_mb)
+def function_name(pid: int) -> str | None:
+    """The name in a process's environment if it is a function's process."""
+    start = b"AWS_LAMBDA_FUNCTION_NAME="
+    variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    return next(
+        (line.removeprefix(start).decode() for line in variables if line.startswith(start)), None
+    )
+
+
+def costs_since(before: Processes, after: Processes) -> dict[str, StepCost]:
+    """The cost of each function between two looks at its processes."""
+    steps: dict[str, StepCost] = {}
+    for pid, (name, cost) in after.items():
+        earlier = before[pid][1].cpu_seconds if pid in before else 0.0
+        total = steps.setdefault(name, StepCost())
+        total.cpu_seconds += cost.cpu_seconds - earlier
+        total.peak_mb = max(total.peak_mb, cost.peak_mb)
     return steps

@@ -225,9 +225,8 @@ def test_the_bucket_is_versioned_encrypted_private_and_kept(template):
     assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
     assert properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
     assert all(properties["PublicAccessBlockConfiguration"].values())
-    denied = template["Resources"]["ModelBucketPolicy"]["Properties"]["PolicyDocument"][
-        "Statement"
-    ][0]
+    policy = template["Resources"]["ModelBucketPolicy"]["Properties"]["PolicyDocument"]
+    denied = policy["Statement"][0]
     assert denied["Effect"] == "Deny"
     assert denied["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
@@ -245,16 +244,13 @@ def test_the_schedule_passes_the_event_on_as_it_comes(template):
 def test_names_that_operators_and_scripts_use_stay(template):
     resources = template["Resources"]
     assert resources["StateMachine"]["Properties"]["StateMachineName"] == "LimitIncreaseWorkflow"
-    assert (
-        resources["StateMachineRole"]["Properties"]["RoleName"] == "LimitIncreaseStepFunctionsRole"
-    )
-    assert (
-        resources["EventBridgeRole"]["Properties"]["RoleName"]
-        == "EventBridgeStepFunctionsInvokeRole"
-    )
-    assert {"StateMachineArn", "StateMachineName", "EventBridgeRuleName"} <= template[
-        "Outputs"
-    ].keys()
+    for role, name in {
+        "StateMachineRole": "LimitIncreaseStepFunctionsRole",
+        "EventBridgeRole": "EventBridgeStepFunctionsInvokeRole",
+    }.items():
+        assert resources[role]["Properties"]["RoleName"] == name
+    outputs = template["Outputs"].keys()
+    assert {"StateMachineArn", "StateMachineName", "EventBridgeRuleName"} <= outputs
 
 
 def test_every_parameter_is_described_and_checked(template):
