@@ -3,7 +3,7 @@
     make bench                       a million customers
     make bench CUSTOMERS=20000       for a quick try
 
-1. The floor: one plain COPY of the eligible rows with their features out of the database, and one
+1. The floor: one plain COPY of the eligible rows with their features out of the database. Then one
    plain UPDATE of the same rows with values of the same size.
 2. The whole run: the built functions driven directly, and through LocalStack and Step Functions.
 3. The same work in Python, written as well as we can (peer.py).

@@ -69,7 +69,7 @@ def test_every_alarm_reads_metrics_that_somebody_writes(alarms):
             assert metric["MetricName"] in known[metric["Namespace"]], name
             if metric["Namespace"] == namespace:
                 assert metric["Dimensions"] == [{"Name": "Mode", "Value": "Live"}], (
-                    f"{name}: a dry run is no alarm"
+                    f"{name}: a dry run must not raise an alarm"
                 )
 
 

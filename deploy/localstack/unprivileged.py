@@ -2,7 +2,7 @@
 
 If root starts it, the server runs as an unprivileged user. That user may be unable to reach the
 project, for example one under /root. Then the programs and the data are put where the user can
-reach them, and a pointer file at the data's usual place says where that is.
+reach them. A pointer file at the data's usual place says where that is.
 """
 
 import hashlib
