@@ -117,7 +117,7 @@ class Measurements:
         """Counts the rows of the run's results in S3."""
         with tempfile.TemporaryDirectory(dir=self.directory) as target:
             storage.fetch(self.environment, f"pipeline/results/run={name}/", Path(target))
-            query = f"""SELECT CASE WHEN outcome = 'STALE' THEN 'stale' ELSE lower(decision) END,
+            query = f"""SELECT CASE WHEN effect = 'STALE' THEN 'stale' ELSE lower(decision) END,
                                count(*)
                         FROM read_parquet('{target}/*.parquet') GROUP BY 1"""
             rows = dict(duckdb.sql(query).fetchall())

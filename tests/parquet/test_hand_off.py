@@ -50,7 +50,7 @@ def test_columns_have_their_natural_types(files: Path) -> None:
 
     evaluations = types(files / "evaluations.parquet")
     assert (evaluations["new_limit"], evaluations["decision"]) == ("DECIMAL(10,2)", "VARCHAR")
-    assert types(files / "results.parquet")["outcome"] == "VARCHAR"
+    assert types(files / "results.parquet")["effect"] == "VARCHAR"
 
 
 def test_money_comes_back_to_the_cent(files: Path) -> None:
@@ -76,14 +76,14 @@ def test_values_and_missing_values_come_back(files: Path) -> None:
 
 
 def test_stages_join_by_customer(files: Path) -> None:
-    query = f"""SELECT r.outcome, r.decision, count(*), sum(e.new_limit)::text
+    query = f"""SELECT r.effect, r.decision, count(*), sum(e.new_limit)::text
                 FROM '{files}/results.parquet' r
                 JOIN '{files}/evaluations.parquet' e USING (customer_id, decision_reason)
                 GROUP BY ALL ORDER BY ALL"""
     assert duckdb.sql(query).fetchall() == [
-        ("APPLIED", "APPROVED", 149, "1117351.00"),
-        ("APPLIED", "DECLINED", 150, None),
         ("STALE", "APPROVED", 1, "7499.00"),
+        ("WRITTEN", "APPROVED", 149, "1117351.00"),
+        ("WRITTEN", "DECLINED", 150, None),
     ]
 
 
