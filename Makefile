@@ -67,21 +67,15 @@ test-schedule: ## Show the nightly schedule and prove that an event starts a run
 test-all: test-rust test-python ## Run every test
 
 test-rust:
-	$(INSTALL) localstack
-	$(INSTALL) build
-	$(INSTALL) training
-	$(INSTALL) postgres-tls
+	$(INSTALL) localstack build training postgres-tls
 	cargo test --workspace
 
 test-python:
-	$(INSTALL) training
-	$(INSTALL) build
-	$(INSTALL) localstack
-	$(INSTALL) bench
+	$(INSTALL) training build localstack bench
 	$(VENVS)/training/bin/python -m pytest -q training/tests
 	$(VENVS)/build/bin/python -m pytest -q cloudformation/tests
 	$(VENVS)/localstack/bin/python -m pytest -q deploy/localstack/tests
-	$(VENVS)/bench/bin/python -m pytest -q benches/tests
+	$(VENVS)/bench/bin/python -m pytest -q tests/parquet
 
 lint: ## Check formats, lints and dependencies: rustfmt, clippy, cargo deny, cfn-lint, ruff
 	$(INSTALL) build
@@ -93,11 +87,8 @@ lint: ## Check formats, lints and dependencies: rustfmt, clippy, cargo deny, cfn
 	$(VENVS)/build/bin/ruff format --check .
 
 bench: ## Measure a run of a million beside the database alone and beside Python (CUSTOMERS=20000 to try it)
-	$(INSTALL) localstack
-	$(INSTALL) build
-	$(INSTALL) training
-	$(INSTALL) bench
-	$(VENVS)/bench/bin/python benches/end_to_end.py $(call option,CUSTOMERS,--customers) \
+	$(INSTALL) localstack build training bench
+	PYTHONPATH=benches:deploy/localstack/plugin $(VENVS)/bench/bin/python -m end_to_end $(call option,CUSTOMERS,--customers) \
 		$(call option,SHARD_SIZE,--shard-size) $(call option,ROUNDS,--rounds)
 
 stop: ## Stop the services; data and model stay

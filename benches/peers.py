@@ -1,7 +1,7 @@
-"""What the two scripts here share: the artifact, its rows as CatBoost takes them, and the Rust side.
+"""What the measurements share: the artifact, its rows as CatBoost takes them, and the Rust program.
 
-Rows are encoded from the manifest's words alone, not by the trainer's code, so that an error of one is not an error of
-all.
+The rows are encoded from the manifest, and not by the trainer's code. So an error in the trainer's
+code does not repeat itself here.
 """
 
 import csv
@@ -23,6 +23,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Artifact:
+    """A model artifact, opened."""
+
     path: Path
     manifest: dict
     onnx: bytes
@@ -30,12 +32,15 @@ class Artifact:
 
     @property
     def sources(self) -> list[str]:
-        return list(dict.fromkeys(feature["source_column"] for feature in self.manifest["features"]))
+        """The source columns in the order of the model's columns."""
+        columns = self.manifest["features"]
+        return list(dict.fromkeys(column["source_column"] for column in columns))
 
 
 def read_artifact(path: Path) -> Artifact:
     with tarfile.open(path) as archive:
         files = {member.name: archive.extractfile(member).read() for member in archive.getmembers()}
+
     model = catboost.CatBoostClassifier()
     with tempfile.NamedTemporaryFile(suffix=".json") as handle:
         handle.write(files["model.json"])
@@ -45,32 +50,39 @@ def read_artifact(path: Path) -> Artifact:
 
 
 def train(data: Path, output: Path, options: list[str]) -> None:
-    command = [sys.executable, str(ROOT / "training" / "train.py"), "--data", str(data), "--output", str(output)]
-    subprocess.run([*command, "--quiet", *options], check=True, stdout=subprocess.DEVNULL)
+    command = [sys.executable, str(ROOT / "training" / "train.py"), "--quiet"]
+    command += ["--data", str(data), "--output", str(output), *options]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
 def build() -> Path:
-    """The measuring program, compiled as the functions are."""
-    command = ["cargo", "build", "--quiet", "--release", "--package", "limit-increase-benches", "--message-format=json"]
+    """Builds the measuring program with the release profile. Returns its path."""
+    command = ["cargo", "build", "--quiet", "--release", "--message-format=json"]
+    command += ["--package", "limit-increase-benches"]
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE, cwd=ROOT, text=True).stdout
     found = [json.loads(line).get("executable") for line in output.splitlines()]
     return Path(next(path for path in found if path and Path(path).stem == "measure-scoring"))
 
 
 def measure(program: Path, artifact: Artifact, rows: Path) -> dict:
+    """Runs the measuring program on a plain CSV file. Returns its report."""
     command = [str(program), str(artifact.path), str(rows)]
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
 def score(program: Path, artifact: Artifact, rows: Path) -> np.ndarray:
-    """For each row: raw value, probability, base value and the SHAP value of each source; NaN where referred."""
+    """Scores a plain CSV file in Rust.
+
+    Returns a row of raw value, probability, base value and the SHAP value of each source column for
+    each row of the file. A customer who would be referred has NaN in all of them.
+    """
     with tempfile.NamedTemporaryFile() as dump:
         subprocess.run([str(program), str(artifact.path), str(rows), dump.name], check=True)
         return np.fromfile(dump.name, dtype="<f8").reshape(-1, 3 + len(artifact.sources))
 
 
 def plain_csv(data: Path, directory: Path) -> Path:
-    """The table unpacked, which is what the measuring program reads."""
+    """The table without gzip, as the measuring program reads it."""
     if data.suffix != ".gz":
         return data
     plain = directory / data.stem
@@ -90,22 +102,22 @@ def read_columns(rows: Path, names: list[str]) -> dict[str, list[str]]:
 
 
 def encode(artifact: Artifact, rows: Path) -> np.ndarray:
-    """The model's float32 columns, from the manifest."""
-    columns = read_columns(rows, artifact.sources)
+    """The rows as the model's float32 columns."""
+    sources = read_columns(rows, artifact.sources)
     encoded = []
-    for feature in artifact.manifest["features"]:
-        texts = columns[feature["source_column"]]
-        if feature["kind"] == "numeric":
+    for column in artifact.manifest["features"]:
+        texts = sources[column["source_column"]]
+        if column["kind"] == "numeric":
             encoded.append([float(text) if text else np.nan for text in texts])
         else:
-            encoded.append([float(text == (feature["category"] or "")) for text in texts])
+            encoded.append([float(text == (column["category"] or "")) for text in texts])
     return np.array(encoded, dtype=np.float64).T.astype(np.float32, order="C")
 
 
 def by_source(artifact: Artifact, values: np.ndarray) -> np.ndarray:
-    """Values per model column, added up per source column."""
+    """Adds up the values of the model columns that come from the same source column."""
     sources = artifact.sources
     summed = np.zeros((len(values), len(sources)))
-    for column, feature in enumerate(artifact.manifest["features"]):
-        summed[:, sources.index(feature["source_column"])] += values[:, column]
+    for at, column in enumerate(artifact.manifest["features"]):
+        summed[:, sources.index(column["source_column"])] += values[:, at]
     return summed

@@ -1,11 +1,13 @@
 """Runs train.py as a SageMaker training job, in script mode.
 
-SageMaker puts the data under SM_CHANNEL_TRAINING, gives the hyperparameters as one JSON object in SM_HPS, and packs
-what is left in SM_MODEL_DIR into model.tar.gz: the artifact's three files. Each hyperparameter is an option of train.py
-(`target`, `positive`, `iterations`, ..); an option that may be repeated (`param`) is given as a JSON list.
-`limit-increase train-sagemaker` writes the request for such a job.
+SageMaker puts the data under SM_CHANNEL_TRAINING and gives the hyperparameters as one JSON object
+in SM_HPS. Afterwards it packs the content of SM_MODEL_DIR into model.tar.gz; that is the artifact's
+three files. Each hyperparameter is an option of train.py (`target`, `positive`, `iterations`, ..).
+An option that may be repeated (`param`) is given as a JSON list. `limit-increase train-sagemaker`
+writes the request for such a job.
 """
 
+import argparse
 import json
 import os
 import sys
@@ -15,11 +17,12 @@ from pathlib import Path
 
 import train
 from limit_training.errors import EXIT_OK, TrainingError
+from limit_training.options import parser
 
 TABLES = (".csv", ".csv.gz")
-# The options that say where things are, which is SageMaker's to say here.
+# Options that this entry sets itself.
 OURS = {"data", "output", "json", "quiet"}
-# The beginning of this file is what the console shows as the reason of a failure.
+# The console shows the beginning of the file `failure` as the reason of a failure.
 FAILURE_BYTES = 1024
 
 
@@ -32,7 +35,7 @@ def main() -> int:
         run(dict(os.environ))
     except TrainingError as error:
         print(error.render(), file=sys.stderr)
-        tell_why(error.render())
+        write_reason(error.render())
         return error.exit_code
     return EXIT_OK
 
@@ -41,23 +44,27 @@ def run(environment: dict[str, str]) -> dict:
     channel = directory(environment, "SM_CHANNEL_TRAINING")
     model = directory(environment, "SM_MODEL_DIR")
     options = hyperparameters(environment)
+
     arguments = [f"--data={table(channel, options.pop('data-file', ''))}"]
     for name, value in options.items():
         values = value if isinstance(value, list) else [value]
-        # One word each, so that a value that starts with a dash stays a value.
+        # Name and value in one word, so that a value with a dash in front stays a value.
         arguments += [f"--{name}={located(channel, name, str(one))}" for one in values]
     if "threads" not in options and environment.get("SM_NUM_CPUS"):
         arguments.append(f"--threads={environment['SM_NUM_CPUS']}")
+
     with tempfile.TemporaryDirectory() as temporary:
         artifact = Path(temporary, "model.tar.gz")
-        outcome = train.run(parse([*arguments, f"--output={artifact}"]))
+        result = train.run(parse([*arguments, f"--output={artifact}"]))
         with tarfile.open(artifact) as archive:
-            # Our own three files, by name: `extractall` is safe with a filter only, which Python has from 3.11.4 on.
+            # `extractall` is only safe with a filter, which Python has from 3.11.4 on. These are
+            # three files that this program has just written.
             for member in archive:
                 Path(model, member.name).write_bytes(archive.extractfile(member).read())
-    # The job's log is where the figures of a job are looked for.
-    print(json.dumps({**outcome, "output": str(model)}, allow_nan=False))
-    return outcome
+
+    # People look for the figures of a job in its log.
+    print(json.dumps({**result, "output": str(model)}, allow_nan=False))
+    return result
 
 
 def directory(environment: dict[str, str], name: str) -> Path:
@@ -65,7 +72,7 @@ def directory(environment: dict[str, str], name: str) -> Path:
     if not value or not Path(value).is_dir():
         raise job_error(
             f"{name} is {value!r}, not a directory",
-            "start this with SageMaker and a channel named training; outside of it call train.py",
+            "start this with SageMaker and a channel named training; elsewhere call train.py",
         )
     return Path(value)
 
@@ -74,21 +81,30 @@ def hyperparameters(environment: dict[str, str]) -> dict:
     try:
         given = json.loads(environment.get("SM_HPS") or "{}")
     except ValueError as error:
-        raise job_error(f"SM_HPS is no JSON: {error}", "start this with SageMaker's training toolkit") from error
+        raise job_error(
+            f"SM_HPS is not JSON: {error}", "start this with SageMaker's training toolkit"
+        ) from error
     options = {name.replace("_", "-"): value for name, value in given.items()}
     if taken := sorted(OURS & options.keys()):
-        raise job_error(f"the hyperparameter {taken[0]} is not to be given", "leave it out: the job decides it")
+        raise job_error(
+            f"the hyperparameter {taken[0]} is not allowed", "leave it out: the job sets it"
+        )
     return options
 
 
 def table(channel: Path, named: str) -> Path:
-    """The channel's one table, or the one of several that is named."""
+    """The channel's only table, or the table that the hyperparameter data-file names."""
     if named:
         found = inside(channel, named)
         if found is None:
-            raise job_error(f"the channel has no file {named}", "correct the hyperparameter data-file")
+            raise job_error(
+                f"the channel has no file {named}", "correct the hyperparameter data-file"
+            )
         return found
-    found = sorted(path for path in channel.rglob("*") if path.is_file() and path.name.endswith(TABLES))
+
+    found = sorted(
+        path for path in channel.rglob("*") if path.is_file() and path.name.endswith(TABLES)
+    )
     if len(found) != 1:
         names = ", ".join(str(path.relative_to(channel)) for path in found[:5]) or "none"
         raise job_error(
@@ -99,27 +115,28 @@ def table(channel: Path, named: str) -> Path:
 
 
 def located(channel: Path, name: str, value: str) -> str:
-    """Descriptions may be a file, which is then in the channel beside the table."""
+    """A hyperparameter's value; for descriptions in a file, its path in the channel."""
     found = inside(channel, value) if name == "descriptions" and "=" not in value else None
     return str(found) if found else value
 
 
 def inside(channel: Path, named: str) -> Path | None:
+    """The path of a file in the channel, or None if it is missing or outside of the channel."""
     path = (channel / named).resolve()
     return path if path.is_relative_to(channel.resolve()) and path.is_file() else None
 
 
-def parse(arguments: list[str]):
+def parse(arguments: list[str]) -> argparse.Namespace:
     try:
-        return train.parser().parse_args([*arguments, "--quiet"])
+        return parser().parse_args([*arguments, "--quiet"])
     except SystemExit as stopped:
         raise job_error(
-            "train.py does not take these hyperparameters; its own words are above",
+            "train.py does not take these hyperparameters; its own message is above",
             "see train.py --help: each hyperparameter is one of its options",
         ) from stopped
 
 
-def tell_why(text: str) -> None:
+def write_reason(text: str) -> None:
     output = os.environ.get("SM_OUTPUT_DIR")
     if output and Path(output).is_dir():
         Path(output, "failure").write_text(text[:FAILURE_BYTES], encoding="utf-8")

@@ -1,4 +1,4 @@
-//! Rows of a CSV file as the model reads them. What is measured lies in `benches/` and `src/bin/`.
+//! Rows of a CSV file as the model reads them. The programs that measure are in `criterion/` and `src/bin/`.
 
 use std::path::Path;
 

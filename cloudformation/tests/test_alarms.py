@@ -1,4 +1,4 @@
-"""Every alarm tells somebody, reads a metric that exists, and is explained."""
+"""Every alarm notifies somebody, reads a metric that exists, and is explained in the runbook."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 METRICS = ROOT / "shared" / "platform" / "src" / "metrics.rs"
-# Of AWS's own: those that the services write by themselves.
+# The metrics of AWS that the alarms read. AWS's services write them.
 FROM_AWS = {
     "AWS/States": {
         "ExecutionsFailed",
@@ -41,7 +41,7 @@ def expression_of(alarm: dict) -> str:
     return expression["Fn::Sub"] if isinstance(expression, dict) else expression
 
 
-def test_there_is_an_alarm_for_whatever_an_operator_has_to_know(alarms):
+def test_there_is_an_alarm_for_everything_that_an_operator_must_know(alarms):
     assert set(alarms) == {
         "LimitIncreaseRunFailed",
         "LimitIncreaseRunNotStarted",
@@ -52,7 +52,7 @@ def test_there_is_an_alarm_for_whatever_an_operator_has_to_know(alarms):
     }
 
 
-def test_every_alarm_tells_the_topic_and_points_to_the_runbook(alarms):
+def test_every_alarm_notifies_the_topic_and_points_to_the_runbook(alarms):
     for name, alarm in alarms.items():
         assert alarm["AlarmActions"] == [{"Ref": "AlarmTopic"}], name
         assert "docs/runbook.md" in repr(alarm["AlarmDescription"]), name
@@ -68,12 +68,14 @@ def test_every_alarm_reads_metrics_that_somebody_writes(alarms):
         for metric in metrics_of(alarm):
             assert metric["MetricName"] in known[metric["Namespace"]], name
             if metric["Namespace"] == namespace:
-                assert metric["Dimensions"] == [{"Name": "Mode", "Value": "Live"}], f"{name}: a dry run is no alarm"
+                assert metric["Dimensions"] == [{"Name": "Mode", "Value": "Live"}], (
+                    f"{name}: a dry run must not raise an alarm"
+                )
 
 
-def test_an_alarm_compares_one_thing_with_a_number(alarms):
+def test_an_alarm_compares_one_value_with_a_number(alarms):
     for name, alarm in alarms.items():
-        # LocalStack 4.9.2 takes no threshold from a parameter; the parameters are in the expressions.
+        # LocalStack 4.9.2 accepts no parameter as a threshold, so the expressions have them.
         assert isinstance(alarm["Threshold"], int), name
         returned = [query for query in alarm.get("Metrics", []) if query.get("ReturnData", True)]
         assert len(returned) == (0 if "MetricName" in alarm else 1), name
@@ -88,13 +90,16 @@ def test_silence_is_an_alarm_only_where_a_start_is_missing(alarms):
     assert silent == {"LimitIncreaseRunNotStarted"}
     missing = alarms["LimitIncreaseRunNotStarted"]
     assert missing["Period"] * missing["EvaluationPeriods"] == 24 * 3600
-    assert "DatapointsToAlarm" not in missing, "all of them"
+    assert "DatapointsToAlarm" not in missing, "every period counts"
 
 
 def test_the_parameters_of_the_alarms_are_in_them(template, alarms):
     expected = {
         "LimitIncreaseRunTooLong": ["RunTooLongMinutes"],
-        "LimitIncreaseReferredShareHigh": ["ShareAlarmMinimumCustomers", "ReferredSharePercentHigh"],
+        "LimitIncreaseReferredShareHigh": [
+            "ShareAlarmMinimumCustomers",
+            "ReferredSharePercentHigh",
+        ],
         "LimitIncreaseApprovalShareOutsideBand": [
             "ShareAlarmMinimumCustomers",
             "ApprovalSharePercentLow",
@@ -104,7 +109,10 @@ def test_the_parameters_of_the_alarms_are_in_them(template, alarms):
     for name, parameters in expected.items():
         assert re.findall(r"\$\{(\w+)\}", expression_of(alarms[name])) == parameters
     parameters = template["Parameters"]
-    assert parameters["ApprovalSharePercentLow"]["Default"] < parameters["ApprovalSharePercentHigh"]["Default"]
+    assert (
+        parameters["ApprovalSharePercentLow"]["Default"]
+        < parameters["ApprovalSharePercentHigh"]["Default"]
+    )
     longest = parameters["RunTooLongMinutes"]
     assert longest["Default"] < longest["MaxValue"] == 6 * 60
 
@@ -114,5 +122,10 @@ def test_an_address_is_subscribed_only_if_there_is_one(template):
     assert subscription["Condition"] == "HasAlarmEmail"
     assert subscription["Properties"]["Endpoint"] == {"Ref": "AlarmEmail"}
     pattern = template["Parameters"]["AlarmEmail"]["AllowedPattern"]
-    for text, good in [("", True), ("risk@bank.example", True), ("risk", False), ("a@b c.d", False)]:
+    for text, good in [
+        ("", True),
+        ("risk@bank.example", True),
+        ("risk", False),
+        ("a@b c.d", False),
+    ]:
         assert bool(re.fullmatch(pattern, text)) == good, text

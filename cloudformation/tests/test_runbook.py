@@ -1,4 +1,4 @@
-"""The operator's table of errors against the code that raises them and the state machine that retries them."""
+"""The runbook's tables agree with the code that raises the errors and the machine that retries."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 RUNBOOK = ROOT / "docs" / "runbook.md"
 FAILURE = ROOT / "shared" / "domain" / "src" / "failure.rs"
-# What Step Functions raises by itself and nobody retries; the last two are how a run ends that could not end itself.
+# Errors of Step Functions that no state retries. The last two are the status of a run that Step
+# Functions or an operator ended.
 NOT_RETRIED = {
     "States.ExceedToleratedFailureThreshold",
     "States.ItemReaderFailed",
@@ -28,35 +29,45 @@ def runbook() -> str:
 
 @pytest.fixture(scope="module")
 def failures() -> dict[str, str]:
-    """The kinds in the order of `FailureKind::ALL`, each with its name."""
+    """The name of each failure kind, in the order of `FailureKind::ALL`."""
     source = FAILURE.read_text(encoding="utf-8")
     kinds = re.search(r"pub const ALL: \[Self; (\d+)\] = \[(.*?)\];", source, re.DOTALL)
     names = dict(re.findall(r'Self::(\w+) => "([\w.]+)"', source))
     listed = re.findall(r"Self::(\w+)", kinds[2])
-    assert len(listed) == len(set(listed)) == int(kinds[1]), "ALL is not all"
+    assert len(listed) == len(set(listed)) == int(kinds[1]), "ALL has a kind twice or lacks one"
     variants = re.search(r"pub enum FailureKind \{(.*?)\n\}", source, re.DOTALL)[1]
     assert set(re.findall(r"^    (\w+),$", variants, re.MULTILINE)) == set(listed) == set(names)
     return {kind: names[kind] for kind in listed}
 
 
 def section(text: str, title: str) -> str:
-    return re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE)[1]
+    pattern = rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)"
+    return re.search(pattern, text, re.DOTALL | re.MULTILINE)[1]
 
 
 def rows(text: str, title: str) -> list[list[str]]:
+    """The cells of each row of the table in a section of the runbook."""
     found = [line for line in section(text, title).splitlines() if line.startswith("| `")]
     return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in found]
 
 
 def retried(states: dict) -> dict[str, int]:
-    """How often each error is tried again: the same in every state but the one that raises what others have retried."""
-    answers = {
-        name: {error: retrier["MaxAttempts"] for retrier in state["Retry"] for error in retrier["ErrorEquals"]}
+    """How often each error is retried, which is the same in every state.
+
+    FailOrResume is the exception: it raises errors that other states have already retried.
+    """
+    attempts = {
+        name: {
+            error: retrier["MaxAttempts"]
+            for retrier in state["Retry"]
+            for error in retrier["ErrorEquals"]
+        }
         for name, state in states.items()
         if "Retry" in state
     }
-    raising = answers.pop("FailOrResume")
-    first, *others = answers.values()
+
+    raising = attempts.pop("FailOrResume")
+    first, *others = attempts.values()
     assert all(other == first for other in others), "the states retry different errors"
     assert all(error.startswith("Lambda.") for error in raising), "a recorded error is raised once"
     return first
@@ -67,16 +78,21 @@ def test_every_failure_kind_is_explained_in_the_order_of_the_code(runbook, failu
     assert [row[0].strip("`") for row in table] == list(failures.values())
 
 
-def test_what_the_runbook_calls_retried_is_what_the_state_machine_retries(runbook, failures, states):
+def test_what_the_runbook_calls_retried_is_what_the_state_machine_retries(
+    runbook, failures, states
+):
     attempts = retried(states)
     words = {"yes": 6, "twice": 2, "no": None}
-    table = rows(runbook, "Errors of the functions") + rows(runbook, "Errors of Lambda and Step Functions")
-    told = {row[0].strip("`"): words[row[1]] for row in table}
-    assert len(told) == len(table), "an error is explained twice"
-    assert {name: count for name, count in told.items() if count} == attempts
-    assert {name for name, count in told.items() if not count} - set(failures.values()) == NOT_RETRIED
+    table = rows(runbook, "Errors of the functions")
+    table += rows(runbook, "Errors of Lambda and Step Functions")
+    explained = {row[0].strip("`"): words[row[1]] for row in table}
+    assert len(explained) == len(table), "an error is explained twice"
+    assert {name: count for name, count in explained.items() if count} == attempts
+    assert {name for name, count in explained.items() if not count} - set(
+        failures.values()
+    ) == NOT_RETRIED
     for name in failures.values():
-        assert (told[name] is not None) == name.startswith("Transient."), name
+        assert (explained[name] is not None) == name.startswith("Transient."), name
 
 
 def test_what_is_not_retried_is_caught_everywhere(states, failures):
@@ -95,7 +111,11 @@ def test_every_alarm_is_explained_and_no_other(runbook, template):
 
 
 def test_every_row_says_what_it_means_and_what_to_do(runbook):
-    for title, cells in [("Alarms", 3), ("Errors of the functions", 4), ("Errors of Lambda and Step Functions", 4)]:
+    for title, cells in [
+        ("Alarms", 3),
+        ("Errors of the functions", 4),
+        ("Errors of Lambda and Step Functions", 4),
+    ]:
         for row in rows(runbook, title):
             assert len(row) == cells and all(row), row
 
@@ -109,14 +129,16 @@ def test_every_parameter_and_name_in_the_runbook_exists(runbook, template):
         if isinstance(value, str)
     }
     for name in re.findall(
-        r"`((?:LimitIncrease|Alarm|Approval|Referred|Run|Max|Database|Model|Bucket)[A-Za-z]+)`", runbook
+        r"`((?:LimitIncrease|Alarm|Approval|Referred|Run|Max|Database|Model|Bucket)[A-Za-z]+)`",
+        runbook,
     ):
         assert name in known, name
 
 
 def test_every_link_inside_the_runbook_has_its_section(runbook):
     anchors = {
-        re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-") for title in re.findall(r"^## (.*)$", runbook, re.M)
+        re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-")
+        for title in re.findall(r"^## (.*)$", runbook, re.M)
     }
     links = set(re.findall(r"\]\(#([^)]+)\)", runbook))
     assert links <= anchors, links - anchors

@@ -1,4 +1,4 @@
-"""What must hold for every state of the workflow, whoever edits it next."""
+"""Rules that hold for every state of the workflow."""
 
 import re
 
@@ -9,10 +9,10 @@ LAMBDA_ERRORS = {
     "Lambda.SdkClientException",
     "Lambda.TooManyRequestsException",
 }
-# The function died or gave no answer: what Lambda and Step Functions call that.
+# The errors of Lambda and Step Functions when a function ended without an answer.
 LOST_ERRORS = {"States.Timeout", "Sandbox.Timedout", "Runtime.ExitError", "Lambda.Unknown"}
 
-# The largest time-out that the template allows for the function behind each substitution.
+# The parameter with the time-out of the function behind each substitution.
 TIMEOUTS = {
     "${QueryBatchScoresArn}": "QueryBatchScoresTimeout",
     "${ScoreCustomersArn}": "ScoreCustomersTimeout",
@@ -63,9 +63,11 @@ def test_every_task_retries_what_is_transient_and_nothing_else(states, failure_n
     assert transient, "no failure names found in the source"
     for name, state in tasks(states).items():
         retried = [error for retrier in state["Retry"] for error in retrier["ErrorEquals"]]
-        assert len(retried) == len(set(retried)), f"{name} retries an error twice over"
-        # FailOrResume fails on purpose, and with any of these names: only where it did not run is it tried again.
-        expected = LAMBDA_ERRORS if name == "FailOrResume" else LAMBDA_ERRORS | LOST_ERRORS | transient
+        assert len(retried) == len(set(retried)), f"{name} lists an error twice"
+        # FailOrResume raises any of these errors on purpose. It is retried only if it did not run.
+        expected = (
+            LAMBDA_ERRORS if name == "FailOrResume" else LAMBDA_ERRORS | LOST_ERRORS | transient
+        )
         assert set(retried) == expected, name
 
 
@@ -86,14 +88,16 @@ def test_no_retry_surrounds_a_retry(states):
 def test_a_redriven_execution_goes_on_where_the_ledger_has_gaps(states):
     last = states["FailOrResume"]
     assert states["RecordFailure"]["Next"] == "FailOrResume"
-    # A redrive starts again in the state that failed, which a Fail state could only do again.
+    # A redrive starts in the state that failed. A Fail state could only fail again.
     assert (last["Type"], last["Next"]) == ("Task", "QueryBatchScores")
     assert "Catch" not in last
-    # It compares the count of redrives with the one at the failure, or it would never fail again after a redrive.
+    # It compares the count of redrives with the count at the failure. Otherwise it would resume for
+    # ever after one redrive.
     assert last["Parameters"]["Payload"]["execution.$"] == "$$.Execution"
     assert last["Parameters"]["Payload"]["failed_at_redrive.$"] == "$.RedriveCount"
     assert states["RecordFailure"]["Parameters"]["Payload"]["execution.$"] == "$$.Execution"
-    # Its own input is the failure by then, so the first state reads the request where it stays.
+    # After a redrive the state's input is the failure. So QueryBatchScores reads the request from
+    # the execution's input.
     assert states["QueryBatchScores"]["Parameters"]["Payload"]["request.$"] == "$$.Execution.Input"
 
 
@@ -112,11 +116,15 @@ def test_every_failure_is_caught_and_ends_in_a_failure(states):
 
 def test_the_map_lets_the_others_finish_and_keeps_its_results_out_of_the_payload(states):
     shards = states["ProcessShards"]
-    # LocalStack 4.9.2 wants the fraction. One shard of two may fail and the other finish; a run of one fails with it.
+    # One shard of two may fail and the other finishes. A run of one shard fails with it. LocalStack
+    # 4.9.2 requires the decimal point.
     assert repr(shards["ToleratedFailurePercentage"]) == "50.0"
     assert shards["ResultPath"] is None
-    assert shards["ItemProcessor"]["ProcessorConfig"] == {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}
-    # LocalStack 4.9.2 fails on a bucket that comes from the state's data.
+    assert shards["ItemProcessor"]["ProcessorConfig"] == {
+        "Mode": "DISTRIBUTED",
+        "ExecutionType": "STANDARD",
+    }
+    # LocalStack 4.9.2 cannot take the bucket from the state's data.
     assert shards["ResultWriter"]["Parameters"]["Bucket"] == "${BucketName}"
 
 

@@ -1,10 +1,10 @@
-"""What must hold for every role, function and log of the template."""
+"""Rules that hold for every role, function, log and parameter of the template."""
 
 import re
 from fnmatch import fnmatch
 from pathlib import Path
 
-# Actions for which AWS has no ARN, and nothing else may have "*" as its resource.
+# The statements whose actions have no ARN in AWS. Only these may have "*" as their resource.
 WITHOUT_ARN = {
     "WriteTraces": "xray:*",
     "DeliverLogs": "logs:*",
@@ -28,7 +28,7 @@ def listed(value) -> list:
 
 
 def statements(role: dict) -> list[dict]:
-    """The statements of a role, those under a condition too."""
+    """The statements of a role, including those under a condition."""
     found = []
     for policy in role["Properties"]["Policies"]:
         for statement in policy["PolicyDocument"]["Statement"]:
@@ -44,7 +44,10 @@ def test_no_role_may_touch_everything(template):
     for name, role in of_type(template, "AWS::IAM::Role").items():
         for statement in statements(role):
             actions = listed(statement["Action"])
-            assert not any(action == "*" or action.endswith(":*") for action in actions), (name, statement["Sid"])
+            assert not any(action == "*" or action.endswith(":*") for action in actions), (
+                name,
+                statement["Sid"],
+            )
             if "*" in listed(statement["Resource"]):
                 pattern = WITHOUT_ARN.get(statement["Sid"])
                 assert pattern, f"{name}: {statement['Sid']} has every resource"
@@ -54,7 +57,10 @@ def test_no_role_may_touch_everything(template):
 def test_no_role_reads_or_writes_a_whole_bucket(template):
     for name, role in of_type(template, "AWS::IAM::Role").items():
         for statement in statements(role):
-            if any(action.startswith("s3:") and action != "s3:ListBucket" for action in listed(statement["Action"])):
+            if any(
+                action.startswith("s3:") and action != "s3:ListBucket"
+                for action in listed(statement["Action"])
+            ):
                 for resource in listed(statement["Resource"]):
                     path = resource["Fn::Sub"].split("${BucketName}", 1)[1]
                     assert path.startswith(("/models/", "/policies/", "/pipeline/")), (name, path)
@@ -70,18 +76,31 @@ def test_a_secret_is_read_by_its_arn_and_by_nobody_else(template):
 
 
 def test_every_role_is_for_one_service_and_one_user(template):
-    used = [item["Properties"]["Role"]["Fn::GetAtt"][0] for item in of_type(template, "AWS::Lambda::Function").values()]
-    used += [item["Properties"]["RoleArn"]["Fn::GetAtt"][0] for item in of_type(template, STATE_MACHINE).values()]
+    used = [
+        item["Properties"]["Role"]["Fn::GetAtt"][0]
+        for item in of_type(template, "AWS::Lambda::Function").values()
+    ]
+    used += [
+        item["Properties"]["RoleArn"]["Fn::GetAtt"][0]
+        for item in of_type(template, STATE_MACHINE).values()
+    ]
     for rule in of_type(template, "AWS::Events::Rule").values():
-        used += [t["RoleArn"]["Fn::GetAtt"][0] for t in rule["Properties"]["Targets"] if "RoleArn" in t]
+        used += [
+            t["RoleArn"]["Fn::GetAtt"][0] for t in rule["Properties"]["Targets"] if "RoleArn" in t
+        ]
     assert sorted(used) == sorted(of_type(template, "AWS::IAM::Role"))
     for name, role in of_type(template, "AWS::IAM::Role").items():
         (trust,) = role["Properties"]["AssumeRolePolicyDocument"]["Statement"]
         assert trust["Action"] == "sts:AssumeRole", name
-        assert list(trust["Principal"]) == ["Service"] and isinstance(trust["Principal"]["Service"], str), name
+        assert list(trust["Principal"]) == ["Service"] and isinstance(
+            trust["Principal"]["Service"], str
+        ), name
         if trust["Principal"]["Service"] != "lambda.amazonaws.com":
-            # Lambda takes no such condition; the others would act for any account without it.
-            assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}, name
+            # Without this condition, the service would act for any account. Lambda does not
+            # support it.
+            assert trust["Condition"] == {
+                "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+            }, name
 
 
 def test_the_only_managed_policy_is_the_network_interfaces_and_only_in_a_vpc(template):
@@ -89,18 +108,23 @@ def test_the_only_managed_policy_is_the_network_interfaces_and_only_in_a_vpc(tem
         for policy in role["Properties"].get("ManagedPolicyArns", []):
             condition, arn, otherwise = policy["Fn::If"]
             assert (condition, otherwise) == ("InVpc", {"Ref": "AWS::NoValue"}), name
-            assert arn["Fn::Sub"].endswith(":policy/service-role/AWSLambdaENIManagementAccess"), name
+            assert arn["Fn::Sub"].endswith(":policy/service-role/AWSLambdaENIManagementAccess"), (
+                name
+            )
 
 
-def test_no_role_may_hand_on_or_change_permissions(template):
+def test_no_role_may_pass_on_or_change_permissions(template):
     for name, role in of_type(template, "AWS::IAM::Role").items():
         for statement in statements(role):
-            assert statement["Effect"] == "Allow" and not {"NotAction", "NotResource"} & statement.keys(), name
+            assert (
+                statement["Effect"] == "Allow"
+                and not {"NotAction", "NotResource"} & statement.keys()
+            ), name
             services = {action.split(":")[0] for action in listed(statement["Action"])}
             assert not services & {"iam", "sts", "kms", "organizations"}, (name, statement["Sid"])
 
 
-def test_whoever_is_let_in_by_a_resource_is_one_service_for_one_source(template):
+def test_a_resource_policy_admits_one_service_for_one_source(template):
     for name, item in template["Resources"].items():
         for statement in item["Properties"].get("PolicyDocument", {}).get("Statement", []):
             if statement["Effect"] == "Allow":
@@ -123,7 +147,10 @@ def test_plain_http_is_refused_wherever_a_policy_can(template):
         assert denied["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}, name
     assert documents["ModelBucketPolicy"][0]["Action"] == "s3:*"
     resources = documents["ModelBucketPolicy"][0]["Resource"]
-    assert [resource["Fn::Sub"].rsplit(":", 1)[1] for resource in resources] == ["${BucketName}", "${BucketName}/*"]
+    assert [resource["Fn::Sub"].rsplit(":", 1)[1] for resource in resources] == [
+        "${BucketName}",
+        "${BucketName}/*",
+    ]
 
 
 def test_each_step_writes_only_its_own_folder(template):
@@ -148,7 +175,9 @@ def test_each_step_writes_only_its_own_folder(template):
 
 def test_each_function_has_a_role_and_a_log_of_its_own(template):
     functions = of_type(template, "AWS::Lambda::Function")
-    assert {name: item["Properties"]["FunctionName"] for name, item in functions.items()} == FUNCTIONS
+    assert {
+        name: item["Properties"]["FunctionName"] for name, item in functions.items()
+    } == FUNCTIONS
     roles = [item["Properties"]["Role"]["Fn::GetAtt"][0] for item in functions.values()]
     assert len(set(roles)) == len(FUNCTIONS)
     for name, item in functions.items():
@@ -157,15 +186,21 @@ def test_each_function_has_a_role_and_a_log_of_its_own(template):
         assert template["Resources"][log]["Properties"]["LogGroupName"] == f"/aws/lambda/{function}"
         role = template["Resources"][item["Properties"]["Role"]["Fn::GetAtt"][0]]
         logs = [statement for statement in statements(role) if statement["Sid"] == "WriteLogs"]
-        assert [resources_text(s).count(f"log-group:/aws/lambda/{function}:*") for s in logs] == [1], name
+        assert [resources_text(s).count(f"log-group:/aws/lambda/{function}:*") for s in logs] == [
+            1
+        ], name
 
 
-def test_only_the_two_that_use_the_database_know_it(template):
+def test_only_the_two_functions_that_use_the_database_get_its_address(template):
     for name, item in of_type(template, "AWS::Lambda::Function").items():
         variables = item["Properties"]["Environment"]["Variables"]
         role = template["Resources"][item["Properties"]["Role"]["Fn::GetAtt"][0]]
-        reads_secret = any("secretsmanager:GetSecretValue" in listed(s["Action"]) for s in statements(role))
-        assert ("DATABASE_SECRET_ARN" in variables) == reads_secret == (name in USE_THE_DATABASE), name
+        reads_secret = any(
+            "secretsmanager:GetSecretValue" in listed(s["Action"]) for s in statements(role)
+        )
+        assert ("DATABASE_SECRET_ARN" in variables) == reads_secret == (name in USE_THE_DATABASE), (
+            name
+        )
         assert ("DATABASE_URL" in variables) == reads_secret, name
 
 
@@ -178,7 +213,7 @@ def test_every_function_is_built_the_same_way(template):
         assert properties["TracingConfig"] == {"Mode": "Active"}, name
 
 
-def test_every_log_ends(template):
+def test_every_log_has_a_retention_period(template):
     for name, log in of_type(template, "AWS::Logs::LogGroup").items():
         assert log["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}, name
 
@@ -190,7 +225,8 @@ def test_the_bucket_is_versioned_encrypted_private_and_kept(template):
     assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
     assert properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
     assert all(properties["PublicAccessBlockConfiguration"].values())
-    denied = template["Resources"]["ModelBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"][0]
+    policy = template["Resources"]["ModelBucketPolicy"]["Properties"]["PolicyDocument"]
+    denied = policy["Statement"][0]
     assert denied["Effect"] == "Deny"
     assert denied["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
@@ -200,17 +236,21 @@ def test_the_schedule_passes_the_event_on_as_it_comes(template):
     assert rule["Name"] == "LimitIncreaseDailySchedule"
     assert rule["ScheduleExpression"] == "cron(0 2 * * ? *)"
     (target,) = rule["Targets"]
-    # LocalStack 4.9.2 fails on a target with an input of its own.
+    # LocalStack 4.9.2 cannot handle a target with an input of its own.
     assert not {"Input", "InputPath", "InputTransformer"} & target.keys()
     assert target["RetryPolicy"] and target["DeadLetterConfig"]
 
 
-def test_the_names_that_others_rely_on(template):
+def test_names_that_operators_and_scripts_use_stay(template):
     resources = template["Resources"]
     assert resources["StateMachine"]["Properties"]["StateMachineName"] == "LimitIncreaseWorkflow"
-    assert resources["StateMachineRole"]["Properties"]["RoleName"] == "LimitIncreaseStepFunctionsRole"
-    assert resources["EventBridgeRole"]["Properties"]["RoleName"] == "EventBridgeStepFunctionsInvokeRole"
-    assert {"StateMachineArn", "StateMachineName", "EventBridgeRuleName"} <= template["Outputs"].keys()
+    for role, name in {
+        "StateMachineRole": "LimitIncreaseStepFunctionsRole",
+        "EventBridgeRole": "EventBridgeStepFunctionsInvokeRole",
+    }.items():
+        assert resources[role]["Properties"]["RoleName"] == name
+    outputs = template["Outputs"].keys()
+    assert {"StateMachineArn", "StateMachineName", "EventBridgeRuleName"} <= outputs
 
 
 def test_every_parameter_is_described_and_checked(template):
@@ -219,7 +259,9 @@ def test_every_parameter_is_described_and_checked(template):
         if parameter["Type"] == "String":
             assert {"AllowedPattern", "AllowedValues"} & parameter.keys(), name
         if parameter["Type"] == "Number":
-            assert "AllowedValues" in parameter or {"MinValue", "MaxValue"} <= parameter.keys(), name
+            assert "AllowedValues" in parameter or {"MinValue", "MaxValue"} <= parameter.keys(), (
+                name
+            )
     shown = {
         name
         for group in template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
@@ -230,7 +272,7 @@ def test_every_parameter_is_described_and_checked(template):
 
 
 def test_the_template_needs_no_aliases(template):
-    # CloudFormation does not take YAML's anchors, though cfn-lint and LocalStack do.
+    # CloudFormation refuses YAML's anchors and aliases. cfn-lint and LocalStack accept them.
     text = (Path(__file__).parents[1] / "infrastructure.yml").read_text(encoding="utf-8")
     assert not re.search(r"(?:^|[-:,\[{] )[&*]\w", text, re.MULTILINE)
-    assert len(text.encode()) < 51_200, "larger templates have to be uploaded first"
+    assert len(text.encode()) < 51_200, "a larger template must be uploaded to S3 first"

@@ -1,12 +1,16 @@
 #!/usr/bin/env python3.11
-"""Makes the project's Python environments: `install.py localstack|build|training|postgres-tls|bench`.
+"""Makes the project's Python environments, several of them simultaneously.
 
-An environment is built beside the current one and a symbolic link is switched over when it is whole, so that an
-interrupted or failing installation leaves the old one in place, and a service that runs from it goes on.
-Needs nothing but Python 3.11.
+    python3.11 deploy/localstack/install.py localstack build training postgres-tls bench
+
+Nothing is done and nothing is printed for an environment that is up to date.
+
+An environment is built beside the current one, and a symbolic link is switched to it when it is
+complete. So an installation that fails or is interrupted leaves the old environment in place, and a
+service that runs from the old one continues. The script needs only Python 3.11.
 """
 
-# An older Python has to get as far as being told that it is one.
+# An older Python must be able to read this file, because `main` tells it which version is needed.
 from __future__ import annotations
 
 import argparse
@@ -19,6 +23,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 PYTHON = (3, 11)
@@ -32,49 +38,54 @@ REQUIREMENTS = {
     "training": [PROJECT / "training" / "requirements.txt"],
     "bench": [PROJECT / "benches" / "requirements.txt"],
 }
+# The file that marks an environment as complete. It holds the digest that it was made from.
 STAMP = ".complete"
 TAIL_LINES = 30
+# The exit status of a program that Ctrl-C ended.
+INTERRUPTED = 130
 
 
 class InstallError(Exception):
-    """The installer failed; the message is what it said last."""
+    """A program of the installation failed. The message has the end of its output."""
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("environment", choices=sorted(REQUIREMENTS), help="which environment to create or refresh")
-    name = parser.parse_args().environment
+    parser.add_argument(
+        "names",
+        metavar="NAME",
+        nargs="+",
+        choices=sorted(REQUIREMENTS),
+        help=f"an environment to make or to bring up to date: {', '.join(sorted(REQUIREMENTS))}",
+    )
+    names = list(dict.fromkeys(parser.parse_args().names))
     if sys.version_info[:2] != PYTHON:
         return run_with_python_311()
-    parent = venvs_directory()
-    link = parent / name
+
+    # Threads are enough: an installation waits for the network, the disk and other programs.
+    pool = ThreadPoolExecutor(len(names))
     try:
-        digest = wanted_digest(name, parent)
-        if is_complete(link, digest):
-            return 0
-        parent.mkdir(parents=True, exist_ok=True)
-        with locked(parent / f".{name}.lock", name):
-            # Another call may have done it while this one waited for the lock.
-            if not is_complete(link, digest):
-                build(name, link, digest)
-    except (InstallError, OSError) as error:
-        say(name, f"cannot make the environment {link}: {error}")
-        return 1
-    return 0
+        made = list(pool.map(partial(ensure, parent=venvs_directory()), names))
+    except KeyboardInterrupt:
+        # An exit in the usual way would wait for the threads, which would try again with pip.
+        os._exit(INTERRUPTED)
+    return 0 if all(made) else 1
 
 
 def run_with_python_311() -> int:
-    """Hands over to a Python 3.11 on the PATH: LocalStack 4.9.2 runs on no newer one."""
+    """Continues in a Python 3.11 from the PATH: LocalStack 4.9.2 runs on no newer version."""
     other = shutil.which("python3.11")
     if other is not None and os.environ.get("LIMIT_INCREASE_INSTALLER") != "handed-over":
-        # The mark ends a chain of hand-overs, in case what is called python3.11 is none.
+        # The variable prevents an endless loop if `python3.11` is in fact another version.
         os.environ["LIMIT_INCREASE_INSTALLER"] = "handed-over"
         os.execv(other, [other, *sys.argv])
+
     running = ".".join(map(str, sys.version_info[:3]))
     print(
-        f"install.py needs Python 3.11, and this is Python {running} ({sys.executable}).\n"
-        "Install Python 3.11 so that `python3.11` is on the PATH (for instance `uv python install 3.11`, "
-        "`apt install python3.11 python3.11-venv` or `brew install python@3.11`), then run it again.",
+        f"install.py needs Python 3.11, but this is Python {running} ({sys.executable}).\n"
+        "Install Python 3.11 so that `python3.11` is on the PATH (for example with"
+        " `uv python install 3.11`, `apt install python3.11 python3.11-venv` or"
+        " `brew install python@3.11`), then run it again.",
         file=sys.stderr,
     )
     return 1
@@ -85,8 +96,27 @@ def venvs_directory() -> Path:
     return Path(override).absolute() if override else PROJECT / ".local" / "venvs"
 
 
-def wanted_digest(name: str, parent: Path) -> str:
-    """Changes when the environment has to be made anew: other requirements, another Python, another place."""
+def ensure(name: str, parent: Path) -> bool:
+    """Makes one environment unless it is up to date. Returns whether it is up to date then."""
+    link = parent / name
+    try:
+        digest = current_digest(name, parent)
+        if is_complete(link, digest):
+            return True
+
+        parent.mkdir(parents=True, exist_ok=True)
+        with locked(parent / f".{name}.lock", name):
+            # Another process may have made it while this one waited for the lock.
+            if not is_complete(link, digest):
+                build(name, link, digest)
+    except (InstallError, OSError) as error:
+        say(name, f"cannot make the environment {link}: {error}")
+        return False
+    return True
+
+
+def current_digest(name: str, parent: Path) -> str:
+    """A digest of what an environment depends on: requirements, Python version and place."""
     digest = hashlib.sha256()
     for part in (name, str(parent), sys.version):
         digest.update(part.encode() + b"\0")
@@ -102,7 +132,7 @@ def is_complete(link: Path, digest: str) -> bool:
         stamp = (link / STAMP).read_text()
     except OSError:
         return False
-    # `bin/python` links to the Python that made the environment, which may have been removed since.
+    # `bin/python` is a link to the Python that made the environment, which may be removed later.
     return stamp == digest and os.access(link / "bin" / "python", os.X_OK)
 
 
@@ -121,11 +151,12 @@ def build(name: str, link: Path, digest: str) -> None:
     started = time.monotonic()
     target = link.with_name(f"{name}-{digest[:12]}")
     say(name, f"creating a Python environment at {link}")
-    # What is there under the new name was left by an installation that was interrupted.
+
+    # An interrupted installation may have left a directory of this name.
     shutil.rmtree(target, ignore_errors=True)
-    # Without pip in it: the pip of this Python's `ensurepip` installs uv, in an environment that is thrown away.
     run([sys.executable, "-m", "venv", str(target)], "python -m venv")
     install(name, target)
+
     (target / STAMP).write_text(digest)
     switch(link, target)
     say(name, f"ready after {time.monotonic() - started:.0f} s")
@@ -133,32 +164,38 @@ def build(name: str, link: Path, digest: str) -> None:
 
 def install(name: str, target: Path) -> None:
     python = str(target / "bin" / "python")
-    options = ["--require-hashes"]
-    for requirements in REQUIREMENTS[name]:
-        options += ["--requirement", str(requirements)]
     pip = [python, "-m", "pip", "--disable-pip-version-check", "--no-input"]
+    pip_install = [*pip, "install", "--quiet", "--require-hashes"]
+    requirements = [f"--requirement={path}" for path in REQUIREMENTS[name]]
+
     try:
         say(name, "installing uv")
-        run([*pip, "install", "--quiet", "--require-hashes", "--requirement", str(UV_REQUIREMENTS)], "pip")
+        run([*pip_install, f"--requirement={UV_REQUIREMENTS}"], "pip")
+
         say(name, "installing the packages with uv")
         uv = [str(target / "bin" / "uv"), "pip", "install", "--quiet", "--python", python]
-        run([*uv, *options], "uv", environment=uv_environment(pip))
+        run([*uv, "--require-hashes", *requirements], "uv", environment=uv_environment(pip))
     except InstallError as error:
-        # uv verifies TLS and finds the registry in its own way; where pip is set up and uv is not, pip does it.
-        say(name, f"{str(error).splitlines()[-1]}; installing with pip instead, which takes longer")
-        run([*pip, "install", "--quiet", *options], "pip")
+        # uv has its own way to verify TLS and to find the registry. It can fail where pip works.
+        reason = str(error).splitlines()[-1]
+        say(name, f"{reason}; installing with pip instead, which takes longer")
+        run([*pip_install, *requirements], "pip")
 
 
 def uv_environment(pip: list[str]) -> dict[str, str]:
-    """uv does not read pip's configuration; where only pip is told of a mirror or a certificate, uv is told too."""
+    """Gives uv the index and the certificate that pip is configured with.
+
+    uv does not read pip's configuration, so a mirror that only pip knows would not be used.
+    """
     environment = dict(os.environ)
-    # The system's certificates as well as uv's own: a company's proxy signs with its own.
+    # The system's certificates too: a company's proxy often signs with a certificate of its own.
     environment.setdefault("UV_NATIVE_TLS", "1")
     environment.setdefault("UV_HTTP_TIMEOUT", "120")
     for setting, variable in (("index-url", "UV_DEFAULT_INDEX"), ("cert", "SSL_CERT_FILE")):
         if variable in environment:
             continue
-        answer = subprocess.run([*pip, "config", "get", f"global.{setting}"], capture_output=True, text=True)
+        question = [*pip, "config", "get", f"global.{setting}"]
+        answer = subprocess.run(question, capture_output=True, text=True)
         if answer.returncode == 0 and answer.stdout.strip():
             environment[variable] = answer.stdout.strip()
     return environment
@@ -166,7 +203,11 @@ def uv_environment(pip: list[str]) -> dict[str, str]:
 
 def run(command: list[str], what: str, environment: dict[str, str] | None = None) -> None:
     done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=environment,
     )
     if done.returncode != 0:
         tail = done.stdout.decode(errors="replace").strip().splitlines()[-TAIL_LINES:]
@@ -174,21 +215,24 @@ def run(command: list[str], what: str, environment: dict[str, str] | None = None
 
 
 def switch(link: Path, target: Path) -> None:
-    """Makes `link` name the new environment in one step, then removes the old ones."""
+    """Points `link` to the new environment in one step, then removes the old ones."""
     fresh = link.with_name(f".{link.name}.new")
     fresh.unlink(missing_ok=True)
     fresh.symlink_to(target.name)
     if link.is_dir() and not link.is_symlink():
-        # A directory cannot be replaced by a link in one step; move it out of the way first.
+        # A link cannot replace a directory in one step, so the directory is moved away first.
         link.rename(link.with_name(f"{link.name}-replaced"))
     fresh.replace(link)
+
     for other in link.parent.glob(f"{link.name}-*"):
         if other != target:
             shutil.rmtree(other, ignore_errors=True)
 
 
 def say(name: str, message: str) -> None:
-    print(f"{name}: {message}", file=sys.stderr, flush=True)
+    # One write for the whole line, so that lines of simultaneous installations do not mix.
+    sys.stderr.write(f"{name}: {message}\n")
+    sys.stderr.flush()
 
 
 if __name__ == "__main__":

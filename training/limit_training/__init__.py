@@ -1,5 +1,8 @@
-"""Trains a CatBoost credit model and packs it as the model artifact that the scoring function loads.
+"""Trains a CatBoost credit model and packs it as the artifact that the scoring function loads.
 
-`errors` what can go wrong and how it is told; `data` the table and the held-out rows; `encode` columns of the table
-to columns of the model; `fit` CatBoost; `metrics` how good it is; `artifact` the files and their checks; `report` text.
+`options` is the command line. `training` is one training, and calls the other modules in order.
+`data` reads the table and chooses the held-out rows. `encode` turns columns of the table into
+columns of the model. `fit` runs CatBoost. `metrics` measures the model, and `golden` records
+CatBoost's own answers. `selfcheck` checks the files, and `artifact` writes them. `report` writes
+the text for a person. `errors` is the one form of every error.
 """

@@ -1,4 +1,7 @@
-"""The artifact: model.onnx, model.json and manifest.json in a tar.gz that is the same bytes for the same model."""
+"""The model artifact: model.onnx, model.json and manifest.json in one tar.gz.
+
+The same model always gives the same bytes.
+"""
 
 import gzip
 import hashlib
@@ -19,10 +22,14 @@ SCHEMA_VERSION = 1
 
 
 def export(model: catboost.CatBoost) -> tuple[dict[str, bytes], catboost.CatBoost]:
-    """The model's two files, and the model read back from the first: every figure of the artifact comes from that."""
+    """Returns the model's two files, and the model as it is read back from model.json.
+
+    Every figure of the artifact comes from the model that was read back, as the reader will see it.
+    """
     with tempfile.TemporaryDirectory() as directory:
         json_path, onnx_path = Path(directory, "model.json"), Path(directory, "model.onnx")
         model.save_model(str(json_path), format="json")
+
         saved = catboost.CatBoostClassifier()
         saved.load_model(str(json_path), format="json")
         saved.save_model(str(onnx_path), format="onnx")
@@ -30,7 +37,10 @@ def export(model: catboost.CatBoost) -> tuple[dict[str, bytes], catboost.CatBoos
 
 
 def created_at() -> str:
-    """Now, or SOURCE_DATE_EPOCH: with it set, training again on the same data gives the same artifact to the byte."""
+    """The current time, or SOURCE_DATE_EPOCH if it is set.
+
+    With it set, a second training on the same data gives an artifact of the same bytes.
+    """
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
     if epoch is None:
         moment = datetime.now(UTC)
@@ -54,14 +64,19 @@ def describe_files(files: dict[str, bytes]) -> dict:
 
 
 def pack(files: dict[str, bytes], manifest: dict) -> bytes:
-    """A tar.gz without times, owners or modes of the machine it was made on."""
-    entries = {"manifest.json": json.dumps(manifest, indent=1, allow_nan=False).encode() + b"\n", **files}
+    """Packs a tar.gz that holds no times, owners or file modes of this machine."""
+    entries = {
+        "manifest.json": json.dumps(manifest, indent=1, allow_nan=False).encode() + b"\n",
+        **files,
+    }
+
     plain = io.BytesIO()
     with tarfile.open(fileobj=plain, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for name in sorted(entries):
             info = tarfile.TarInfo(name)
             info.size, info.mode, info.mtime = len(entries[name]), 0o644, 0
             archive.addfile(info, io.BytesIO(entries[name]))
+
     packed = io.BytesIO()
     with gzip.GzipFile(filename="", fileobj=packed, mode="wb", mtime=0) as stream:
         stream.write(plain.getvalue())
@@ -69,11 +84,13 @@ def pack(files: dict[str, bytes], manifest: dict) -> bytes:
 
 
 def write_whole(path: str, content: bytes) -> None:
-    """Beside the target and then renamed: whoever reads the path sees the old artifact or the new one, never half."""
+    """Writes beside the target and renames: a reader sees the old file or the complete new one."""
     target = Path(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as handle:
+        with tempfile.NamedTemporaryFile(
+            dir=target.parent, prefix=f".{target.name}.", delete=False
+        ) as handle:
             try:
                 handle.write(content)
                 handle.flush()
@@ -87,5 +104,5 @@ def write_whole(path: str, content: bytes) -> None:
         raise TrainingError(
             f"cannot write {path}: {error.strerror or error}",
             where="--output",
-            next_step="choose a place that can be written to",
+            next_step="choose a place where this user may write",
         ) from error

@@ -1,6 +1,7 @@
-"""The training table as exact text, its target, and which rows are held out.
+"""The training table as exact text, its target, and the rows that are held out.
 
-Nothing here guesses types: a category `01` has to stay `01`, because the scoring function compares it as text.
+This module guesses no types. A category `01` must stay `01`, because the scoring function compares
+categories as text.
 """
 
 import csv
@@ -17,19 +18,32 @@ from .errors import TrainingError, some_of
 MAX_ROWS = 20_000_000
 MAX_COLUMNS = 2_000
 HELD_OUT_SHARE = 0.2
-HELD_OUT_NAMES = {"validation", "valid", "val", "test", "holdout", "hold-out", "hold_out", "heldout", "oot"}
-# Below this the held-out figures would be noise, and a stratified split impossible.
+HELD_OUT_NAMES = {
+    "validation",
+    "valid",
+    "val",
+    "test",
+    "holdout",
+    "hold-out",
+    "hold_out",
+    "heldout",
+    "oot",
+}
+# With fewer rows, no row of the class would be left on one side of the split.
 MIN_PER_CLASS = 2
 
 
 @dataclass(frozen=True)
 class Table:
+    """A CSV file: its columns in their order, and every cell as text."""
+
     path: str
     columns: list[str]
     values: dict[str, np.ndarray]
     rows: int
 
     def require(self, column: str, role: str) -> np.ndarray:
+        """The values of a column; an error if the column that `role` names is missing."""
         if column not in self.values:
             raise TrainingError(
                 f"there is no column {column!r} ({role})",
@@ -40,18 +54,23 @@ class Table:
 
 
 def read_table(path: str) -> Table:
-    """Reads a CSV file (gzip when its name ends in .gz); every cell stays the text it was."""
+    """Reads a CSV file, or a gzip file if its name ends in .gz. Every cell stays unchanged text."""
     if not Path(path).is_file():
         raise TrainingError(
-            f"cannot read {path}: no such file", where="--data", next_step="give the path of a CSV or CSV.gz file"
+            f"cannot read {path}: no such file",
+            where="--data",
+            next_step="give the path of a CSV or CSV.gz file",
         )
+
     opener = gzip.open if path.endswith(".gz") else open
     try:
         with opener(path, "rt", encoding="utf-8-sig", newline="") as handle:
             return _parse(path, csv.reader(handle, strict=True))
     except (OSError, EOFError, zlib.error) as error:
         raise TrainingError(
-            f"cannot read {path}: {error}", where="--data", next_step="check that the file is whole and readable"
+            f"cannot read {path}: {error}",
+            where="--data",
+            next_step="check that the file is complete and readable",
         ) from error
     except UnicodeDecodeError as error:
         raise TrainingError(
@@ -63,7 +82,7 @@ def read_table(path: str) -> Table:
         raise TrainingError(
             f"{path} is not a well-formed CSV file: {error}",
             where="--data",
-            next_step='write it with commas between fields and quotes (") around fields that hold commas',
+            next_step='put commas between fields, and quotes (") around fields with commas in them',
         ) from error
 
 
@@ -71,9 +90,12 @@ def _parse(path: str, reader) -> Table:
     header = next(reader, None)
     if not header:
         raise TrainingError(
-            "the file is empty", where=path, next_step="give a CSV file with a header row and one row per customer"
+            "the file is empty",
+            where=path,
+            next_step="give a CSV file with a header row and one row per customer",
         )
     _check_header(path, header)
+
     rows = []
     for row in reader:
         if not row:
@@ -82,17 +104,24 @@ def _parse(path: str, reader) -> Table:
             raise TrainingError(
                 f"a row has {len(row)} fields, the header has {len(header)}",
                 where=f"{path}, line {reader.line_num}",
-                next_step="put quotes around fields that hold commas, and write every field of the row",
+                next_step="put quotes around fields with commas, and write every field of the row",
             )
         rows.append(row)
         if len(rows) > MAX_ROWS:
             raise TrainingError(
-                f"the file has more than {MAX_ROWS:,} rows", where=path, next_step="train on a random sample of it"
+                f"the file has more than {MAX_ROWS:,} rows",
+                where=path,
+                next_step="train on a random sample of it",
             )
     if not rows:
-        raise TrainingError("the file has a header and no rows", where=path, next_step="add one row per customer")
+        raise TrainingError(
+            "the file has a header and no rows", where=path, next_step="add one row per customer"
+        )
+
     columns = zip(*rows, strict=True)
-    values = {name: np.array(column, dtype=object) for name, column in zip(header, columns, strict=True)}
+    values = {
+        name: np.array(column, dtype=object) for name, column in zip(header, columns, strict=True)
+    }
     return Table(path=path, columns=header, values=values, rows=len(rows))
 
 
@@ -103,24 +132,29 @@ def _check_header(path: str, header: list[str]) -> None:
         raise TrainingError(
             f"the header names a column twice: {some_of(repeated)}",
             where=where,
-            next_step="give every column a name of its own",
+            next_step="give every column a different name",
         )
+
     if any(not name.strip() for name in header):
         raise TrainingError(
             f"column {1 + [bool(n.strip()) for n in header].index(False)} has no name",
             where=where,
-            next_step="name every column in the header (a table written with its row numbers has one without a name)",
+            next_step="name every column in the header; a column of row numbers often has no name",
         )
+
     if len(header) > MAX_COLUMNS:
         raise TrainingError(
             f"the file has {len(header):,} columns; the bound is {MAX_COLUMNS:,}",
             where=where,
-            next_step="keep the columns that the model is to use",
+            next_step="keep only the columns that the model shall use",
         )
 
 
 def read_target(table: Table, column: str, positive: str) -> tuple[np.ndarray, list[str]]:
-    """1 for the positive (bad) class, 0 for every other value; and the values that count as good."""
+    """Returns 1 for each bad row and 0 for each good row, and the values that count as good.
+
+    The positive value is the bad class. Every other value is good.
+    """
     values = table.require(column, "--target")
     missing = np.flatnonzero(values == "")
     if len(missing):
@@ -129,6 +163,7 @@ def read_target(table: Table, column: str, positive: str) -> tuple[np.ndarray, l
             where=f"{table.path}, first in data row {missing[0] + 1}",
             next_step="remove rows whose outcome is not known, or choose another --target",
         )
+
     counts = Counter(values.tolist())
     if positive not in counts:
         listed = some_of([f"{value!r} ({count:,} rows)" for value, count in counts.most_common(10)])
@@ -143,29 +178,48 @@ def read_target(table: Table, column: str, positive: str) -> tuple[np.ndarray, l
             where=table.path,
             next_step="training needs rows of both classes, good and bad",
         )
-    return (values == positive).astype(np.int8), sorted(value for value in counts if value != positive)
+
+    good_values = sorted(value for value in counts if value != positive)
+    return (values == positive).astype(np.int8), good_values
 
 
-def hold_out(table: Table, bad: np.ndarray, column: str | None, held_out_values: list[str], seed: int) -> np.ndarray:
-    """A mask of the rows that are kept for measuring: by the split column, else a fifth of each class by seed."""
+def hold_out(
+    table: Table, bad: np.ndarray, column: str | None, held_out_values: list[str], seed: int
+) -> np.ndarray:
+    """A mask of the rows on which the model is measured and not trained.
+
+    The split column says which. Without one, the seed chooses a fifth of each class.
+    """
     if column is None:
-        _check_classes(bad, "the file", table.path, "add rows of that class")
-        mask = np.zeros(table.rows, dtype=bool)
-        generator = np.random.default_rng(seed)
-        for label in (0, 1):
-            members = np.flatnonzero(bad == label)
-            size = min(max(1, round(len(members) * HELD_OUT_SHARE)), len(members) - 1)
-            mask[generator.permutation(members)[:size]] = True
-        return mask
+        return _hold_out_a_share(table, bad, seed)
+
     values = table.require(column, "--split-column")
     mask = np.isin(values, _held_out_values(table, column, values, held_out_values))
-    advice = "choose another --validation-value or leave out --split-column to hold out a fifth by --seed"
+    advice = (
+        "choose another --validation-value, or leave out --split-column to hold out a fifth by"
+        " --seed"
+    )
     for part, name in ((~mask, "training"), (mask, "held-out")):
         if not part.any():
             raise TrainingError(
-                f"no {name} rows are left by the split column {column!r}", where=table.path, next_step=advice
+                f"no {name} rows are left by the split column {column!r}",
+                where=table.path,
+                next_step=advice,
             )
-        _check_classes(bad[part], f"the {name} rows of split column {column!r}", table.path, advice, least=1)
+        _check_classes(
+            bad[part], f"the {name} rows of split column {column!r}", table.path, advice, least=1
+        )
+    return mask
+
+
+def _hold_out_a_share(table: Table, bad: np.ndarray, seed: int) -> np.ndarray:
+    _check_classes(bad, "the file", table.path, "add rows of that class")
+    mask = np.zeros(table.rows, dtype=bool)
+    generator = np.random.default_rng(seed)
+    for label in (0, 1):
+        members = np.flatnonzero(bad == label)
+        size = min(max(1, round(len(members) * HELD_OUT_SHARE)), len(members) - 1)
+        mask[generator.permutation(members)[:size]] = True
     return mask
 
 
@@ -173,29 +227,34 @@ def _held_out_values(table: Table, column: str, values: np.ndarray, asked: list[
     counts = Counter(values.tolist())
     listed = some_of([f"{value!r} ({count:,} rows)" for value, count in counts.most_common(10)])
     if asked:
-        absent = [value for value in asked if value not in counts]
-        if absent:
+        unknown = [value for value in asked if value not in counts]
+        if unknown:
             raise TrainingError(
-                f"no row has {column} = {absent[0]!r} (--validation-value)",
+                f"no row has {column} = {unknown[0]!r} (--validation-value)",
                 where=table.path,
                 next_step=f"use one of the values, exactly as written: {listed}",
             )
         return asked
+
     known = [value for value in counts if value.strip().lower() in HELD_OUT_NAMES]
     if len(known) != 1:
         found = "none" if not known else "several"
         raise TrainingError(
             f"{found} of the values of split column {column!r} name the held-out rows",
             where=table.path,
-            next_step=f"say which with --validation-value (several with commas); its values: {listed}",
+            next_step=f"name them with --validation-value A,B,..; the column's values: {listed}",
         )
     return known
 
 
-def _check_classes(bad: np.ndarray, what: str, where: str, advice: str, least: int = MIN_PER_CLASS) -> None:
+def _check_classes(
+    bad: np.ndarray, what: str, where: str, advice: str, least: int = MIN_PER_CLASS
+) -> None:
     for label, name in ((1, "bad"), (0, "good")):
         count = int(np.count_nonzero(bad == label))
         if count < least:
             raise TrainingError(
-                f"{what} has {count} {name} rows; at least {least} are needed", where=where, next_step=advice
+                f"{what} has {count} {name} rows; at least {least} are needed",
+                where=where,
+                next_step=advice,
             )

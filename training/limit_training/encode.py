@@ -1,7 +1,9 @@
-"""Columns of the table to columns of the model: numbers as float32, categories as one column per value.
+"""Turns columns of the table into columns of the model.
 
-A model column's name is the source column, or `column=category` for a one-hot column; `column=` stands for a missing
-category. The scoring function encodes a customer by the same rules, from the manifest.
+A number becomes one float32 column. A category becomes one column for each of its values (one-hot).
+A model column's name is the source column, or `column=category` for a one-hot column. `column=`
+stands for a missing category. The scoring function encodes a customer by the same rules, which it
+reads from the manifest.
 """
 
 import re
@@ -15,16 +17,18 @@ from .errors import TrainingError, some_of
 
 MAX_CATEGORIES = 64
 MAX_MODEL_COLUMNS = 4_096
-# From these sizes on "every value differs" and "every value has one class" stop being chance.
+# In smaller tables it may be chance that every value differs, or that each value has one class.
 IDENTIFIER_MIN_ROWS = 50
 LEAK_MIN_CLASS_ROWS = 10
 LEAK_MAX_VALUES = 10
-IDENTIFIER_NAME = re.compile(r"(^|[_\s-])(id|key|no|nr|number|ref|reference|uuid|guid)$", re.IGNORECASE)
+IDENTIFIER_NAME = re.compile(
+    r"(^|[_\s-])(id|key|no|nr|number|ref|reference|uuid|guid)$", re.IGNORECASE
+)
 DATE_TEXT = re.compile(r"\d{4}-\d{2}-\d{2}([T ].*)?|\d{1,2}[/.]\d{1,2}[/.]\d{2,4}")
 
 
 @dataclass(frozen=True)
-class Feature:
+class ModelColumn:
     """One column of the model, as the manifest describes it."""
 
     name: str
@@ -35,74 +39,98 @@ class Feature:
     category: str | None = None
 
     def as_manifest(self) -> dict:
-        entry = {"name": self.name, "kind": self.kind, "source_column": self.source_column}
-        entry["description"] = self.description
-        entry["median" if self.kind == "numeric" else "category"] = (
-            self.median if self.kind == "numeric" else self.category
-        )
-        return entry
+        entry = {
+            "name": self.name,
+            "kind": self.kind,
+            "source_column": self.source_column,
+            "description": self.description,
+        }
+        if self.kind == "numeric":
+            return {**entry, "median": self.median}
+        return {**entry, "category": self.category}
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """The model's input for every row of the table, and which rows the finished model would refer instead of score."""
+    """The model's input for every row of the table."""
 
-    features: list[Feature]
+    columns: list[ModelColumn]
     matrix: np.ndarray
+    # A mask of the rows that the finished model would refer instead of score.
     unscorable: np.ndarray
     notices: list[str]
 
 
-def choose_features(table: Table, target: str, split: str | None, asked: list[str], excluded: list[str]):
-    """The source columns to train on, and a notice for each one that is left out."""
+@dataclass(frozen=True)
+class EncodedSource:
+    """One source column, encoded: its model columns, their values, and the unscorable rows."""
+
+    columns: list[ModelColumn]
+    values: list[np.ndarray]
+    unscorable: np.ndarray
+
+
+def choose_sources(
+    table: Table, target: str, split: str | None, asked: list[str], excluded: list[str]
+) -> tuple[list[str], list[str]]:
+    """Returns the source columns to train on, and a notice for each column that is left out."""
     for name in excluded:
         table.require(name, "--exclude")
     if asked:
-        return _asked_features(table, target, split, asked, excluded), []
+        _check_asked(table, target, split, asked, excluded)
+        return asked, []
+
     notices, chosen = [], []
     for name in table.columns:
         if name in (target, split) or name in excluded:
             continue
-        reason = _not_a_feature(name, table.values[name])
+        reason = _unsuitable(name, table.values[name])
         if reason:
-            notices.append(f"{name} is left out: {reason}. Name it in --features to use it all the same.")
+            notices.append(f"{name} is left out: {reason}. To use it, name it in --features.")
         else:
             chosen.append(name)
+
     if not chosen:
         raise TrainingError(
-            "no column is left to train on", where=table.path, next_step="name the columns to use with --features"
+            "no column is left to train on",
+            where=table.path,
+            next_step="name the columns to use with --features",
         )
     return chosen, notices
 
 
-def _asked_features(table: Table, target: str, split: str | None, asked: list[str], excluded: list[str]) -> list[str]:
+def _check_asked(
+    table: Table, target: str, split: str | None, asked: list[str], excluded: list[str]
+) -> None:
     for name, count in Counter(asked).items():
         table.require(name, "--features")
         problem = None
         if count > 1:
             problem = "is named twice"
         elif name == target:
-            problem = "is the target: a model cannot use what it is to predict"
+            problem = "is the target: a model cannot use what it shall predict"
         elif name == split:
             problem = "is the split column"
         elif name in excluded:
             problem = "is also in --exclude"
         if problem:
             raise TrainingError(
-                f"feature {name!r} {problem}", where="--features", next_step=f"take {name!r} out of --features"
+                f"feature {name!r} {problem}",
+                where="--features",
+                next_step=f"take {name!r} out of --features",
             )
-    return asked
 
 
-def _not_a_feature(name: str, values: np.ndarray) -> str | None:
-    present = [value for value in values.tolist() if value != ""]
-    if not present:
+def _unsuitable(name: str, values: np.ndarray) -> str | None:
+    """Why a model should not use the column, if there is a reason."""
+    filled = [value for value in values.tolist() if value != ""]
+    if not filled:
         return None
-    distinct = len(set(present)) == len(present) == len(values) >= IDENTIFIER_MIN_ROWS
-    text = _first_not_numeric(present) is not None
+    distinct = len(set(filled)) == len(filled) == len(values) >= IDENTIFIER_MIN_ROWS
+    text = _first_not_numeric(filled) is not None
     if distinct and (text or IDENTIFIER_NAME.search(name)):
-        return "every row has another value, so it identifies the customer"
-    if text and all(DATE_TEXT.fullmatch(value) for value in present):
+        return "every row has a different value, so it identifies the customer"
+    if text and all(DATE_TEXT.fullmatch(value) for value in filled):
         return "it holds dates, which are neither numbers nor categories"
     return None
 
@@ -115,41 +143,55 @@ def encode(
     categorical: list[str],
     descriptions: dict[str, str],
 ) -> Encoded:
-    """Encodes every row; what is a category, a median or a constant is learnt from the training rows alone."""
+    """Encodes every row.
+
+    The categories, the medians and the constant columns are learnt from the training rows alone.
+    """
     _check_named(table, sources, categorical, descriptions)
-    features, columns, notices = [], [], []
+    columns, values, notices = [], [], []
     unscorable = np.zeros(table.rows, dtype=bool)
     for source in sources:
-        values = table.values[source]
-        _check_leak(table, source, values, bad)
+        _check_leak(table, source, bad)
         description = descriptions.get(source) or describe(source)
-        if len(set(values[training].tolist())) == 1:
-            only = values[training][0]
-            what = f"it is {only!r}" if only else "it is empty"
-            notices.append(f"{source} is left out: {what} in every training row.")
+        encoded = _encode_source(table, source, description, training, categorical)
+        if isinstance(encoded, str):
+            notices.append(f"{source} is left out: {encoded} in every training row.")
             continue
-        odd = _first_not_numeric(values.tolist())
-        if source in categorical or odd is not None:
-            new_features, new_columns, unknown = _one_hot(table, source, description, training, categorical)
-        else:
-            new_features, new_columns, unknown = _numeric(table, source, description, training)
-            # Texts may differ (1, 1.0) where the numbers do not; all NaN count as one value.
-            if len(np.unique(new_columns[0][training])) == 1:
-                notices.append(f"{source} is left out: it is the same number in every training row.")
-                continue
-        features += new_features
-        columns += new_columns
-        unscorable |= unknown
-        if unknown.any():
+
+        columns += encoded.columns
+        values += encoded.values
+        unscorable |= encoded.unscorable
+        if encoded.unscorable.any():
             notices.append(
-                f"{int(unknown.sum()):,} held-out rows have a value of {source} that no training row has; "
-                "they are not measured (the nightly run refers such customers)."
+                f"{int(encoded.unscorable.sum()):,} held-out rows have a value of {source} that no"
+                " training row has; they are not measured (the nightly run refers such customers)."
             )
-    _check_model_columns(table, features)
-    return Encoded(features, np.column_stack(columns).astype(np.float32), unscorable, notices)
+    _check_model_columns(table, columns)
+    return Encoded(columns, np.column_stack(values).astype(np.float32), unscorable, notices)
 
 
-def _check_named(table: Table, sources: list[str], categorical: list[str], descriptions: dict[str, str]) -> None:
+def _encode_source(
+    table: Table, source: str, description: str, training: np.ndarray, categorical: list[str]
+) -> EncodedSource | str:
+    """Encodes one source column. A text says instead that it is constant in the training rows."""
+    values = table.values[source]
+    if len(set(values[training].tolist())) == 1:
+        only = values[training][0]
+        return f"it is {only!r}" if only else "it is empty"
+
+    if source in categorical or _first_not_numeric(values.tolist()) is not None:
+        return _one_hot(table, source, description, training, categorical)
+
+    encoded = _numeric(table, source, description, training)
+    # Different texts can be the same number (1 and 1.0). All NaN count as one value.
+    if len(np.unique(encoded.values[0][training])) == 1:
+        return "it is the same number"
+    return encoded
+
+
+def _check_named(
+    table: Table, sources: list[str], categorical: list[str], descriptions: dict[str, str]
+) -> None:
     for name in categorical:
         table.require(name, "--categorical")
         if name not in sources:
@@ -162,61 +204,76 @@ def _check_named(table: Table, sources: list[str], categorical: list[str], descr
         table.require(name, "--descriptions")
 
 
-def _check_model_columns(table: Table, features: list[Feature]) -> None:
-    if not features:
+def _check_model_columns(table: Table, columns: list[ModelColumn]) -> None:
+    if not columns:
         raise TrainingError(
-            "no feature varies among the training rows", where=table.path, next_step="add columns or rows that differ"
+            "no feature varies among the training rows",
+            where=table.path,
+            next_step="add columns or rows that differ",
         )
-    repeated = [name for name, count in Counter(feature.name for feature in features).items() if count > 1]
+
+    counts = Counter(column.name for column in columns)
+    repeated = [name for name, count in counts.items() if count > 1]
     if repeated:
         raise TrainingError(
             f"two model columns would be called {repeated[0]!r}",
             where=table.path,
-            next_step="rename the column whose name holds an equals sign",
+            next_step="rename the column whose name has an equals sign",
         )
-    if len(features) > MAX_MODEL_COLUMNS:
+
+    if len(columns) > MAX_MODEL_COLUMNS:
         raise TrainingError(
-            f"the model would have {len(features):,} columns; the bound is {MAX_MODEL_COLUMNS:,}",
+            f"the model would have {len(columns):,} columns; the bound is {MAX_MODEL_COLUMNS:,}",
             where=table.path,
             next_step="use fewer features, or group categories",
         )
 
 
-def _check_leak(table: Table, source: str, values: np.ndarray, bad: np.ndarray) -> None:
-    """A column that gives the outcome away makes a model that looks perfect and is worthless."""
+def _check_leak(table: Table, source: str, bad: np.ndarray) -> None:
+    """Refuses a column that gives the outcome away: its model looks perfect and is worthless."""
     classes = Counter(bad.tolist())
     if min(classes[0], classes[1]) < LEAK_MIN_CLASS_ROWS:
         return
-    pairs = set(zip(values.tolist(), bad.tolist(), strict=True))
+    pairs = set(zip(table.values[source].tolist(), bad.tolist(), strict=True))
     if len({value for value, _ in pairs}) == len(pairs) <= LEAK_MAX_VALUES:
         raise TrainingError(
-            f"feature {source!r} gives the target away: each of its {len(pairs)} values has good or bad rows only",
+            f"feature {source!r} gives the target away: each of its {len(pairs)} values has only"
+            " good or only bad rows",
             where=table.path,
             next_step=f"leave it out: --exclude {source} (or take it out of --features)",
         )
 
 
-def _numeric(table: Table, source: str, description: str, training: np.ndarray):
+def _numeric(table: Table, source: str, description: str, training: np.ndarray) -> EncodedSource:
     values = table.values[source]
     doubles = np.array([float(value) if value else np.nan for value in values.tolist()])
     with np.errstate(over="ignore"):
         floats = doubles.astype(np.float32)
-    endless = np.flatnonzero(np.isinf(floats))
-    if len(endless):
+
+    infinite = np.flatnonzero(np.isinf(floats))
+    if len(infinite):
         raise TrainingError(
-            f"{source} is {values[endless[0]]!r}, which is infinite or too large for a 32-bit float",
-            where=f"{table.path}, data row {endless[0] + 1} ({len(endless):,} such rows)",
+            f"{source} is {values[infinite[0]]!r}, which is infinite or too large for a 32-bit"
+            " float",
+            where=f"{table.path}, data row {infinite[0] + 1} ({len(infinite):,} such rows)",
             next_step="leave the field empty, or write a number below 3.4e38",
         )
+
     missing = np.isnan(floats)
-    present = floats[training & ~missing]
-    median = float(np.float32(np.median(present))) if len(present) else None
-    # Without a missing value among the training rows, CatBoost has no rule for one: such a customer is referred.
-    unknown = missing & ~training if not missing[training].any() else np.zeros(table.rows, dtype=bool)
-    return [Feature(source, "numeric", source, description, median=median)], [floats], unknown
+    known = floats[training & ~missing]
+    median = float(np.float32(np.median(known))) if len(known) else None
+    unscorable = np.zeros(table.rows, dtype=bool)
+    if not missing[training].any():
+        # CatBoost has no rule for a missing value if no training row had one. The scoring function
+        # refers such a customer.
+        unscorable = missing & ~training
+    column = ModelColumn(source, "numeric", source, description, median=median)
+    return EncodedSource([column], [floats], unscorable)
 
 
-def _one_hot(table: Table, source: str, description: str, training: np.ndarray, asked: list[str]):
+def _one_hot(
+    table: Table, source: str, description: str, training: np.ndarray, asked: list[str]
+) -> EncodedSource:
     values = table.values[source]
     counts = Counter(values[training].tolist())
     categories = sorted(value for value in counts if value != "")
@@ -226,13 +283,18 @@ def _one_hot(table: Table, source: str, description: str, training: np.ndarray, 
             where=table.path,
             next_step=_too_many_advice(source, values, asked),
         )
-    features, columns = [], []
-    for category in categories + ([""] if "" in counts else []):
-        name = f"{source}={category}"
-        features.append(Feature(name, "one_hot", source, description, category=category or None))
-        columns.append((values == category).astype(np.float32))
+
+    if "" in counts:
+        categories.append("")
+    columns = [
+        ModelColumn(
+            f"{source}={category}", "one_hot", source, description, category=category or None
+        )
+        for category in categories
+    ]
+    indicators = [(values == category).astype(np.float32) for category in categories]
     known = np.isin(values, list(counts))
-    return features, columns, ~known & ~training
+    return EncodedSource(columns, indicators, ~known & ~training)
 
 
 def _too_many_advice(source: str, values: np.ndarray, asked: list[str]) -> str:
@@ -241,11 +303,13 @@ def _too_many_advice(source: str, values: np.ndarray, asked: list[str]) -> str:
     if source not in asked and len(numbers) > 10 * sum(others.values()):
         listed = some_of([f"{value!r} ({count:,} rows)" for value, count in others.most_common(3)])
         return f"it looks numeric apart from {listed}: write those as empty fields or numbers"
-    return f"group the rare ones (for example as 'other'), or leave the column out: --exclude {source}"
+    return (
+        f"group the rare ones (for example as 'other'), or leave the column out: --exclude {source}"
+    )
 
 
 def _is_number(value: str) -> bool:
-    # float() also takes digit separators and digits of other scripts, which the database does not.
+    # float() also accepts underscores and digits of other scripts, which the database refuses.
     if "_" in value or not value.isascii():
         return False
     try:
@@ -260,7 +324,7 @@ def _first_not_numeric(values: list[str]) -> str | None:
 
 
 def describe(column: str) -> str:
-    """`bureau_score` reads "Bureau score" in a letter to a customer."""
+    """A column's name as words for a customer's letter: `bureau_score` gives "Bureau score"."""
     words = re.split(r"[_\s]+", column.strip("_ "))
     text = " ".join(word.lower() if word.istitle() else word for word in words) or column
     return text[0].upper() + text[1:]

@@ -1,4 +1,6 @@
-"""One error type: what went wrong, where, and what to do next."""
+"""The error of the trainer: what went wrong, where, and what to do next."""
+
+from collections.abc import Iterable
 
 EXIT_OK = 0
 EXIT_UNEXPECTED = 1
@@ -9,9 +11,11 @@ EXIT_INTERRUPTED = 130
 
 
 class TrainingError(Exception):
-    """Something the person who called the trainer can put right."""
+    """An error that the caller of the trainer can correct."""
 
-    def __init__(self, what: str, *, next_step: str, where: str = "", exit_code: int = EXIT_DATA):
+    def __init__(
+        self, what: str, *, next_step: str, where: str = "", exit_code: int = EXIT_DATA
+    ) -> None:
         super().__init__(what)
         self.what = what
         self.where = where
@@ -26,15 +30,22 @@ class TrainingError(Exception):
         return "\n".join(lines)
 
     def as_json(self) -> dict:
-        return {"error": {"what": self.what, "where": self.where, "next": self.next_step, "exit_code": self.exit_code}}
+        return {
+            "error": {
+                "what": self.what,
+                "where": self.where,
+                "next": self.next_step,
+                "exit_code": self.exit_code,
+            }
+        }
 
 
 def usage_error(what: str, next_step: str) -> TrainingError:
     return TrainingError(what, where="command line", next_step=next_step, exit_code=EXIT_USAGE)
 
 
-def some_of(names, limit: int = 40) -> str:
-    """Names for a message, with a bound, so that a table of a thousand columns stays readable."""
+def some_of(names: Iterable, limit: int = 40) -> str:
+    """The first names, for a message: a table of a thousand columns would make it unreadable."""
     names = [str(name) for name in names]
     shown = ", ".join(names[:limit])
     return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"

@@ -1,13 +1,14 @@
-"""CatBoost: which models may be trained, and training one with progress on the terminal.
+"""Trains with CatBoost, and refuses a model that the scoring function cannot evaluate.
 
-The scoring function evaluates symmetric trees on numeric columns with one output. Everything else CatBoost can do is
-refused here, before the time is spent, with what to do instead.
+The scoring function evaluates symmetric trees on numeric columns with one output. A setting that
+asks for anything else is refused before the training starts. The error says what to do instead.
 """
 
 import hashlib
 import json
 import sys
 from dataclasses import dataclass, field
+from typing import TextIO
 
 import catboost
 import numpy as np
@@ -15,13 +16,13 @@ import numpy as np
 from .encode import Encoded
 from .errors import TrainingError, usage_error
 
-# The same bounds as the loader's, in shared/scoring.
+# The loader in shared/scoring has the same bounds.
 MAX_DEPTH = 16
 MAX_ITERATIONS = 10_000
 MAX_LEAVES = 2**20
 
-# What may be passed on with --param, beside the options that have a name of their own.
-PASSED_ON = {
+# The CatBoost parameters that --param accepts. Others have an option of their own, or are refused.
+ACCEPTED = {
     "bagging_temperature",
     "boost_from_average",
     "bootstrap_type",
@@ -46,19 +47,28 @@ REFUSED = {
     "scale_pos_weight": "give the weights with --class-weights GOOD,BAD",
     "class_weights": "give the weights with --class-weights GOOD,BAD",
     "monotone_constraints": "constraints are not supported by this trainer yet; leave them out",
-    "task_type": "training runs on the processor, because a graphics card does not repeat its results exactly",
+    "task_type": (
+        "training runs on the processor, because a graphics card's results are not repeatable"
+    ),
 }
-ONLY = {
-    "grow_policy": ("SymmetricTree", "the scoring function evaluates symmetric trees only; leave grow_policy out"),
+# The only value with which the model can be scored, and what to do instead of another.
+REQUIRED = {
+    "grow_policy": (
+        "SymmetricTree",
+        "the scoring function evaluates symmetric trees only; leave grow_policy out",
+    ),
     "loss_function": (
         "Logloss",
-        "the score needs the log-odds of one bad class; name it with --positive (every other value counts as good)",
+        "the score needs the log-odds of one bad class; name it with --positive (every other value"
+        " counts as good)",
     ),
 }
 
 
 @dataclass(frozen=True)
 class Settings:
+    """The options of the training, checked by `check` and translated by `for_catboost`."""
+
     iterations: int = 300
     depth: int = 6
     learning_rate: float = 0.04
@@ -70,23 +80,31 @@ class Settings:
 
     def check(self) -> None:
         if not 1 <= self.depth <= MAX_DEPTH:
-            raise usage_error(f"--depth {self.depth} is not between 1 and {MAX_DEPTH}", "the usual depth is 6")
+            raise usage_error(
+                f"--depth {self.depth} is not between 1 and {MAX_DEPTH}", "the usual depth is 6"
+            )
         if not 1 <= self.iterations <= MAX_ITERATIONS:
             raise usage_error(
-                f"--iterations {self.iterations} is not between 1 and {MAX_ITERATIONS:,}", "the usual number is 300"
+                f"--iterations {self.iterations} is not between 1 and {MAX_ITERATIONS:,}",
+                "the usual number is 300",
             )
-        if self.iterations * 2**self.depth > MAX_LEAVES:
+        leaves = self.iterations * 2**self.depth
+        if leaves > MAX_LEAVES:
             raise usage_error(
-                f"{self.iterations} trees of depth {self.depth} have {self.iterations * 2**self.depth:,} leaves; "
-                f"the bound is {MAX_LEAVES:,}",
+                f"{self.iterations} trees of depth {self.depth} have {leaves:,} leaves;"
+                f" the bound is {MAX_LEAVES:,}",
                 "use fewer --iterations or less --depth",
             )
         if not 0 < self.learning_rate <= 1:
-            raise usage_error(f"--learning-rate {self.learning_rate} is not above 0 and at most 1", "try 0.04")
+            raise usage_error(
+                f"--learning-rate {self.learning_rate} is not above 0 and at most 1", "try 0.04"
+            )
         if self.l2_leaf_reg < 0:
             raise usage_error(f"--l2-leaf-reg {self.l2_leaf_reg} is negative", "try 8")
         if self.threads < 1:
-            raise usage_error(f"--threads {self.threads} is below 1", "use 1, or the number of processors")
+            raise usage_error(
+                f"--threads {self.threads} is below 1", "use 1, or the number of processors"
+            )
         if self.seed < 0 or self.seed >= 2**63:
             raise usage_error(f"--seed {self.seed} is out of range", "use a number from 0 up")
         if self.class_weights is not None and min(self.class_weights) <= 0:
@@ -97,12 +115,16 @@ class Settings:
         for name, value in self.params.items():
             if name in REFUSED:
                 raise usage_error(f"--param {name} cannot be used", REFUSED[name])
-            if name in ONLY and value != ONLY[name][0]:
-                raise usage_error(f"--param {name}={value} makes a model that cannot be scored", ONLY[name][1])
-            if name not in PASSED_ON:
+            if name in REQUIRED and value != REQUIRED[name][0]:
+                raise usage_error(
+                    f"--param {name}={value} makes a model that cannot be scored",
+                    REQUIRED[name][1],
+                )
+            if name not in ACCEPTED:
                 raise usage_error(
                     f"--param {name} is not passed on to CatBoost",
-                    f"use an option of train.py (see --help), or one of: {', '.join(sorted(PASSED_ON))}",
+                    "use an option of train.py (see --help), or one of:"
+                    f" {', '.join(sorted(ACCEPTED))}",
                 )
 
     def for_catboost(self) -> dict:
@@ -115,9 +137,10 @@ class Settings:
             "l2_leaf_reg": self.l2_leaf_reg,
             "random_seed": self.seed,
             "thread_count": self.threads,
-            # A starting value would become `base_values` in the ONNX file, which ONNX Runtime adds to the wrong class.
+            # A starting value would become `base_values` in the ONNX file, and ONNX Runtime adds
+            # those to the wrong class.
             "boost_from_average": False,
-            # CatBoost would otherwise leave a catboost_info directory wherever it is started.
+            # Otherwise CatBoost writes a catboost_info directory into the current directory.
             "allow_writing_files": False,
             "logging_level": "Silent",
             **self.params,
@@ -128,9 +151,12 @@ class Settings:
 
 
 class Progress:
-    """CatBoost's iterations, condensed: one line that is rewritten on a terminal, some ten lines elsewhere."""
+    """CatBoost's callback that shows the iterations on the error stream.
 
-    def __init__(self, iterations: int, stream=None):
+    A terminal gets one line that is rewritten. Anything else gets about ten lines.
+    """
+
+    def __init__(self, iterations: int, stream: TextIO | None = None) -> None:
         self.iterations = iterations
         self.stream = stream or sys.stderr
         self.every = max(1, iterations // 10)
@@ -140,17 +166,23 @@ class Progress:
         last = info.iteration == self.iterations
         if terminal or last or info.iteration % self.every == 0:
             held_out = info.metrics["validation"]["Logloss"][-1]
-            text = f"training: {info.iteration}/{self.iterations} trees, log-loss on held-out rows {held_out:.5f}"
+            count = f"{info.iteration}/{self.iterations}"
+            text = f"training: {count} trees, log-loss on held-out rows {held_out:.5f}"
             start, end = ("\r", "\n" if last else "") if terminal else ("", "\n")
             print(f"{start}{text}", end=end, file=self.stream, flush=True)
         return True
 
 
 def train(
-    encoded: Encoded, bad: np.ndarray, training: np.ndarray, measured: np.ndarray, settings: Settings, quiet: bool
-):
-    """Trains on the training rows; the measured ones only show progress and never choose the model."""
-    names = [feature.name for feature in encoded.features]
+    encoded: Encoded,
+    bad: np.ndarray,
+    training: np.ndarray,
+    measured: np.ndarray,
+    settings: Settings,
+    quiet: bool,
+) -> catboost.CatBoostClassifier:
+    """Trains on the training rows. The measured rows only show progress; they choose nothing."""
+    names = [column.name for column in encoded.columns]
     model = catboost.CatBoostClassifier(**settings.for_catboost())
     try:
         model.fit(
@@ -163,20 +195,28 @@ def train(
         raise TrainingError(
             f"CatBoost refused the training: {str(error).strip().splitlines()[-1]}",
             where="CatBoost",
-            next_step="check the values of --param, and that the features vary among the training rows",
+            next_step="check the values of --param, and that features vary in the training rows",
         ) from error
+
     _make_repeatable(model, encoded, bad, training, settings)
     return model
 
 
-def _make_repeatable(model, encoded: Encoded, bad: np.ndarray, training: np.ndarray, settings: Settings) -> None:
-    """Replaces CatBoost's random id and clock, so that the same data and settings give the same bytes.
+def _make_repeatable(
+    model: catboost.CatBoostClassifier,
+    encoded: Encoded,
+    bad: np.ndarray,
+    training: np.ndarray,
+    settings: Settings,
+) -> None:
+    """Replaces CatBoost's random id and time, so that equal data and settings give equal bytes.
 
-    The id becomes a digest of what the model was trained on; the time is in the manifest's `created_at`.
+    The id becomes a digest of the training's input. The time is in the manifest's `created_at`.
     """
     digest = hashlib.sha256(json.dumps(settings.for_catboost(), sort_keys=True).encode())
     digest.update(encoded.matrix[training].tobytes())
     digest.update(bad[training].tobytes())
+
     metadata = model.get_metadata()
     metadata["model_guid"] = digest.hexdigest()[:32]
     metadata["train_finish_time"] = ""

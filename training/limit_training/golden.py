@@ -1,47 +1,58 @@
-"""Rows with CatBoost's own answers.
+"""Golden rows: inputs of the model with CatBoost's own answers.
 
-The scoring function repeats them when it loads the model, and refuses the artifact if any differs.
+The scoring function evaluates them when it loads the model. It refuses the artifact if one of its
+answers differs.
 """
 
 import catboost
 import numpy as np
 
-from .encode import Feature
+from .encode import ModelColumn
 
 
 def golden_inputs(
-    features: list[Feature], matrix: np.ndarray, raw: np.ndarray, float_features: list[dict]
+    columns: list[ModelColumn], matrix: np.ndarray, raw: np.ndarray, float_features: list[dict]
 ) -> np.ndarray:
-    """Eight rows at the places where an evaluation goes wrong first, made from the training rows.
+    """Makes eight rows at the values where an evaluation goes wrong first.
 
-    A typical row, the riskiest and the safest, every number at its largest and at its smallest, everything missing
-    that may be missing, numbers exactly on a threshold of the model, and infinities.
+    `matrix` has the training rows and `raw` their raw values. The rows are a typical one, the
+    riskiest, the safest, and variants of the typical one: every number at its largest, every number
+    at its smallest, everything missing that may be, numbers exactly on a threshold, infinities.
     """
-    numeric = np.array([feature.kind == "numeric" for feature in features])
+    numeric = np.array([column.kind == "numeric" for column in columns])
     order = np.argsort(raw, kind="stable")
     typical = matrix[order[len(order) // 2]].copy()
-    rows = {name: typical.copy() for name in ("largest", "smallest", "missing", "threshold", "endless")}
+    names = ("largest", "smallest", "missing", "threshold", "infinite")
+    rows = {name: typical.copy() for name in names}
+
     for index in np.flatnonzero(numeric):
-        column = matrix[:, index]
-        present = column[~np.isnan(column)]
+        known = matrix[~np.isnan(matrix[:, index]), index]
         described = float_features[index]
         borders = described["borders"] or []
-        if len(present):
-            rows["largest"][index], rows["smallest"][index] = present.max(), present.min()
+        if len(known):
+            rows["largest"][index], rows["smallest"][index] = known.max(), known.min()
         if borders:
             rows["threshold"][index] = np.float32(borders[len(borders) // 2])
         if described["nan_value_treatment"] != "AsIs":
             rows["missing"][index] = np.nan
-        rows["endless"][index] = np.inf if index % 2 == 0 else -np.inf
-    for index, feature in enumerate(features):
-        if feature.kind == "one_hot" and feature.category is None:
-            group = [at for at, other in enumerate(features) if other.source_column == feature.source_column]
+        rows["infinite"][index] = np.inf if index % 2 == 0 else -np.inf
+
+    for index, column in enumerate(columns):
+        if column.kind == "one_hot" and column.category is None:
+            group = [
+                at
+                for at, other in enumerate(columns)
+                if other.source_column == column.source_column
+            ]
             rows["missing"][group] = 0.0
             rows["missing"][index] = 1.0
-    return np.vstack([typical, matrix[order[-1]], matrix[order[0]], *rows.values()]).astype(np.float32)
+
+    riskiest, safest = matrix[order[-1]], matrix[order[0]]
+    return np.vstack([typical, riskiest, safest, *rows.values()]).astype(np.float32)
 
 
 def golden_rows(model: catboost.CatBoost, inputs: np.ndarray) -> list[dict]:
+    """The manifest's golden rows: each input with CatBoost's raw value and SHAP values."""
     pool = catboost.Pool(inputs, feature_names=model.feature_names_)
     raw = model.predict(pool, prediction_type="RawFormulaVal")
     probability = model.predict(pool, prediction_type="Probability")[:, 1]
@@ -59,7 +70,7 @@ def golden_rows(model: catboost.CatBoost, inputs: np.ndarray) -> list[dict]:
 
 
 def _number(value: np.float32) -> float | str | None:
-    """JSON has neither NaN nor infinities."""
+    """A float for JSON, which has neither NaN nor infinities."""
     if np.isnan(value):
         return None
     if np.isinf(value):
@@ -68,4 +79,5 @@ def _number(value: np.float32) -> float | str | None:
 
 
 def inputs_of(row: dict) -> list[float]:
+    """The inputs of a golden row, as numbers again."""
     return [float("nan") if value is None else float(value) for value in row["inputs"]]

@@ -1,4 +1,4 @@
-"""How well the model tells bad from good on the held-out rows, and whether its probabilities are right."""
+"""How well the model separates bad from good on the held-out rows, and how right it is."""
 
 import numpy as np
 from sklearn.metrics import log_loss, roc_auc_score, roc_curve
@@ -7,12 +7,16 @@ BANDS = 10
 
 
 def sigmoid(raw: np.ndarray) -> np.ndarray:
-    """The probability of the bad class from its log-odds; the larger exponent is never taken, so nothing overflows."""
+    """The probability of the bad class from its log-odds.
+
+    The exponent is never positive, so nothing overflows.
+    """
     small = np.exp(-np.abs(raw))
     return np.where(raw >= 0, 1.0 / (1.0 + small), small / (1.0 + small))
 
 
 def measure(bad: np.ndarray, raw: np.ndarray) -> dict:
+    """The figures of the manifest, from the outcome and the raw value of each held-out row."""
     probability = sigmoid(raw)
     auc = float(roc_auc_score(bad, raw))
     false_positive, true_positive, _ = roc_curve(bad, raw)
@@ -26,7 +30,7 @@ def measure(bad: np.ndarray, raw: np.ndarray) -> dict:
 
 
 def calibration(bad: np.ndarray, probability: np.ndarray) -> list[dict]:
-    """Bands of equal size from the safest to the riskiest: what was predicted, and what happened."""
+    """The predicted and the observed bad rate in bands of equal size, the safest first."""
     order = np.argsort(probability, kind="stable")
     return [
         {

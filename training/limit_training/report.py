@@ -1,21 +1,23 @@
-"""The training's outcome as text for a person, and the warnings that belong to it."""
+"""The result of a training as text for a person, and the warnings about it."""
 
 import math
 
 from .fit import Settings
 
-# Credit models on honest data stay well below this.
+# A credit model on data that was known before the outcome stays well below this.
 SUSPICIOUS_AUC = 0.98
 
 
-def as_text(outcome: dict) -> str:
-    training, target = outcome["training"], outcome["target"]
+def as_text(result: dict) -> str:
+    """The report that train.py prints."""
+    training, target = result["training"], result["target"]
     lines = [
-        f"Model        {training['trees']} trees of depth {training['depth']} on {len(outcome['features'])} columns"
-        f" from {outcome['source_columns']} features",
-        f"Bad class    {target['column']} = {target['positive_class']}  (good: {', '.join(outcome['good_values'])})",
-        f"Rows         {training['rows']:,} for training, {training['validation_rows']:,} held out"
-        f"; {training['bad_rate']:.2%} of the training rows are bad",
+        f"Model        {training['trees']} trees of depth {training['depth']}"
+        f" on {len(result['features'])} columns from {result['source_columns']} features",
+        f"Bad class    {target['column']} = {target['positive_class']}"
+        f"  (good: {', '.join(result['good_values'])})",
+        f"Rows         {training['rows']:,} for training, {training['validation_rows']:,} held out;"
+        f" {training['bad_rate']:.2%} of the training rows are bad",
         "",
         "On the held-out rows",
         f"  AUC        {training['auc']:.4f}",
@@ -23,32 +25,37 @@ def as_text(outcome: dict) -> str:
         f"  KS         {training['ks']:.4f}",
         f"  Log-loss   {training['log_loss']:.4f}",
         "",
-        "Calibration, bands of equal size from the safest to the riskiest (probability of the bad class)",
+        "Calibration: probability of the bad class in bands of equal size, the safest first",
         "  band    rows   predicted    observed",
     ]
     lines += [
         f"  {number:>4} {band['rows']:>7,} {band['predicted']:>10.3%} {band['observed']:>10.3%}"
         for number, band in enumerate(training["calibration"], start=1)
     ]
-    lines += ["", *[f"Note: {notice}" for notice in outcome["notices"]]]
+    lines += ["", *[f"Note: {notice}" for notice in result["notices"]]]
+
+    checks = result["checks"]
     lines += [
-        f"Checked: golden rows against model.json; ONNX against CatBoost on {outcome['checks']['onnx_rows']:,} rows"
-        f" (largest difference {outcome['checks']['onnx_max_difference']:.1e}).",
-        f"Artifact: {outcome['output']} ({outcome['bytes']:,} bytes, sha256 {outcome['sha256']})",
+        "Checked: golden rows against model.json; ONNX against CatBoost on"
+        f" {checks['onnx_rows']:,} rows (largest difference"
+        f" {checks['onnx_max_difference']:.1e}).",
+        f"Artifact: {result['output']} ({result['bytes']:,} bytes, sha256 {result['sha256']})",
     ]
     return "\n".join(lines)
 
 
 def class_weight_notice(settings: Settings, pdo: float) -> str | None:
-    """Weights are a common request and a common mistake: they move every score."""
+    """Says how far class weights move every score. They are a common request and a mistake."""
     if settings.class_weights is None:
         return None
     good, bad = settings.class_weights
     shift = math.log(bad / good)
     return (
-        f"class weights {good:g},{bad:g} shift the log-odds of bad by about {shift:+.2f}, so scores move by about"
-        f" {-shift * pdo / math.log(2):+.0f} points and the probabilities no longer match the observed bad rates."
-        " Discrimination (AUC, Gini, KS) can be compared; calibration and the policy's score cut-off cannot."
+        f"class weights {good:g},{bad:g} shift the log-odds of bad by about {shift:+.2f},"
+        f" so scores move by about {-shift * pdo / math.log(2):+.0f} points."
+        " The probabilities no longer match the observed bad rates."
+        " AUC, Gini and KS can be compared with a model without weights; the calibration and the"
+        " policy's minimum score cannot."
     )
 
 
@@ -56,6 +63,6 @@ def suspicious_notice(auc: float) -> str | None:
     if auc < SUSPICIOUS_AUC:
         return None
     return (
-        f"an AUC of {auc:.3f} is too good for credit data: look for a feature that is only known after the outcome,"
-        " and leave it out with --exclude."
+        f"an AUC of {auc:.3f} is too good for credit data: look for a feature that is only known"
+        " after the outcome, and leave it out with --exclude."
     )

@@ -1,10 +1,9 @@
-"""Small tables and real trainings on them; nothing here replaces CatBoost."""
+"""Small tables, and real trainings on them with the real CatBoost."""
 
 import csv
 import gzip
 import io
 import json
-import sys
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,20 +11,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-import train  # noqa: E402  (the path above makes it importable from any directory)
+import train
+from limit_training.options import parser
 
 ROWS = 600
 
 
 def small_table() -> dict[str, list[str]]:
-    """Scores, a number with gaps, a code that must stay text, a category with gaps, and columns not to train on."""
+    """A table with every kind of column.
+
+    It has a score, a number with gaps, a code that must stay text, a category with gaps, and
+    columns that the trainer leaves out.
+    """
     generator = np.random.default_rng(7)
     score = generator.normal(650, 60, ROWS).round()
     income = generator.exponential(30_000, ROWS).round(2)
     code = generator.choice(["01", "1", "1.0", "2"], ROWS)
-    status = generator.choice(["owner", "tenant", "", 'says "other", once'], ROWS, p=[0.5, 0.3, 0.1, 0.1])
+    status = generator.choice(
+        ["owner", "tenant", "", 'says "other", once'], ROWS, p=[0.5, 0.3, 0.1, 0.1]
+    )
     log_odds = -1.5 - 0.03 * (score - 650) + (code == "01") * 1.5 + (status == "tenant") * 0.8
     bad = generator.random(ROWS) < 1 / (1 + np.exp(-log_odds))
     return {
@@ -55,7 +59,7 @@ class Artifact:
     content: bytes
     entries: dict[str, bytes]
     members: list[tarfile.TarInfo]
-    outcome: dict
+    result: dict
 
     @property
     def manifest(self) -> dict:
@@ -79,31 +83,46 @@ def run_training(tmp_path_factory):
         directory = tmp_path_factory.mktemp("training")
         data = write_csv(directory / name, table)
         output = directory / "model.tar.gz"
-        outcome = train.run(train.parser().parse_args([*required(data, output), *options]))
+        result = train.run(parser().parse_args([*required(data, output), *options]))
         content = output.read_bytes()
         with tarfile.open(fileobj=io.BytesIO(content)) as archive:
             members = archive.getmembers()
             entries = {member.name: archive.extractfile(member).read() for member in members}
-        return Artifact(content, entries, members, outcome)
+        return Artifact(content, entries, members, result)
 
     return run
 
 
 def required(data: Path, output: Path) -> list[str]:
-    command = ["--data", str(data), "--target", "outcome", "--positive", "Decline", "--output", str(output)]
+    command = [
+        "--data",
+        str(data),
+        "--target",
+        "outcome",
+        "--positive",
+        "Decline",
+        "--output",
+        str(output),
+    ]
     return [*command, "--iterations", "25", "--depth", "4", "--quiet"]
 
 
 @pytest.fixture(scope="session")
 def artifact(run_training, table) -> Artifact:
     return run_training(
-        table, "--categorical", "branch", "--split-column", "part", "--descriptions", "income=Yearly pay"
+        table,
+        "--categorical",
+        "branch",
+        "--split-column",
+        "part",
+        "--descriptions",
+        "income=Yearly pay",
     )
 
 
 @pytest.fixture
 def refused(tmp_path, table, capsys):
-    """Runs the command line expecting a refusal; returns its exit code, the message and the JSON."""
+    """Runs the command line and expects a refusal. Returns exit code, message and JSON."""
 
     def run(*options: str, change=None, content: bytes | None = None) -> tuple[int, str, dict]:
         data = tmp_path / "table.csv"

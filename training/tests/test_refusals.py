@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 import train
 from limit_training.errors import EXIT_DATA, EXIT_USAGE
 
@@ -16,7 +17,9 @@ def set_cell(name, row, value):
 
 
 def set_column(name, make):
-    return lambda table: table.__setitem__(name, [make(number) for number in range(len(table["outcome"]))])
+    return lambda table: table.__setitem__(
+        name, [make(number) for number in range(len(table["outcome"]))]
+    )
 
 
 def copy_target(table):
@@ -24,20 +27,39 @@ def copy_target(table):
 
 
 DATA_CASES = {
-    "missing feature": (["--features", "bureau_scor"], None, ["'bureau_scor'", "bureau_score, income"]),
+    "missing feature": (
+        ["--features", "bureau_scor"],
+        None,
+        ["'bureau_scor'", "bureau_score, income"],
+    ),
     "missing target": ([], drop("outcome"), ["'outcome'", "customer_id, opened"]),
     "missing split column": (["--split-column", "parts"], None, ["'parts'", "part, outcome"]),
     "one class": ([], set_column("outcome", lambda _: "Decline"), ["one class only"]),
     "positive absent": (["--positive", "declined"], None, ["'declined'", "'Decline' ("]),
     "empty target": ([], set_cell("outcome", 4, ""), ["empty in 1 of 600", "data row 5"]),
     "feature is the target": (["--features", "income,outcome"], None, ["is the target"]),
-    "feature is the split": (["--features", "income,part", "--split-column", "part"], None, ["is the split column"]),
+    "feature is the split": (
+        ["--features", "income,part", "--split-column", "part"],
+        None,
+        ["is the split column"],
+    ),
     "feature twice": (["--features", "income,income"], None, ["named twice"]),
-    "feature excluded": (["--features", "income", "--exclude", "income"], None, ["also in --exclude"]),
-    "feature equals the target": ([], copy_target, ["'flag' gives the target away", "--exclude flag"]),
+    "feature excluded": (
+        ["--features", "income", "--exclude", "income"],
+        None,
+        ["also in --exclude"],
+    ),
+    "feature equals the target": (
+        [],
+        copy_target,
+        ["'flag' gives the target away", "--exclude flag"],
+    ),
     "one non-number": (
         ["--features", "income"],
-        lambda table: (set_column("income", lambda n: str(n))(table), set_cell("income", 3, "n/a")(table)),
+        lambda table: (
+            set_column("income", lambda n: str(n))(table),
+            set_cell("income", 3, "n/a")(table),
+        ),
         ["looks numeric apart from 'n/a' (1 rows)"],
     ),
     "too many categories": (
@@ -45,8 +67,16 @@ DATA_CASES = {
         set_column("branch", lambda n: str(n % 65)),
         ["65 categories", "the bound is 64", "group the rare ones"],
     ),
-    "infinite": (["--features", "income"], set_cell("income", 9, "inf"), ["infinite", "data row 10"]),
-    "beyond float32": (["--features", "income"], set_cell("income", 9, "1e39"), ["too large", "data row 10"]),
+    "infinite": (
+        ["--features", "income"],
+        set_cell("income", 9, "inf"),
+        ["infinite", "data row 10"],
+    ),
+    "beyond float32": (
+        ["--features", "income"],
+        set_cell("income", 9, "1e39"),
+        ["too large", "data row 10"],
+    ),
     "categorical not a feature": (
         ["--features", "income", "--categorical", "branch"],
         None,
@@ -55,7 +85,11 @@ DATA_CASES = {
     "description of no column": (["--descriptions", "incom=Pay"], None, ["'incom'"]),
     "nothing varies": (["--features", "country"], None, ["no feature varies"]),
     "no held-out name": (["--split-column", "branch"], None, ["--validation-value", "'01' ("]),
-    "held-out value absent": (["--split-column", "part", "--validation-value", "x"], None, ["'x'", "'Validation' ("]),
+    "held-out value absent": (
+        ["--split-column", "part", "--validation-value", "x"],
+        None,
+        ["'x'", "'Validation' ("],
+    ),
     "two columns of one name": (
         ["--features", "status=owner,status"],
         lambda table: table.__setitem__("status=owner", table["income"]),
@@ -134,7 +168,16 @@ def test_without_data_it_points_to_the_command_that_generates_the_sample(capsys)
 
 
 def test_a_file_that_is_not_there_or_not_gzip(tmp_path, capsys):
-    command = ["--target", "y", "--positive", "1", "--output", str(tmp_path / "m.tar.gz"), "--json", "--data"]
+    command = [
+        "--target",
+        "y",
+        "--positive",
+        "1",
+        "--output",
+        str(tmp_path / "m.tar.gz"),
+        "--json",
+        "--data",
+    ]
     assert train.main([*command, str(tmp_path / "no.csv")]) == EXIT_DATA
     assert "no such file" in json.loads(capsys.readouterr().out)["error"]["what"]
     (tmp_path / "plain.csv.gz").write_text("a,y\n1,1\n")

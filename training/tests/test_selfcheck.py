@@ -1,4 +1,4 @@
-"""The checks before writing really catch what the scoring function would refuse: real models, really wrong."""
+"""The trainer's own checks find what the scoring function would refuse, in real models."""
 
 import copy
 import json
@@ -6,6 +6,7 @@ import json
 import catboost
 import numpy as np
 import pytest
+
 from limit_training import selfcheck
 from limit_training.errors import EXIT_SELF_CHECK, TrainingError
 
@@ -15,10 +16,12 @@ def exported(tmp_path, labels: int = 2, **parameters) -> dict:
     matrix = [[float(value), f"c{value % 3:.0f}"] for value in generator.integers(0, 50, 200)]
     if "cat_features" not in parameters:
         matrix = [[row[0], row[0] % 7] for row in matrix]
-    model = catboost.CatBoostClassifier(iterations=3, depth=3, verbose=False, allow_writing_files=False, **parameters)
+    model = catboost.CatBoostClassifier(
+        iterations=3, depth=3, verbose=False, allow_writing_files=False, **parameters
+    )
     model.fit(matrix, [number % labels for number in range(200)])
     path = tmp_path / "model.json"
-    # CatBoost wants the rows to export a model with categories.
+    # CatBoost exports a model with categories only if it is given the rows.
     pool = catboost.Pool(matrix, cat_features=parameters.get("cat_features"))
     model.save_model(str(path), format="json", pool=pool)
     return json.loads(path.read_text())
@@ -62,11 +65,15 @@ def test_an_onnx_of_another_model_is_noticed(artifact, run_training, table):
         selfcheck.check_onnx_structure(other.entries["model.onnx"], artifact.model, 1)
     matrix = np.full((1, 1), 600, dtype=np.float32)
     with pytest.raises(TrainingError, match="differs from CatBoost by"):
-        selfcheck.check_onnx_answers(other.entries["model.onnx"], other.model, matrix, np.array([9.0]))
+        selfcheck.check_onnx_answers(
+            other.entries["model.onnx"], other.model, matrix, np.array([9.0])
+        )
 
 
 def test_features_in_another_order_are_noticed(artifact):
     manifest = artifact.manifest
     manifest["features"].reverse()
     with pytest.raises(TrainingError, match="not the model's columns in order"):
-        selfcheck.check_files(artifact.entries, manifest, np.zeros((1, 1), dtype=np.float32), np.zeros(1))
+        selfcheck.check_files(
+            artifact.entries, manifest, np.zeros((1, 1), dtype=np.float32), np.zeros(1)
+        )

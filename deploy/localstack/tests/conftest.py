@@ -1,4 +1,4 @@
-"""A real LocalStack with the executor, and functions in it."""
+"""Fixtures: a real LocalStack with our executor, and functions in it."""
 
 import base64
 import io
@@ -30,6 +30,7 @@ def free_port() -> int:
 
 
 def eventually(condition, seconds: float = 10):
+    """Waits until the condition holds and returns its value."""
     deadline = time.monotonic() + seconds
     while not (result := condition()):
         assert time.monotonic() < deadline, f"not so after {seconds} s"
@@ -46,23 +47,40 @@ def alive(pid: int) -> bool:
 
 @dataclass
 class Result:
+    """What an invocation returned, and the end of its log."""
+
     payload: object
     failed: bool
     log: str
 
 
 class LocalStack:
+    """A LocalStack that serve.py runs, with files in a directory of its own."""
+
     def __init__(self, home: Path) -> None:
         self.home = home
         self.port = free_port()
-        command = [sys.executable, str(SCRIPTS / "serve.py"), "run", "--port", str(self.port), "--home", str(home)]
-        # Nothing that the person who runs the tests has set may decide how it runs.
+        command = [
+            sys.executable,
+            str(SCRIPTS / "serve.py"),
+            "run",
+            "--port",
+            str(self.port),
+            "--home",
+            str(home),
+        ]
+        # The variables of whoever runs the tests must not influence LocalStack.
         environment = {"PATH": os.environ["PATH"], "HOME": str(home)}
         home.mkdir(parents=True)
         self.log = home / "localstack.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
+                command,
+                env=environment,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
             )
         try:
             eventually(self.is_healthy, 60)
@@ -72,7 +90,9 @@ class LocalStack:
 
     def is_healthy(self) -> bool:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/_localstack/health", timeout=2) as answer:
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{self.port}/_localstack/health", timeout=2
+            ) as answer:
                 return answer.status == 200
         except OSError:
             return False
@@ -87,7 +107,9 @@ class LocalStack:
             config=Config(retries={"total_max_attempts": 1}, max_pool_connections=32),
         )
 
-    def create_function(self, name: str, timeout: int = 3, mode: int = 0o755, **variables: str) -> None:
+    def create_function(
+        self, name: str, timeout: int = 3, mode: int = 0o755, **variables: str
+    ) -> None:
         package = io.BytesIO()
         with zipfile.ZipFile(package, "w") as archive:
             entry = zipfile.ZipInfo("bootstrap")
@@ -105,7 +127,9 @@ class LocalStack:
         )
 
     def invoke(self, name: str, **event: object) -> Result:
-        answer = self.client("lambda").invoke(FunctionName=name, Payload=json.dumps(event), LogType="Tail")
+        answer = self.client("lambda").invoke(
+            FunctionName=name, Payload=json.dumps(event), LogType="Tail"
+        )
         log = base64.b64decode(answer["LogResult"]).decode()
         return Result(json.loads(answer["Payload"].read()), "FunctionError" in answer, log)
 

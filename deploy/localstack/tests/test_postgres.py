@@ -1,4 +1,4 @@
-"""The PostgreSQL that postgres.py starts."""
+"""The PostgreSQL that postgres.py starts and stops."""
 
 import json
 import os
@@ -11,40 +11,56 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import SCRIPTS, alive, free_port
 
-sys.path.insert(0, str(SCRIPTS))
-import postgres  # noqa: E402
-import unprivileged  # noqa: E402
+import postgres
+import unprivileged
+from conftest import SCRIPTS, alive, free_port
 
 ROOT = os.geteuid() == 0
 
 
 class Server:
+    """A PostgreSQL that postgres.py starts, with its data in a directory of the test."""
+
     def __init__(self, directory: Path) -> None:
-        self.data, self.log, self.port = directory / "data", directory / "logs" / "postgres.log", free_port()
+        self.data, self.log, self.port = (
+            directory / "data",
+            directory / "logs" / "postgres.log",
+            free_port(),
+        )
 
     def call(self, command: str, *more: str, status: int = 0) -> subprocess.CompletedProcess:
-        words = [sys.executable, str(SCRIPTS / "postgres.py"), command, "--data", str(self.data), *more]
+        words = [
+            sys.executable,
+            str(SCRIPTS / "postgres.py"),
+            command,
+            "--data",
+            str(self.data),
+            *more,
+        ]
         done = subprocess.run(words, capture_output=True, text=True, timeout=120)
         assert done.returncode == status, done.stderr
         return done
 
     def start(self) -> dict:
-        return json.loads(self.call("start", "--port", str(self.port), "--log", str(self.log)).stdout)
+        return json.loads(
+            self.call("start", "--port", str(self.port), "--log", str(self.log)).stdout
+        )
 
     def sql(self, statement: str) -> str:
         package, folder = postgres.installation()
         psql = package / folder / "bin" / "psql"
         url = f"postgresql://limit_increase@127.0.0.1:{self.port}/limit_increase"
         command = [str(psql), "--no-psqlrc", "-At", "-v", "ON_ERROR_STOP=1", "-c", statement, url]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
+        return subprocess.run(
+            command, capture_output=True, text=True, check=True, timeout=60
+        ).stdout.strip()
 
 
 @pytest.fixture
 def server():
     with tempfile.TemporaryDirectory() as directory:
-        # As root, the server's user has to get in, which pytest's own directories do not allow.
+        # pytest's own directories are closed to the user that the server runs as.
         Path(directory).chmod(0o755)
         server = Server(Path(directory))
         yield server
@@ -58,9 +74,15 @@ def test_starts_once_and_stops(server):
     assert json.loads(server.call("status").stdout)["pid"] == started["pid"]
     assert server.sql("SELECT current_user") == "limit_increase"
     assert server.sql("SHOW server_encoding") == "UTF8"
-    assert server.sql("SELECT datcollate FROM pg_database WHERE datname = current_database()") == "C"
+    assert (
+        server.sql("SELECT datcollate FROM pg_database WHERE datname = current_database()") == "C"
+    )
     assert server.sql("SHOW server_version").startswith("18.")
-    listening = [c.laddr for c in psutil.Process(started["pid"]).net_connections() if c.status == psutil.CONN_LISTEN]
+    listening = [
+        c.laddr
+        for c in psutil.Process(started["pid"]).net_connections()
+        if c.status == psutil.CONN_LISTEN
+    ]
     assert [tuple(address) for address in listening] == [("127.0.0.1", server.port)]
     if ROOT:
         assert psutil.Process(started["pid"]).uids().effective != 0
@@ -80,11 +102,11 @@ def test_data_survives_stop_and_kill(server):
     assert server.sql("SELECT answer FROM kept") == "42"
 
 
-def test_pid_file_that_names_another_process(server):
+def test_a_pid_file_that_names_another_process_is_ignored(server):
     pid = server.start()["pid"]
     os.kill(pid, signal.SIGKILL)
     psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], 5)
-    # As after a restart of the machine: the number is somebody else's, here this test's own.
+    # As after a restart of the machine: the pid is another process's, here this test's own.
     pid_file = unprivileged.locate(server.data) / "postmaster.pid"
     lines = pid_file.read_text().splitlines()
     pid_file.write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
@@ -93,7 +115,7 @@ def test_pid_file_that_names_another_process(server):
     assert server.sql("SELECT 1") == "1"
 
 
-def test_taken_port_is_told(server):
+def test_a_port_in_use_is_reported(server):
     with socket.socket() as other:
         other.bind(("127.0.0.1", server.port))
         other.listen()
@@ -115,7 +137,7 @@ def test_data_goes_where_the_servers_user_can_reach_it(tmp_path):
         server.call("stop")
         server.start()
         assert server.sql("SELECT count(*) FROM kept") == "0"
-        # The local state is deleted by hand: what it pointed to is not taken for the next project's.
+        # Somebody deletes the local state. The old data must not become the next project's data.
         (server.data / unprivileged.POINTER).unlink()
         server.start()
         assert server.sql("SELECT to_regclass('kept') IS NULL") == "t"

@@ -1,4 +1,4 @@
-"""LocalStack as a process: what it opens, where it writes, and what is left when it ends."""
+"""LocalStack as a process: its ports, its files, and what remains when it ends."""
 
 import signal
 import subprocess
@@ -6,12 +6,13 @@ import sys
 
 import psutil
 import pytest
+
 from conftest import SCRIPTS, LocalStack, alive, eventually
 
 
 def test_listens_on_one_loopback_port(localstack, function):
     localstack.invoke(function)
-    # The functions' Runtime API has a port for each environment, opened and closed as they come and go.
+    # Each execution environment has a port too, for its Runtime API, as long as it exists.
     listening = [
         connection.laddr
         for connection in psutil.Process(localstack.process.pid).net_connections("inet")
@@ -29,7 +30,7 @@ def test_objects_are_kept_under_its_home(localstack):
     assert (localstack.home / "tmp" / "s3" / "kept-at-home").is_dir()
 
 
-def test_taken_port_is_told(localstack, tmp_path):
+def test_a_port_in_use_is_reported(localstack, tmp_path):
     command = [
         sys.executable,
         str(SCRIPTS / "serve.py"),

@@ -1,6 +1,6 @@
 //! Writes one small file of each stage into a directory, for others to read: `handoff_files DIRECTORY`.
 //!
-//! `benches/tests` reads them with DuckDB.
+//! `tests/parquet` reads them with DuckDB.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,5 @@
-//! CatBoost's own answers, on models at the edges of what it trains. `training/golden.py` makes them.
+//! CatBoost's own answers, on models at the edges of what it trains.
+//! `training/make_golden_models.py` makes them.
 //!
 //! Loading repeats all rows of the manifest, infinities and forbidden missing values included; here those that a customer
 //! can have go through the public way too, and the largest differences are measured.

@@ -1,20 +1,23 @@
-"""A function's output: kept in a file per environment, and given to CloudWatch Logs per invocation."""
+"""A function's output: one log file per environment, and a text per invocation for CloudWatch."""
 
 import re
 import threading
 import time
 from pathlib import Path
 
-# CloudWatch Logs takes a megabyte at once; a function that says more than this is cut at the front.
+# The most output of one invocation that goes to CloudWatch Logs, which takes a megabyte per call.
+# If there is more, the end is kept.
 KEPT_BYTES = 256 * 1024
 CUT = b"[earlier output of this invocation is in the environment's log file only]\n"
 
 
 class EnvironmentLog:
+    """The output of one execution environment."""
+
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
-        # Unbuffered: what a function said last before it crashed matters most.
+        # Unbuffered, because the last lines before a crash matter most.
         self._file = path.open("ab", buffering=0)
         self._lock = threading.Lock()
         self._current = bytearray()
@@ -30,13 +33,13 @@ class EnvironmentLog:
                 self._cut = True
 
     def line(self, text: str) -> None:
-        """A line of the platform's, on a line of its own even after output that ends in none."""
+        """Writes a line of the platform, after a line break if the function's output has none."""
         with self._lock:
             unfinished = bool(self._current) and not self._current.endswith(b"\n")
         self.write((b"\n" if unfinished else b"") + text.encode() + b"\n")
 
     def take(self) -> str:
-        """What was said since the last time, and starts anew."""
+        """Returns the output since the last call."""
         with self._lock:
             data, cut = bytes(self._current), self._cut
             self._current.clear()
@@ -58,8 +61,11 @@ class EnvironmentLog:
 
 def log_path(directory: Path, function_name: str, environment_id: str) -> Path:
     name = re.sub(r"[^A-Za-z0-9_-]", "_", function_name)
-    # By start, so that a directory listing shows the environments of a function in order.
-    return directory / f"{name}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{environment_id[:8]}.log"
+    # With the start time, so that a directory listing shows a function's environments in order.
+    return (
+        directory
+        / f"{name}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{environment_id[:8]}.log"
+    )
 
 
 def start_line(request_id: str, version: str) -> str:
@@ -67,7 +73,11 @@ def start_line(request_id: str, version: str) -> str:
 
 
 def report_line(
-    request_id: str, duration: float, init_duration: float | None, memory_size: int, memory_used: int | None
+    request_id: str,
+    duration: float,
+    init_duration: float | None,
+    memory_size: int,
+    memory_used: int | None,
 ) -> str:
     milliseconds = duration * 1000
     fields = [

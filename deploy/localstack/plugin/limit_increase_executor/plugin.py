@@ -1,4 +1,4 @@
-"""What LocalStack finds through the entry point: LAMBDA_RUNTIME_EXECUTOR=process."""
+"""The entry point that LocalStack uses if LAMBDA_RUNTIME_EXECUTOR is `process`."""
 
 from localstack.services.lambda_.invocation.plugins import RuntimeExecutorPlugin
 
@@ -6,8 +6,9 @@ from localstack.services.lambda_.invocation.plugins import RuntimeExecutorPlugin
 class ProcessExecutorPlugin(RuntimeExecutorPlugin):
     name = "process"
 
-    def load(self, *args, **kwargs):
-        # Only when Lambda is used: LocalStack looks at every plugin while it starts.
+    def load(self, *args, **kwargs) -> type:
+        # Imported late, because LocalStack loads this module at every start, and Lambda only when
+        # it is used.
         from limit_increase_executor.executor import ProcessRuntimeExecutor
 
         return ProcessRuntimeExecutor

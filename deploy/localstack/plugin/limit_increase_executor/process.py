@@ -1,4 +1,4 @@
-"""One process of a function: the `bootstrap` of its package, and what it says over the Runtime API."""
+"""One process of a function: the `bootstrap` of its package, served over the Runtime API."""
 
 import contextlib
 import fcntl
@@ -17,33 +17,45 @@ from limit_increase_executor.logs import EnvironmentLog
 from limit_increase_executor.runtime_api import PAYLOAD_LIMIT, Invocation, RuntimeApiServer
 from limit_increase_executor.watchdog import WATCHDOG, kill_group
 
-# How long output that the function wrote before it answered may take to arrive here.
+# The longest wait for output that the function wrote before its answer.
 DRAIN_SECONDS = 0.5
 
 
 @dataclass
-class Outcome:
+class Answer:
+    """What an invocation returns: the function's answer, its error, or an error of the platform."""
+
     payload: bytes
     is_error: bool
-    # Whether the process ran out of time, and has to be ended.
+    # Whether the time-out passed. The process cannot be used any more.
     timed_out: bool = False
 
 
-def failure(kind: str, request_id: str, message: str) -> Outcome:
-    """An error of the platform's, in the words of AWS."""
+def platform_error(kind: str, request_id: str, message: str) -> Answer:
+    """An error that AWS would report for the function, with AWS's wording."""
     document = {"errorType": kind, "errorMessage": f"RequestId: {request_id} Error: {message}"}
-    return Outcome(json.dumps(document).encode(), is_error=True)
+    return Answer(json.dumps(document).encode(), is_error=True)
+
+
+def timeout_error(request_id: str, seconds: float) -> Answer:
+    message = f"Task timed out after {seconds:.2f} seconds"
+    answer = platform_error("Sandbox.Timedout", request_id, message)
+    answer.timed_out = True
+    return answer
 
 
 class FunctionProcess:
-    """Starts on construction. Implements `runtime_api.Runtime`."""
+    """A running `bootstrap`. The constructor starts it.
+
+    Implements `runtime_api.Runtime`.
+    """
 
     def __init__(self, code: Path, environment: dict[str, str], log: EnvironmentLog) -> None:
         self._changed = threading.Condition()
         self._log = log
         self._pending: Invocation | None = None
         self._current: Invocation | None = None
-        self._outcome: Outcome | None = None
+        self._answer: Answer | None = None
         self._init_error: bytes | None = None
         self._exit_status: int | None = None
         self._memory_used: int | None = None
@@ -59,7 +71,7 @@ class FunctionProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                # Its own process group, so that what it starts ends with it.
+                # A process group of its own, so that the programs it starts end with it.
                 start_new_session=True,
             )
         except OSError:
@@ -70,38 +82,41 @@ class FunctionProcess:
         self._reader.start()
         threading.Thread(target=self._await_exit, name="lambda-exit", daemon=True).start()
 
-    # What the platform does
+    # Called by the executor
 
-    def await_init(self, timeout: float, request_id: str) -> Outcome | None:
-        """Waits until the function asks for its first event; an outcome only if it never will."""
+    def await_init(self, timeout: float, request_id: str) -> Answer | None:
+        """Waits until the function asks for its first event. An answer means it never will."""
         with self._changed:
             self._changed.wait_for(lambda: self._is_ready() or self._is_over(), timeout)
             if self._init_error is not None:
-                return Outcome(self._init_error, is_error=True)
+                return Answer(self._init_error, is_error=True)
             if self._exit_status is not None:
-                return self._exit_outcome(request_id)
+                return self._exit_error(request_id)
             if self._is_ready():
                 return None
-        return timed_out(request_id, timeout)
+        return timeout_error(request_id, timeout)
 
-    def run(self, invocation: Invocation, timeout: float) -> Outcome:
-        """Hands the event over and waits for what becomes of it. The process is of no more use after a time-out."""
+    def run(self, invocation: Invocation, timeout: float) -> Answer:
+        """Gives the event to the function and waits for its answer."""
         with self._changed:
             self.invocations += 1
-            self._outcome = None
+            self._answer = None
             self._pending = invocation
             self._changed.notify_all()
-            self._changed.wait_for(lambda: self._outcome is not None or self._exit_status is not None, timeout)
-            outcome, self._current, self._pending = self._outcome, None, None
+            self._changed.wait_for(
+                lambda: self._answer is not None or self._exit_status is not None, timeout
+            )
+            answer, self._current, self._pending = self._answer, None, None
             exited = self._exit_status is not None
+
         self._note_memory_used()
-        if outcome is not None:
+        if answer is not None:
             self._drain()
-            return outcome
+            return answer
         if exited:
             self._reader.join(DRAIN_SECONDS)
-            return self._exit_outcome(invocation.request_id)
-        return timed_out(invocation.request_id, timeout)
+            return self._exit_error(invocation.request_id)
+        return timeout_error(invocation.request_id, timeout)
 
     def stop(self) -> None:
         if self._exit_status is None:
@@ -116,32 +131,36 @@ class FunctionProcess:
 
     @property
     def memory_used(self) -> int | None:
-        """The most memory it had so far, in MB, where the system tells."""
+        """The peak of its memory in MB; None where the system does not tell."""
         return self._memory_used
 
-    # What the function does, over the Runtime API
+    # Called by the Runtime API's server, for the function
 
     def next_invocation(self) -> Invocation | None:
         with self._changed:
             if self.init_duration is None:
                 self.init_duration = time.monotonic() - self._started
                 self._changed.notify_all()
-            self._changed.wait_for(lambda: self._pending is not None or self._exit_status is not None)
+            self._changed.wait_for(
+                lambda: self._pending is not None or self._exit_status is not None
+            )
             if self._exit_status is not None:
                 return None
             self._current, self._pending = self._pending, None
             return self._current
 
     def responded(self, request_id: str, payload: bytes) -> bool:
-        return self._settle(request_id, Outcome(payload, is_error=False))
+        return self._settle(request_id, Answer(payload, is_error=False))
 
     def failed(self, request_id: str, payload: bytes) -> bool:
-        return self._settle(request_id, Outcome(payload, is_error=True))
+        return self._settle(request_id, Answer(payload, is_error=True))
 
     def too_large(self, request_id: str, size: int) -> bool:
-        message = f"Response payload size exceeded maximum allowed payload size ({PAYLOAD_LIMIT} bytes)."
+        message = (
+            f"Response payload size exceeded maximum allowed payload size ({PAYLOAD_LIMIT} bytes)."
+        )
         document = {"errorType": "Function.ResponseSizeTooLarge", "errorMessage": message}
-        return self._settle(request_id, Outcome(json.dumps(document).encode(), is_error=True))
+        return self._settle(request_id, Answer(json.dumps(document).encode(), is_error=True))
 
     def init_failed(self, payload: bytes) -> None:
         with self._changed:
@@ -149,14 +168,15 @@ class FunctionProcess:
                 self._init_error = payload
                 self._changed.notify_all()
 
-    # Inside
+    # Used in this class only
 
-    def _settle(self, request_id: str, outcome: Outcome) -> bool:
+    def _settle(self, request_id: str, answer: Answer) -> bool:
+        """Takes the answer, unless it is for another request than the current one."""
         with self._changed:
             if self._current is None or self._current.request_id != request_id:
                 return False
             self._current = None
-            self._outcome = outcome
+            self._answer = answer
             self._changed.notify_all()
             return True
 
@@ -166,15 +186,16 @@ class FunctionProcess:
     def _is_over(self) -> bool:
         return self._exit_status is not None or self._init_error is not None
 
-    def _exit_outcome(self, request_id: str) -> Outcome:
+    def _exit_error(self, request_id: str) -> Answer:
         status = self._exit_status or 0
         if status < 0:
-            reason = f"Runtime exited with error: signal: {(signal.strsignal(-status) or str(-status)).lower()}"
+            name = (signal.strsignal(-status) or str(-status)).lower()
+            reason = f"Runtime exited with error: signal: {name}"
         elif status > 0:
             reason = f"Runtime exited with error: exit status {status}"
         else:
             reason = "Runtime exited without providing a reason"
-        return failure("Runtime.ExitError", request_id, reason)
+        return platform_error("Runtime.ExitError", request_id, reason)
 
     def _read_output(self) -> None:
         output = self._process.stdout.fileno()
@@ -183,18 +204,20 @@ class FunctionProcess:
                 self._log.write(data)
 
     def _drain(self) -> None:
-        """Waits until what the function wrote before its answer has been read from the pipe."""
+        """Waits until the output that the function wrote before its answer is read."""
         deadline = time.monotonic() + DRAIN_SECONDS
         with contextlib.suppress(OSError, ValueError):
             while time.monotonic() < deadline:
-                waiting = fcntl.ioctl(self._process.stdout.fileno(), termios.FIONREAD, struct.pack("i", 0))
+                waiting = fcntl.ioctl(
+                    self._process.stdout.fileno(), termios.FIONREAD, struct.pack("i", 0)
+                )
                 if struct.unpack("i", waiting)[0] == 0:
                     return
                 time.sleep(0.001)
 
     def _await_exit(self) -> None:
         status = self._process.wait()
-        # What it started has no business living on.
+        # Programs that it started must not outlive it.
         kill_group(self._process.pid)
         WATCHDOG.forget(self._process.pid)
         with self._changed:
@@ -211,9 +234,3 @@ class FunctionProcess:
             for line in Path(f"/proc/{self._process.pid}/status").read_text().splitlines():
                 if line.startswith("VmHWM:"):
                     self._memory_used = -(-int(line.split()[1]) // 1024)
-
-
-def timed_out(request_id: str, seconds: float) -> Outcome:
-    outcome = failure("Sandbox.Timedout", request_id, f"Task timed out after {seconds:.2f} seconds")
-    outcome.timed_out = True
-    return outcome

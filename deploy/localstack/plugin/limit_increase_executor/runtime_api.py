@@ -1,23 +1,24 @@
-"""The HTTP side of the Lambda Runtime API, one server per environment, on a loopback port of its own.
+"""An HTTP server of the Lambda Runtime API, for one function's process, on its own loopback port.
 
-A function asks for its next event and does not hang up until there is one, answers it, and asks again over the same
-connection. What the requests mean is decided by the `Runtime` that they are handed to.
+A function asks for its next event, and the server answers when there is one. The function posts its
+result and asks again over the same connection. A `Runtime` decides what happens with the requests.
 """
 
 import json
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Protocol
 
 VERSION = "/2018-06-01/runtime"
-# As on AWS: 6 MiB and a little for the envelope.
+# The limit of AWS: 6 MiB, and 100 bytes for the envelope.
 PAYLOAD_LIMIT = 6 * 1024 * 1024 + 100
 
 
 @dataclass
 class Invocation:
-    """An event on its way to the function."""
+    """An event for the function, and what AWS tells with it."""
 
     request_id: str
     payload: bytes
@@ -27,25 +28,29 @@ class Invocation:
 
 
 class Runtime(Protocol):
+    """What the server calls for each request of the function."""
+
     def next_invocation(self) -> Invocation | None:
-        """Waits for an event; `None` when there will be none for this process."""
+        """Waits for an event. None means that this process will get no more events."""
 
     def responded(self, request_id: str, payload: bytes) -> bool:
-        """Takes the function's answer; whether the request id was the current one."""
+        """Takes the function's answer. Returns whether the request id was the current one."""
 
     def failed(self, request_id: str, payload: bytes) -> bool:
-        """Takes the function's error; whether the request id was the current one."""
+        """Takes the function's error. Returns whether the request id was the current one."""
 
     def too_large(self, request_id: str, size: int) -> bool:
-        """Is told of an answer that is over the limit, and was not read."""
+        """Takes note of an answer over the limit, whose content was dropped."""
 
     def init_failed(self, payload: bytes) -> None:
-        """Takes an error from before the first event."""
+        """Takes an error that happened before the first event."""
 
 
 class RuntimeApiServer(ThreadingHTTPServer):
+    """Starts to serve when it is constructed, in a thread of its own."""
+
     daemon_threads = True
-    # One process asks here; there is never a queue.
+    # Only one process connects, so there is never a queue.
     request_queue_size = 8
 
     def __init__(self, runtime: Runtime) -> None:
@@ -58,29 +63,31 @@ class RuntimeApiServer(ThreadingHTTPServer):
         return f"127.0.0.1:{self.server_address[1]}"
 
     def server_bind(self) -> None:
-        # HTTPServer's own would look up this machine's name, which can ask a name server and wait for it.
+        # HTTPServer would look up this machine's name, and may wait for a name server.
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = self.server_address[:2]
 
     def handle_error(self, request, client_address) -> None:
-        """A process that is killed hangs up in the middle; that is no error of the server."""
+        """Ignores the error: a process that is killed closes its connection at any point."""
 
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    # The answer leaves as one packet, not its head and its body apart.
+    # Buffered, so that the head and the body of an answer leave in one packet.
     wbufsize = -1
     server: RuntimeApiServer
 
     def do_GET(self) -> None:
         if self.path != f"{VERSION}/invocation/next":
-            return self._answer(404, error("InvalidRequest", f"no such path: {self.path}"))
+            return self._answer(404, request_error("InvalidRequest", f"no such path: {self.path}"))
+
         invocation = self.server.runtime.next_invocation()
         if invocation is None:
             self.close_connection = True
-            return self._answer(410, error("Gone", "the environment is shutting down"))
+            return self._answer(410, request_error("Gone", "the environment is shutting down"))
+
         headers = {
             "Lambda-Runtime-Aws-Request-Id": invocation.request_id,
             "Lambda-Runtime-Deadline-Ms": str(invocation.deadline_ms),
@@ -95,20 +102,27 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == f"{VERSION}/init/error":
             runtime.init_failed(body or b"{}")
             return self._answer(202, b'{"status":"OK"}')
+
         request_id, _, what = self.path.removeprefix(f"{VERSION}/invocation/").partition("/")
         if not self.path.startswith(f"{VERSION}/invocation/") or what not in ("response", "error"):
-            return self._answer(404, error("InvalidRequest", f"no such path: {self.path}"))
+            return self._answer(404, request_error("InvalidRequest", f"no such path: {self.path}"))
+
         if body is None:
             runtime.too_large(request_id, size)
             message = f"Exceeded maximum allowed payload size ({PAYLOAD_LIMIT} bytes)."
-            return self._answer(413, error("RequestEntityTooLarge", message))
-        known = runtime.responded(request_id, body) if what == "response" else runtime.failed(request_id, body)
+            return self._answer(413, request_error("RequestEntityTooLarge", message))
+
+        known = (
+            runtime.responded(request_id, body)
+            if what == "response"
+            else runtime.failed(request_id, body)
+        )
         if not known:
-            return self._answer(400, error("InvalidRequestID", "Invalid request ID"))
+            return self._answer(400, request_error("InvalidRequestID", "Invalid request ID"))
         return self._answer(202, b'{"status":"OK"}')
 
     def _read_body(self) -> tuple[bytes | None, int]:
-        """The body, or `None` for one over the limit; and its size."""
+        """Returns the body, or None if it is over the limit, and its size."""
         kept, size = bytearray(), 0
         for chunk in self._chunks():
             size += len(chunk)
@@ -116,7 +130,7 @@ class Handler(BaseHTTPRequestHandler):
                 kept += chunk
         return (bytes(kept) if size <= PAYLOAD_LIMIT else None), size
 
-    def _chunks(self):
+    def _chunks(self) -> Iterator[bytes]:
         if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
             while length := int(self.rfile.readline().split(b";")[0], 16):
                 yield self.rfile.read(length)
@@ -124,6 +138,7 @@ class Handler(BaseHTTPRequestHandler):
             while self.rfile.readline() not in (b"\r\n", b"\n", b""):
                 pass
             return
+
         left = int(self.headers.get("Content-Length") or 0)
         while left > 0 and (chunk := self.rfile.read(min(left, 1 << 16))):
             left -= len(chunk)
@@ -140,5 +155,6 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
 
-def error(kind: str, message: str) -> bytes:
+def request_error(kind: str, message: str) -> bytes:
+    """The body of an answer with an error status."""
     return json.dumps({"errorType": kind, "errorMessage": message}).encode()

@@ -1,8 +1,9 @@
-"""Ends the functions' processes when LocalStack is gone, however it went.
+"""Ends the functions' processes when LocalStack has ended, even if it was killed.
 
-A killed LocalStack cannot clean up, and Linux' "die with your parent" means the thread that started the process, which
-here comes and goes. So one small process reads the list of processes from LocalStack's end of a pipe; when that end
-closes, whatever is still on the list is killed. Works on macOS too.
+A killed LocalStack cannot clean up. Linux can end a process with its parent (PR_SET_PDEATHSIG), but
+there the parent is the thread that started it, and LocalStack's threads come and go. So a small
+process reads the list of function processes from a pipe. When LocalStack's end of the pipe closes,
+it kills the processes that are still on the list. This works on macOS too.
 """
 
 import atexit
@@ -15,7 +16,7 @@ import threading
 
 
 class Watchdog:
-    """LocalStack's side: `watch` and `forget` process groups."""
+    """LocalStack's side of the pipe: `watch` and `forget` process groups."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -30,7 +31,7 @@ class Watchdog:
     def _tell(self, line: str) -> None:
         with self._lock:
             if self._process is None:
-                # In a session of its own, so that a signal to LocalStack's group does not end the watchdog first.
+                # In a session of its own, so that a signal to LocalStack's group does not end it.
                 self._process = subprocess.Popen(
                     [sys.executable, "-I", "-S", __file__],
                     stdin=subprocess.PIPE,
@@ -46,7 +47,7 @@ WATCHDOG = Watchdog()
 
 
 def kill_group(group: int) -> None:
-    """Kills a process and what it started. One that is gone already is no error."""
+    """Kills a process and the programs that it started, unless they have ended."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, signal.SIGKILL)
 

@@ -1,10 +1,12 @@
-"""The night's work in Python as well as we can write it: one process, no Step Functions, no hand-off, no ledger.
+"""The work of a run in Python, written as well as we can, to compare with.
 
-    .local/venvs/bench/bin/python benches/end_to_end_peer.py --database URL --artifact MODEL.tar.gz
+    PYTHONPATH=benches .local/venvs/bench/bin/python -m end_to_end.peer --database .. --artifact ..
 
-COPY out with psycopg, parsed by pandas; CatBoost's own `predict` and `ShapValues`, on all cores; the rules in numpy
-on whole cents; COPY into a temporary table and one guarded UPDATE. Prints what each part took, as JSON. end_to_end.py
-runs it, and compares its decisions with the project's.
+It is one process without Step Functions, hand-off and ledger. psycopg copies the rows out, and
+pandas parses them. CatBoost's own `predict` and `ShapValues` run on all cores. numpy applies the
+rules to whole cents. The decisions are copied into a temporary table, and one guarded UPDATE writes
+them. The program prints the cost of each part as JSON. The measurement runs it and compares its
+decisions with those of the functions.
 """
 
 import argparse
@@ -18,18 +20,21 @@ from pathlib import Path
 import catboost
 import numpy as np
 import pandas as pd
-import peers
 import psycopg
 
-SHAP_ROWS_AT_ONCE = 50_000
+import peers
+
+from .database import ELIGIBLE
+
+# CatBoost's SHAP values of all rows would need much memory.
+SHAP_BATCH_ROWS = 50_000
 MAX_REASONS = 4
-# The default policy (shared/domain/src/policy.rs), in cents.
+# The default policy (shared/domain/src/policy.rs), with money in cents.
 MINIMUM_SCORE, TIER, MAXIMUM, UNIT = 650, 500_000, 2_000_000, 100
-ELIGIBLE = "limit_increase_decision IS NULL AND current_score >= 600 AND current_limit < 10000"
 
 
 class Clock:
-    """Seconds and CPU seconds of each part, one after the other."""
+    """The seconds and CPU seconds of each part. A part ends with `lap`."""
 
     def __init__(self) -> None:
         self.parts: dict[str, dict[str, float]] = {}
@@ -37,25 +42,36 @@ class Clock:
 
     def lap(self, part: str) -> None:
         now = (time.perf_counter(), time.process_time())
-        self.parts[part] = {"seconds": now[0] - self._last[0], "cpu_seconds": now[1] - self._last[1]}
+        self.parts[part] = {
+            "seconds": now[0] - self._last[0],
+            "cpu_seconds": now[1] - self._last[1],
+        }
         self._last = now
 
 
 def read_customers(connection: psycopg.Connection, artifact: peers.Artifact) -> pd.DataFrame:
     names = artifact.sources
     columns = ", ".join(f'f."{name}"' for name in names)
-    query = f"""COPY (SELECT b.customer_id, b.current_score, b.current_limit, {columns} FROM batch_scores b
-                JOIN customer_features f USING (customer_id) WHERE {ELIGIBLE}) TO STDOUT (FORMAT csv)"""
+    query = f"""COPY (SELECT b.customer_id, b.current_score, b.current_limit, {columns}
+                FROM batch_scores b JOIN customer_features f USING (customer_id)
+                WHERE {ELIGIBLE}) TO STDOUT (FORMAT csv)"""
     buffer = io.BytesIO()
     with connection.cursor().copy(query) as copy:
         for block in copy:
             buffer.write(block)
     buffer.seek(0)
-    texts = {feature["source_column"] for feature in artifact.manifest["features"] if feature["kind"] != "numeric"}
+
+    texts = {
+        column["source_column"]
+        for column in artifact.manifest["features"]
+        if column["kind"] != "numeric"
+    }
     kinds = {"customer_id": str, "current_score": np.int32, "current_limit": str}
     kinds |= {f"f_{name}": str if name in texts else np.float64 for name in names}
-    frame = pd.read_csv(buffer, header=None, names=list(kinds), dtype=kinds, keep_default_na=False, na_values=[""])
-    # No float ever holds money: the cents are read from the text.
+    frame = pd.read_csv(
+        buffer, header=None, names=list(kinds), dtype=kinds, keep_default_na=False, na_values=[""]
+    )
+    # Money is never a float: the cents are read from the text.
     frame["cents"] = frame["current_limit"].str.replace(".", "", regex=False).astype(np.int64)
     return frame
 
@@ -74,10 +90,11 @@ def encode(artifact: peers.Artifact, frame: pd.DataFrame) -> np.ndarray:
 
 
 def explain(artifact: peers.Artifact, matrix: np.ndarray) -> np.ndarray:
-    """SHAP values by source column."""
+    """The SHAP values of each row, by source column."""
+    names = artifact.model.feature_names_
     parts = []
-    for start in range(0, len(matrix), SHAP_ROWS_AT_ONCE):
-        pool = catboost.Pool(matrix[start : start + SHAP_ROWS_AT_ONCE], feature_names=artifact.model.feature_names_)
+    for start in range(0, len(matrix), SHAP_BATCH_ROWS):
+        pool = catboost.Pool(matrix[start : start + SHAP_BATCH_ROWS], feature_names=names)
         shap = artifact.model.get_feature_importance(pool, type="ShapValues")
         parts.append(peers.by_source(artifact, shap[:, :-1]))
     return np.concatenate(parts)
@@ -87,19 +104,19 @@ def scores(artifact: peers.Artifact, raw: np.ndarray) -> np.ndarray:
     parameters = artifact.manifest["scorecard"]
     factor = parameters["pdo"] / np.log(2)
     points = parameters["target_score"] - factor * np.log(parameters["target_odds"]) - factor * raw
-    # Half away from zero.
+    # Rounded half away from zero.
     return (np.sign(points) * np.floor(np.abs(points) + 0.5)).astype(np.int64)
 
 
 def decide(score: np.ndarray, cents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Whether each is approved, and the new limit in cents."""
+    """Returns whether each customer is approved, and the new limit in cents."""
     grown = np.where(cents < TIER, cents * 3 // 2, cents * 5 // 4)
     new = np.minimum(grown, MAXIMUM) // UNIT * UNIT
     return (score >= MINIMUM_SCORE) & (new > cents), new
 
 
 def wording(artifact: peers.Artifact, frame: pd.DataFrame, source: str) -> np.ndarray:
-    """The sentence about one source for every customer; each different value is put into words once."""
+    """The words about one source column for every customer. Each distinct value is worded once."""
     feature = next(f for f in artifact.manifest["features"] if f["source_column"] == source)
     what, values = feature["description"], frame[f"f_{source}"]
     if feature["kind"] == "numeric":
@@ -115,31 +132,51 @@ def wording(artifact: peers.Artifact, frame: pd.DataFrame, source: str) -> np.nd
             return f"{what} is {shown}"
         return f"{what} is {'low' if number < feature['median'] else 'high'} ({shown})"
 
-    # The last place is that of -1, the code of a missing value.
-    return np.array([*(words(value) for value in distinct), f"{what} is missing"], dtype=object)[codes]
+    # A missing value has the code -1, which is the last entry.
+    worded = [*(words(value) for value in distinct), f"{what} is missing"]
+    return np.array(worded, dtype=object)[codes]
 
 
-def sentences(artifact: peers.Artifact, frame: pd.DataFrame, shap: np.ndarray, score, approved, new) -> list[str]:
+def sentences(
+    artifact: peers.Artifact,
+    frame: pd.DataFrame,
+    shap: np.ndarray,
+    score: np.ndarray,
+    approved: np.ndarray,
+    new: np.ndarray,
+) -> list[str]:
+    """The reason of each decision."""
     words = np.stack([wording(artifact, frame, source) for source in artifact.sources], axis=1)
     worst = np.argsort(-shap, axis=1, kind="stable")[:, :MAX_REASONS]
     counts = np.minimum((shap > 0).sum(axis=1), MAX_REASONS)
     chosen = np.take_along_axis(words, worst, axis=1)
+
     found = []
     for row, points in enumerate(score.tolist()):
         if approved[row]:
             now, then = frame["current_limit"].iat[row], f"{new[row] // 100}.{new[row] % 100:02}"
             capped = " (capped at the maximum of 20000.00)" if new[row] == MAXIMUM else ""
-            found.append(f"Score {points} meets the minimum of 650; limit raised from {now} to {then}{capped}.")
+            found.append(
+                f"Score {points} meets the minimum of 650; limit raised from {now} to"
+                f" {then}{capped}."
+            )
         else:
             reasons = "; ".join(chosen[row, : counts[row]])
             found.append(f"Score {points} is below the minimum of 650. Main reasons: {reasons}.")
     return found
 
 
-def write(connection: psycopg.Connection, frame: pd.DataFrame, approved, new, reasons: list[str]) -> int:
+def write(
+    connection: psycopg.Connection,
+    frame: pd.DataFrame,
+    approved: np.ndarray,
+    new: np.ndarray,
+    reasons: list[str],
+) -> int:
+    """Writes the decisions of customers who have not changed. Returns how many."""
     connection.execute(
-        """CREATE TEMPORARY TABLE decisions (customer_id TEXT, current_score INTEGER, current_limit NUMERIC,
-           decision TEXT, new_limit NUMERIC, reason TEXT) ON COMMIT DROP"""
+        """CREATE TEMPORARY TABLE decisions (customer_id TEXT, current_score INTEGER,
+           current_limit NUMERIC, decision TEXT, new_limit NUMERIC, reason TEXT) ON COMMIT DROP"""
     )
     out = pd.DataFrame(
         {
@@ -154,10 +191,12 @@ def write(connection: psycopg.Connection, frame: pd.DataFrame, approved, new, re
     text = out.to_csv(header=False, index=False)
     with connection.cursor().copy("COPY decisions FROM STDIN (FORMAT csv)") as copy:
         copy.write(text)
+
     written = connection.execute(
         """UPDATE batch_scores b SET limit_increase_decision = d.decision, new_limit = d.new_limit,
                decision_reason = d.reason, updated_at = now() AT TIME ZONE 'UTC'
-           FROM decisions d WHERE b.customer_id = d.customer_id AND b.limit_increase_decision IS NULL
+           FROM decisions d
+           WHERE b.customer_id = d.customer_id AND b.limit_increase_decision IS NULL
                AND b.current_score = d.current_score AND b.current_limit = d.current_limit"""
     ).rowcount
     connection.commit()
@@ -165,10 +204,11 @@ def write(connection: psycopg.Connection, frame: pd.DataFrame, approved, new, re
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--database", required=True, help="its URL")
-    parser.add_argument("--artifact", type=Path, required=True, help="the model")
+    parser = argparse.ArgumentParser(prog="end_to_end.peer", description=__doc__.splitlines()[0])
+    parser.add_argument("--database", required=True, help="the URL of the database")
+    parser.add_argument("--artifact", type=Path, required=True, help="the model artifact")
     arguments = parser.parse_args()
+
     clock = Clock()
     artifact = peers.read_artifact(arguments.artifact)
     with psycopg.connect(arguments.database) as connection:
@@ -186,6 +226,7 @@ def main() -> int:
         clock.lap("decide")
         written = write(connection, frame, approved, new, reasons)
         clock.lap("write")
+
     usage = resource.getrusage(resource.RUSAGE_SELF)
     report = {
         "rows": written,

@@ -1,11 +1,13 @@
-"""Makes the golden models of the scoring crate's tests: small CatBoost models with CatBoost's own answers.
+"""Makes the golden models of the scoring crate's tests: small models with CatBoost's own answers.
 
-    .local/venvs/training/bin/python training/golden.py [NAME ...]
+    .local/venvs/training/bin/python training/make_golden_models.py [NAME ...]
 
-Each model becomes an artifact in shared/scoring/tests/golden/, whose manifest holds the rows to be repeated: training
-rows, missing values, infinities, and numbers on, just below and just above thresholds. Models that must be refused
-go to refused/. Run it again only to add a case or for another CatBoost; the files are committed, because the figures in
-them are CatBoost's and not ours.
+Each model becomes an artifact in shared/scoring/tests/golden/. The rows in its manifest, which the
+tests repeat, are training rows, missing values, infinities, and numbers exactly on, just below and
+just above thresholds. Models that the scoring crate must refuse go to refused/.
+
+The files are committed, because their figures are CatBoost's. Run this again only to add a case or
+to move to another release of CatBoost.
 """
 
 import argparse
@@ -19,21 +21,25 @@ from pathlib import Path
 import catboost
 import numpy as np
 import onnx
+
 from limit_training import artifact, golden
 
 TARGET = Path(__file__).parent.parent / "shared" / "scoring" / "tests" / "golden"
+REFUSED = "refused"
 CREATED_AT = "2026-01-01T00:00:00Z"
 ROWS = 1_200
 SAMPLED_ROWS = 20
 MAX_THRESHOLD_COLUMNS = 6
 CATEGORIES = ("owner", "tenant", "with parents", None)
 
+MakeColumns = Callable[[np.random.Generator], np.ndarray]
+
 
 @dataclass(frozen=True)
 class Case:
-    """A model to make: its columns, how to train it, and what to do with it afterwards."""
+    """A model to make: its columns, how to train it, and what to change in it afterwards."""
 
-    columns: Callable[[np.random.Generator], np.ndarray]
+    columns: MakeColumns
     params: dict
     one_hot: bool = False
     order: list[int] | None = None
@@ -43,7 +49,7 @@ class Case:
     expects: dict = field(default_factory=dict)
 
 
-def numbers(count: int) -> Callable:
+def numbers(count: int) -> MakeColumns:
     """Columns on very different scales, with few and with many distinct values."""
 
     def make(rng: np.random.Generator) -> np.ndarray:
@@ -54,7 +60,7 @@ def numbers(count: int) -> Callable:
     return make
 
 
-def with_missing(count: int) -> Callable:
+def with_missing(count: int) -> MakeColumns:
     def make(rng: np.random.Generator) -> np.ndarray:
         matrix = numbers(count)(rng)
         matrix[rng.random(matrix.shape) < 0.15] = np.nan
@@ -70,7 +76,7 @@ def with_constant(rng: np.random.Generator) -> np.ndarray:
 
 
 def with_categories(rng: np.random.Generator) -> np.ndarray:
-    """Two numbers around a one-hot group, as train.py lays it out."""
+    """Two numbers with a one-hot group between them, in the order that train.py gives columns."""
     matrix = numbers(2)(rng)
     group = np.eye(len(CATEGORIES))[rng.integers(0, len(CATEGORIES), ROWS)]
     return np.column_stack([matrix[:, 0], group, matrix[:, 1]])
@@ -89,13 +95,17 @@ CASES = {
     "depth_10": Case(numbers(12), trees(4, 10)),
     "depth_12": Case(numbers(14), trees(1, 12)),
     "depth_16": Case(numbers(20), trees(1, 16)),
-    # Small enough to try every bit of it.
+    # Small enough for a test that flips every bit of its files.
     "stumps": Case(numbers(2), trees(3, 1)),
     "one_tree": Case(numbers(5), trees(1, 6)),
     "one_feature": Case(numbers(1), trees(30, 4)),
     "constant_feature": Case(with_constant, trees(30, 4)),
     "repeated_splits": Case(numbers(2), trees(25, 8)),
-    "many_borders": Case(numbers(1), trees(400, 3, border_count=4_000, random_strength=20), expects={"borders": 260}),
+    "many_borders": Case(
+        numbers(1),
+        trees(400, 3, border_count=4_000, random_strength=20),
+        expects={"borders": 260},
+    ),
     "many_columns": Case(numbers(300), trees(40, 4)),
     "nan_min": Case(with_missing(5), trees(25, 6, nan_mode="Min"), expects={"nan": "AsFalse"}),
     "nan_max": Case(with_missing(5), trees(25, 6, nan_mode="Max"), expects={"nan": "AsTrue"}),
@@ -110,111 +120,162 @@ CASES = {
 }
 
 
-def target_of(matrix: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """About a fifth bad, depending on all columns and on a product of two."""
+def make_target(matrix: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """About a fifth of the rows are bad. It depends on all columns and on a product of two."""
     scaled = np.nan_to_num(matrix / (np.nanstd(matrix, axis=0) + 1e-9))
     signal = scaled @ np.cos(np.arange(matrix.shape[1])) + scaled[:, 0] * scaled[:, -1]
     signal = signal + rng.normal(size=len(matrix))
     return (signal > np.quantile(signal, 0.8)).astype(int)
 
 
-def features_of(case: Case, count: int) -> list[dict]:
-    """The manifest's columns; a permuted model has the same names in another order."""
-    names = case.order if case.order is not None else range(count)
-    features = [
-        {"name": f"x{at}", "kind": "numeric", "source_column": f"x{at}", "description": f"Column {at}", "median": 0.0}
-        for at in names
+def model_columns(case: Case, count: int) -> list[dict]:
+    """The manifest's columns. A permuted model has the same names in another order."""
+    columns = [
+        {
+            "name": f"x{at}",
+            "kind": "numeric",
+            "source_column": f"x{at}",
+            "description": f"Column {at}",
+            "median": 0.0,
+        }
+        for at in (case.order if case.order is not None else range(count))
     ]
+
     if case.one_hot:
         for at, category in enumerate(CATEGORIES, start=1):
-            features[at] = {
+            columns[at] = {
                 "name": f"home={category or ''}",
                 "kind": "one_hot",
                 "source_column": "home",
                 "description": "Home",
                 "category": category,
             }
-    return features
+    return columns
 
 
-def rows_to_repeat(case: Case, matrix: np.ndarray, described: list[dict], rng: np.random.Generator) -> np.ndarray:
-    """Rows where an evaluation goes wrong first, varied around training rows."""
+def make_inputs(
+    case: Case, matrix: np.ndarray, described: list[dict], rng: np.random.Generator
+) -> np.ndarray:
+    """Training rows, varied at the values where an evaluation goes wrong first."""
     sample = matrix[rng.choice(len(matrix), SAMPLED_ROWS, replace=False)].astype(np.float32)
     rows = list(sample)
-    odd = [np.inf, -np.inf, -0.0, 1e-42, 3e38, -3e38] + ([np.nan] if case.missing_in_golden else [])
-    numeric = [at for at in range(matrix.shape[1]) if not (case.one_hot and 1 <= at <= len(CATEGORIES))]
+    odd = [np.inf, -np.inf, -0.0, 1e-42, 3e38, -3e38]
+    if case.missing_in_golden:
+        odd.append(np.nan)
+    one_hot = range(1, len(CATEGORIES) + 1) if case.one_hot else ()
+    numeric = [at for at in range(matrix.shape[1]) if at not in one_hot]
+
     for at in numeric[:MAX_THRESHOLD_COLUMNS]:
         borders = np.array(described[at]["borders"] or [], dtype=np.float32)
         for border in borders[[0, len(borders) // 2, -1]] if len(borders) else []:
-            # With nan_mode Max a border is the largest float32, and the next one is infinity.
+            # With nan_mode Max a border is the largest float32, and the next number is infinity.
             with np.errstate(over="ignore"):
-                odd_here = [border, *(np.nextafter(border, np.float32(end)) for end in (np.inf, -np.inf))]
-            rows += [_with(sample[len(rows) % SAMPLED_ROWS], at, value) for value in odd_here]
-        rows += [_with(sample[len(rows) % SAMPLED_ROWS], at, value) for value in odd]
-    for value in odd:
-        row = sample[0].copy()
-        row[numeric] = value
-        rows.append(row)
+                above, below = (np.nextafter(border, np.float32(end)) for end in (np.inf, -np.inf))
+            base = sample[len(rows) % SAMPLED_ROWS]
+            rows += [replaced(base, at, value) for value in (border, above, below)]
+        base = sample[len(rows) % SAMPLED_ROWS]
+        rows += [replaced(base, at, value) for value in odd]
+
+    rows += [replaced(sample[0], numeric, value) for value in odd]
     return np.vstack(rows).astype(np.float32)
 
 
-def _with(row: np.ndarray, at: int, value: float) -> np.ndarray:
+def replaced(row: np.ndarray, at: int | list[int], value: float) -> np.ndarray:
     changed = row.copy()
     changed[at] = value
     return changed
 
 
 def classifier(**params) -> catboost.CatBoostClassifier:
-    defaults = {"learning_rate": 0.2, "loss_function": "Logloss", "random_seed": 7, "bootstrap_type": "No"}
-    settings = {**defaults, "thread_count": 1, "verbose": False, "allow_writing_files": False, **params}
-    return catboost.CatBoostClassifier(**settings)
+    defaults = {
+        "learning_rate": 0.2,
+        "loss_function": "Logloss",
+        "random_seed": 7,
+        "bootstrap_type": "No",
+        "thread_count": 1,
+        "verbose": False,
+        "allow_writing_files": False,
+    }
+    return catboost.CatBoostClassifier(**{**defaults, **params})
 
 
-def make(case: Case) -> bytes:
+def make_artifact(case: Case) -> bytes:
     rng = np.random.default_rng(20_260_101)
     matrix = case.columns(rng).astype(np.float32)
-    target = target_of(matrix, rng)
+    target = make_target(matrix, rng)
     if case.order is not None:
         matrix = matrix[:, case.order]
-    features = features_of(case, matrix.shape[1])
-    names = [feature["name"] for feature in features]
+    columns = model_columns(case, matrix.shape[1])
+
+    names = [column["name"] for column in columns]
     weights = rng.uniform(0.05, 3.0, len(matrix)) if case.weights else None
     model = classifier(**case.params)
     model.fit(catboost.Pool(matrix, target, weight=weights, feature_names=names))
-    if case.scale_and_bias is not None:
-        files, saved = export_scaled(model, *case.scale_and_bias)
-    else:
+
+    if case.scale_and_bias is None:
         files, saved = artifact.export(model)
-    described = artifact_features(files)
+    else:
+        files, saved = export_scaled(model, *case.scale_and_bias)
+    described = json.loads(files["model.json"])["features_info"]["float_features"]
     check_expectations(case, described)
-    inputs = rows_to_repeat(case, matrix, described, rng)
-    manifest = {
+
+    inputs = make_inputs(case, matrix, described, rng)
+    if case.scale_and_bias is None:
+        rows = golden.golden_rows(saved, inputs)
+    else:
+        rows = scaled_golden_rows(saved, inputs, *case.scale_and_bias)
+    return artifact.pack(files, make_manifest(case, saved, columns, files, rows))
+
+
+def make_manifest(
+    case: Case,
+    model: catboost.CatBoost,
+    columns: list[dict],
+    files: dict[str, bytes],
+    rows: list[dict],
+) -> dict:
+    return {
         "schema_version": artifact.SCHEMA_VERSION,
         "model_name": "golden",
         "created_at": CREATED_AT,
         "catboost_version": catboost.__version__,
         "target": {"column": "bad", "positive_class": "1"},
-        "features": features,
+        "features": columns,
         "scorecard": {"pdo": 20.0, "target_score": 600.0, "target_odds": 30.0},
         "training": {
-            **{"rows": ROWS, "validation_rows": 0, "trees": saved.tree_count_, "depth": case.params["depth"]},
-            **{"bad_rate": None, "auc": None, "gini": None, "ks": None, "log_loss": None, "calibration": []},
+            "rows": ROWS,
+            "validation_rows": 0,
+            "trees": model.tree_count_,
+            "depth": case.params["depth"],
+            "bad_rate": None,
+            "auc": None,
+            "gini": None,
+            "ks": None,
+            "log_loss": None,
+            "calibration": [],
         },
         "files": artifact.describe_files(files),
-        "golden_rows": golden_rows(case, saved, inputs),
+        "golden_rows": rows,
     }
-    return artifact.pack(files, manifest)
 
 
-def export_scaled(model: catboost.CatBoost, scale: float, bias: float) -> tuple[dict[str, bytes], catboost.CatBoost]:
-    """CatBoost exports no ONNX of a scaled model, and ONNX has no place for a scale but the leaf values."""
+def export_scaled(
+    model: catboost.CatBoost, scale: float, bias: float
+) -> tuple[dict[str, bytes], catboost.CatBoost]:
+    """Exports a model with a scale.
+
+    CatBoost writes no ONNX for such a model, and ONNX has no field for a scale. So the leaf values
+    of the ONNX are multiplied by it here.
+    """
     model.set_scale_and_bias(1.0, bias)
     files, _ = artifact.export(model)
     graph = onnx.load_model_from_string(files["model.onnx"])
-    leaves = next(entry for entry in graph.graph.node[0].attribute if entry.name == "class_weights")
+    attributes = graph.graph.node[0].attribute
+    leaves = next(entry for entry in attributes if entry.name == "class_weights")
     leaves.floats[:] = [float(np.float32(scale * value)) for value in leaves.floats]
+
     model.set_scale_and_bias(scale, bias)
-    files = {"model.json": _json(model), "model.onnx": graph.SerializeToString()}
+    files = {"model.json": model_json(model), "model.onnx": graph.SerializeToString()}
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory, "model.json")
         path.write_bytes(files["model.json"])
@@ -223,13 +284,16 @@ def export_scaled(model: catboost.CatBoost, scale: float, bias: float) -> tuple[
     return files, saved
 
 
-def golden_rows(case: Case, model: catboost.CatBoost, inputs: np.ndarray) -> list[dict]:
-    if case.scale_and_bias is None:
-        return golden.golden_rows(model, inputs)
-    # CatBoost explains no scaled model. SHAP values are linear: they scale with the model, and the bias is in the base.
-    scale, bias = case.scale_and_bias
+def scaled_golden_rows(
+    model: catboost.CatBoost, inputs: np.ndarray, scale: float, bias: float
+) -> list[dict]:
+    """CatBoost's answers for a model with a scale, whose SHAP values it does not compute.
+
+    SHAP values are linear: they scale with the model, and the bias is in the base value.
+    """
     raw = model.predict(inputs, prediction_type="RawFormulaVal")
     probability = model.predict(inputs, prediction_type="Probability")[:, 1]
+
     model.set_scale_and_bias(1.0, 0.0)
     rows = golden.golden_rows(model, inputs)
     for at, row in enumerate(rows):
@@ -239,20 +303,20 @@ def golden_rows(case: Case, model: catboost.CatBoost, inputs: np.ndarray) -> lis
     return rows
 
 
-def artifact_features(files: dict[str, bytes]) -> list[dict]:
-    return json.loads(files["model.json"])["features_info"]["float_features"]
-
-
 def check_expectations(case: Case, described: list[dict]) -> None:
-    """A case that no longer is what it is named for tests nothing."""
-    if "nan" in case.expects and case.expects["nan"] not in {column["nan_value_treatment"] for column in described}:
+    """A case that has lost the property in its name would test nothing."""
+    treatments = {column["nan_value_treatment"] for column in described}
+    if "nan" in case.expects and case.expects["nan"] not in treatments:
         sys.exit(f"no column has nan_value_treatment {case.expects['nan']}")
     if "borders" in case.expects and len(described[0]["borders"]) < case.expects["borders"]:
         sys.exit(f"the first column has only {len(described[0]['borders'])} borders")
 
 
-def refused() -> dict[str, bytes]:
-    """Models of kinds that can't be scored, as CatBoost's JSON. Those with text features it does not write as JSON."""
+def make_refused() -> dict[str, bytes]:
+    """Models of kinds that cannot be scored, as CatBoost's JSON.
+
+    A model with text features is missing here: CatBoost does not write one as JSON.
+    """
     rng = np.random.default_rng(1)
     matrix = rng.normal(size=(400, 4)).astype(np.float32)
     target = (matrix[:, 0] + matrix[:, 1] > 0.5).astype(int)
@@ -260,18 +324,23 @@ def refused() -> dict[str, bytes]:
     mixed = [[*row[:3].tolist(), text] for row, text in zip(matrix, texts, strict=True)]
     classes = np.digitize(matrix[:, 0], [-0.5, 0.5])
     by_text = (texts == "tenant").astype(int)
+
     small = trees(3, 2)
+    lossguide = classifier(**small, grow_policy="Lossguide").fit(matrix, target)
+    depthwise = classifier(**small, grow_policy="Depthwise").fit(matrix, target)
+    categorical = classifier(**small, one_hot_max_size=10).fit(
+        catboost.Pool(mixed, by_text, cat_features=[3])
+    )
+    multiclass = classifier(**small, loss_function="MultiClass").fit(matrix, classes)
     return {
-        "lossguide": _json(classifier(**small, grow_policy="Lossguide").fit(matrix, target)),
-        "depthwise": _json(classifier(**small, grow_policy="Depthwise").fit(matrix, target)),
-        "categorical": _json(
-            classifier(**small, one_hot_max_size=10).fit(catboost.Pool(mixed, by_text, cat_features=[3]))
-        ),
-        "multiclass": _json(classifier(**{**small, "loss_function": "MultiClass"}).fit(matrix, classes)),
+        "lossguide": model_json(lossguide),
+        "depthwise": model_json(depthwise),
+        "categorical": model_json(categorical),
+        "multiclass": model_json(multiclass),
     }
 
 
-def _json(model: catboost.CatBoost) -> bytes:
+def model_json(model: catboost.CatBoost) -> bytes:
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory, "model.json")
         model.save_model(str(path), format="json")
@@ -280,18 +349,21 @@ def _json(model: catboost.CatBoost) -> bytes:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", help="the cases to make, or refused; all unless named")
-    asked = parser.parse_args().names or [*CASES, "refused"]
-    unknown = set(asked) - {*CASES, "refused"}
+    parser.add_argument(
+        "names", nargs="*", help=f"the cases to make, or {REFUSED} (default: all of them)"
+    )
+    names = parser.parse_args().names or [*CASES, REFUSED]
+    unknown = set(names) - {*CASES, REFUSED}
     if unknown:
         parser.error(f"no such case: {', '.join(sorted(unknown))}")
-    (TARGET / "refused").mkdir(parents=True, exist_ok=True)
+
+    (TARGET / REFUSED).mkdir(parents=True, exist_ok=True)
     total = 0
-    for name in asked:
-        if name == "refused":
-            made = {f"refused/{kind}.json": content for kind, content in refused().items()}
+    for name in names:
+        if name == REFUSED:
+            made = {f"{REFUSED}/{kind}.json": content for kind, content in make_refused().items()}
         else:
-            made = {f"{name}.tar.gz": make(CASES[name])}
+            made = {f"{name}.tar.gz": make_artifact(CASES[name])}
         for path, content in made.items():
             (TARGET / path).write_bytes(content)
             total += len(content)

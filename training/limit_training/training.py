@@ -1,0 +1,167 @@
+"""One training from the table to the artifact: read, encode, fit, check, write."""
+
+import argparse
+import hashlib
+import json
+from dataclasses import dataclass
+
+import catboost
+import numpy as np
+
+from . import artifact, data, encode, fit, golden, metrics, report, selfcheck
+from .errors import TrainingError
+from .options import class_weights, names, parameters
+
+# The rows on which ONNX Runtime is compared: enough to find a wrong ONNX file, in little time.
+MAX_COMPARED_ROWS = 2_000
+# The parts of the manifest that the result shows.
+SHOWN = ("created_at", "catboost_version", "target", "features", "scorecard", "training")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The table's rows, encoded, and what each of them is used for.
+
+    `bad` is 1 or 0. The masks have an entry for each row: `held_out` rows are not trained on, and
+    `measured` rows are those of them that the model can score.
+    """
+
+    encoded: encode.Encoded
+    bad: np.ndarray
+    held_out: np.ndarray
+    measured: np.ndarray
+    good_values: list[str]
+    notices: list[str]
+
+    @property
+    def training(self) -> np.ndarray:
+        return ~self.held_out
+
+
+def train(options: argparse.Namespace, texts: dict[str, str]) -> dict:
+    """Trains as the options say, writes the artifact and returns the result for the report.
+
+    `texts` has a description for some of the source columns.
+    """
+    settings = make_settings(options)
+    settings.check()
+    # Checked before the training, because SOURCE_DATE_EPOCH may be wrong.
+    created_at = artifact.created_at()
+
+    rows = prepare(options, texts)
+    model = fit.train(
+        rows.encoded, rows.bad, rows.training, rows.measured, settings, quiet=options.quiet
+    )
+
+    files, saved = artifact.export(model)
+    raw = saved.predict(rows.encoded.matrix, prediction_type="RawFormulaVal")
+    manifest = {
+        "schema_version": artifact.SCHEMA_VERSION,
+        "model_name": artifact.MODEL_NAME,
+        "created_at": created_at,
+        **describe_options(options, rows),
+        "training": training_figures(rows, saved, settings, raw),
+        "files": artifact.describe_files(files),
+        "golden_rows": make_golden_rows(rows, files, saved, raw),
+    }
+
+    compared = rows.measured.nonzero()[0][:MAX_COMPARED_ROWS]
+    difference = selfcheck.check_files(
+        files, manifest, rows.encoded.matrix[compared], raw[compared]
+    )
+    content = artifact.pack(files, manifest)
+    artifact.write_whole(options.output, content)
+
+    warnings = [
+        report.class_weight_notice(settings, options.pdo),
+        report.suspicious_notice(manifest["training"]["auc"]),
+    ]
+    return {
+        "output": options.output,
+        "bytes": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "source_columns": len({column.source_column for column in rows.encoded.columns}),
+        "good_values": rows.good_values,
+        **{name: manifest[name] for name in SHOWN},
+        "checks": {"onnx_rows": len(compared), "onnx_max_difference": difference},
+        "notices": rows.notices + [warning for warning in warnings if warning],
+    }
+
+
+def make_settings(options: argparse.Namespace) -> fit.Settings:
+    return fit.Settings(
+        iterations=options.iterations,
+        depth=options.depth,
+        learning_rate=options.learning_rate,
+        l2_leaf_reg=options.l2_leaf_reg,
+        seed=options.seed,
+        threads=options.threads,
+        class_weights=class_weights(options.class_weights),
+        params=parameters(options.param),
+    )
+
+
+def prepare(options: argparse.Namespace, texts: dict[str, str]) -> Rows:
+    """Reads the table, chooses the held-out rows and the source columns, and encodes all rows."""
+    table = data.read_table(options.data)
+    bad, good_values = data.read_target(table, options.target, options.positive)
+    held_out = data.hold_out(
+        table, bad, options.split_column, names(options.validation_value), options.seed
+    )
+
+    sources, notices = encode.choose_sources(
+        table,
+        options.target,
+        options.split_column,
+        names(options.features),
+        names(options.exclude),
+    )
+    categorical = names(options.categorical)
+    encoded = encode.encode(table, sources, bad, ~held_out, categorical, texts)
+
+    measured = held_out & ~encoded.unscorable
+    if len(set(bad[measured].tolist())) < 2:
+        raise TrainingError(
+            "the held-out rows that can be scored are all of one class",
+            where=table.path,
+            next_step="hold out more rows, or group categories that only held-out rows have",
+        )
+    return Rows(encoded, bad, held_out, measured, good_values, notices + encoded.notices)
+
+
+def describe_options(options: argparse.Namespace, rows: Rows) -> dict:
+    """The part of the manifest that is known before the training."""
+    return {
+        "catboost_version": catboost.__version__,
+        "target": {"column": options.target, "positive_class": options.positive},
+        "features": [column.as_manifest() for column in rows.encoded.columns],
+        "scorecard": {
+            "pdo": options.pdo,
+            "target_score": options.target_score,
+            "target_odds": options.target_odds,
+        },
+    }
+
+
+def training_figures(
+    rows: Rows, model: catboost.CatBoost, settings: fit.Settings, raw: np.ndarray
+) -> dict:
+    return {
+        "rows": int(rows.training.sum()),
+        "validation_rows": int(rows.measured.sum()),
+        "trees": model.tree_count_,
+        "depth": settings.depth,
+        "bad_rate": float(rows.bad[rows.training].mean()),
+        **metrics.measure(rows.bad[rows.measured], raw[rows.measured]),
+    }
+
+
+def make_golden_rows(
+    rows: Rows, files: dict[str, bytes], model: catboost.CatBoost, raw: np.ndarray
+) -> list[dict]:
+    float_features = json.loads(files["model.json"])["features_info"]["float_features"]
+    training = rows.training
+    inputs = golden.golden_inputs(
+        rows.encoded.columns, rows.encoded.matrix[training], raw[training], float_features
+    )
+    return golden.golden_rows(model, inputs)
