@@ -26,7 +26,8 @@ impl Table {
     /// # Errors
     /// When the file can't be read, a column is not in it, or a number is not one.
     pub fn read(path: &Path, sources: &[ModelInput]) -> Result<Self> {
-        let mut reader = csv::Reader::from_path(path).with_context(|| format!("reading {}", path.display()))?;
+        let mut reader =
+            csv::Reader::from_path(path).with_context(|| format!("reading {}", path.display()))?;
         let headers = reader.headers()?.clone();
         let at = |source: &ModelInput| {
             headers
@@ -34,11 +35,13 @@ impl Table {
                 .position(|header| header == source.column.name)
                 .with_context(|| format!("no column {}", source.column.name))
         };
+
         let positions = sources.iter().map(at).collect::<Result<Vec<_>>>()?;
         let empty = |source: &ModelInput| match source.column.kind {
             ColumnKind::Number => Values::Numbers(Vec::new()),
             ColumnKind::Category => Values::Texts(Vec::new()),
         };
+
         let mut table = Self { columns: sources.iter().map(empty).collect(), rows: 0 };
         let mut record = csv::StringRecord::new();
         while reader.read_record(&mut record)? {
@@ -47,11 +50,14 @@ impl Table {
                 let field = record.get(*position).unwrap_or_default();
                 match column {
                     Values::Numbers(values) if field.is_empty() => values.push(f64::NAN),
-                    Values::Numbers(values) => values.push(field.parse().with_context(|| format!("{field:?}"))?),
+                    Values::Numbers(values) => {
+                        values.push(field.parse().with_context(|| format!("{field:?}"))?)
+                    }
                     Values::Texts(values) => values.push(field.to_owned()),
                 }
             }
         }
+
         Ok(table)
     }
 

@@ -309,7 +309,9 @@ impl std::str::FromStr for Limit {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "all" => Ok(Self::All),
-            number => number.parse().map(Self::AtMost).map_err(|_| "give a number, or all".to_owned()),
+            number => {
+                number.parse().map(Self::AtMost).map_err(|_| "give a number, or all".to_owned())
+            }
         }
     }
 }
@@ -362,7 +364,8 @@ mod tests {
 
     #[test]
     fn a_file_of_customers_needs_its_columns_named() {
-        let error = Cli::try_parse_from(["limit-increase", "setup-db", "--data", "a.csv"]).unwrap_err();
+        let error =
+            Cli::try_parse_from(["limit-increase", "setup-db", "--data", "a.csv"]).unwrap_err();
         assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().contains("--id-column"));
     }

@@ -44,7 +44,12 @@ impl Context {
 
     /// An environment of its own for a test: another home, any free ports, nothing on the terminal.
     pub fn isolated(home: impl Into<PathBuf>) -> Result<Self> {
-        let options = ServiceOptions { postgres_port: Some(0), localstack_port: Some(0), ..ServiceOptions::default() };
+        let options = ServiceOptions {
+            postgres_port: Some(0),
+            localstack_port: Some(0),
+            ..ServiceOptions::default()
+        };
+
         Self::new(Some(home.into()), options, Ui::silent())
     }
 }

@@ -20,5 +20,6 @@ async fn main() -> ExitCode {
             problem.exit
         }
     };
+
     ExitCode::from(u8::from(exit))
 }

@@ -81,6 +81,7 @@ impl Problem {
                 if outer != problem.to_string() {
                     shown.what = format!("{outer}: {}", problem.what);
                 }
+
                 shown
             }
             None => Self::new(chain(error)),
@@ -100,6 +101,7 @@ fn chain(error: &anyhow::Error) -> String {
             text.push_str(&part);
         }
     }
+
     text
 }
 
@@ -109,9 +111,11 @@ impl fmt::Display for Problem {
         if let Some(place) = &self.place {
             write!(f, " ({place})")?;
         }
+
         if let Some(next) = &self.next {
             write!(f, "; next: {next}")?;
         }
+
         Ok(())
     }
 }
@@ -138,7 +142,8 @@ mod tests {
 
     #[test]
     fn another_error_shows_each_cause_once() {
-        let error = anyhow::anyhow!("connection refused").context("cannot reach S3: connection refused");
+        let error =
+            anyhow::anyhow!("connection refused").context("cannot reach S3: connection refused");
         assert_eq!(Problem::of(&error).what, "cannot reach S3: connection refused");
     }
 }

@@ -44,7 +44,9 @@ impl Project {
         let root = here
             .ancestors()
             .chain(built_from.ancestors())
-            .find(|dir| dir.join("deploy/Cargo.toml").is_file() && dir.join("training/train.py").is_file())
+            .find(|dir| {
+                dir.join("deploy/Cargo.toml").is_file() && dir.join("training/train.py").is_file()
+            })
             .ok_or_else(|| {
                 Problem::usage("this is not a checkout of limit-increase")
                     .at(here.display().to_string())
@@ -55,6 +57,7 @@ impl Project {
             Some(path) if !path.is_empty() => std::path::absolute(PathBuf::from(path))?,
             _ => root.join(".local/venvs"),
         };
+
         Ok(Self { root, venvs })
     }
 
@@ -145,7 +148,8 @@ impl Home {
 
     /// Makes a directory of the home, the home itself readable by its owner only: the state holds a password.
     pub fn make(&self, dir: &Path) -> Result<()> {
-        std::fs::create_dir_all(dir).with_context(|| format!("cannot make the directory {}", dir.display()))
+        std::fs::create_dir_all(dir)
+            .with_context(|| format!("cannot make the directory {}", dir.display()))
     }
 
     /// Keeps other commands from changing this environment until the guard is dropped.
@@ -175,15 +179,21 @@ pub fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
     use std::os::unix::fs::OpenOptionsExt as _;
 
     let dir = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(dir).with_context(|| format!("cannot make the directory {}", dir.display()))?;
+    std::fs::create_dir_all(dir)
+        .with_context(|| format!("cannot make the directory {}", dir.display()))?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let partial = dir.join(format!(".{name}.{}", std::process::id()));
     let write = || -> std::io::Result<()> {
-        let mut file =
-            std::fs::OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&partial)?;
+        let mut file = std::fs::OpenOptions::new()
+            .create(true)
+            .write(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&partial)?;
         file.write_all(content)?;
         file.sync_all()?;
         std::fs::rename(&partial, path)
     };
+
     write().with_context(|| format!("cannot write {}", path.display()))
 }

@@ -10,7 +10,8 @@ impl TempDir {
     pub(crate) fn new(name: &str) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("limit-increase-{name}-{}-{number}", std::process::id()));
+        let path = std::env::temp_dir()
+            .join(format!("limit-increase-{name}-{}-{number}", std::process::id()));
         #[allow(clippy::expect_used, reason = "a test without its directory has nothing to test")]
         std::fs::create_dir_all(&path).expect("a temporary directory");
         Self(path)

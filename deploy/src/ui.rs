@@ -57,6 +57,7 @@ impl Ui {
         if self.json {
             write_stdout(&serde_json::to_string_pretty(answer)?);
         }
+
         Ok(())
     }
 
@@ -69,7 +70,11 @@ impl Ui {
 
     /// Something that the person should know although it is no error.
     pub fn warn(&self, text: impl AsRef<str>) {
-        self.note(format!("{} {}", console::style("!").yellow().bold().for_stderr(), text.as_ref()));
+        self.note(format!(
+            "{} {}",
+            console::style("!").yellow().bold().for_stderr(),
+            text.as_ref()
+        ));
     }
 
     /// A heading of the answer.
@@ -86,6 +91,7 @@ impl Ui {
             bar.set_prefix(format!("{name:<NAME_WIDTH$}"));
             bar.enable_steady_tick(Duration::from_millis(100));
         }
+
         Task { ui: *self, name: name.to_owned(), bar, started: Instant::now(), last: String::new() }
     }
 
@@ -93,16 +99,23 @@ impl Ui {
     pub fn problem(&self, problem: &Problem) {
         if self.json {
             let object = serde_json::json!({ "error": problem });
-            write_stdout(&serde_json::to_string_pretty(&object).unwrap_or_else(|_| object.to_string()));
+            write_stdout(
+                &serde_json::to_string_pretty(&object).unwrap_or_else(|_| object.to_string()),
+            );
+
             return;
         }
-        let mut text = format!("{} {}", console::style("error:").red().bold().for_stderr(), problem.what);
+
+        let mut text =
+            format!("{} {}", console::style("error:").red().bold().for_stderr(), problem.what);
         if let Some(place) = &problem.place {
             text.push_str(&format!("\n  where: {place}"));
         }
+
         if let Some(next) = &problem.next {
             text.push_str(&format!("\n  next:  {}", next.replace('\n', "\n         ")));
         }
+
         write_stderr(&text);
     }
 
@@ -139,10 +152,12 @@ impl Task {
         if self.last == text {
             return;
         }
+
         self.bar.set_message(text.clone());
         if !self.ui.terminal {
             self.ui.note(format!("  {:<NAME_WIDTH$} {text}", self.name));
         }
+
         self.last = text;
     }
 
@@ -160,7 +175,12 @@ impl Task {
     pub fn done(self, text: impl AsRef<str>) {
         let took = self.started.elapsed();
         self.bar.finish_and_clear();
-        let time = if took >= Duration::from_millis(300) { format!(" ({})", duration(took)) } else { String::new() };
+        let time = if took >= Duration::from_millis(300) {
+            format!(" ({})", duration(took))
+        } else {
+            String::new()
+        };
+
         self.ui.note(format!(
             "{} {:<NAME_WIDTH$} {}{}",
             console::style("✓").green().for_stderr(),
@@ -188,11 +208,14 @@ impl Drop for Task {
 #[must_use]
 pub fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table
+        .load_preset(presets::UTF8_HORIZONTAL_ONLY)
+        .set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(header);
     if !std::io::stdout().is_terminal() {
         table.set_width(120);
     }
+
     table
 }
 
@@ -219,7 +242,8 @@ pub fn thousands(number: u64) -> String {
 #[must_use]
 pub fn money(amount: rust_decimal::Decimal) -> String {
     let text = amount.to_string();
-    let (whole, cents) = text.split_once('.').map_or((text.as_str(), None), |(whole, cents)| (whole, Some(cents)));
+    let (whole, cents) =
+        text.split_once('.').map_or((text.as_str(), None), |(whole, cents)| (whole, Some(cents)));
     let (sign, digits) = whole.strip_prefix('-').map_or(("", whole), |digits| ("-", digits));
     match cents {
         Some(cents) => format!("{sign}{}.{cents}", group(digits)),
@@ -233,8 +257,10 @@ fn group(digits: &str) -> String {
         if position > 0 && (digits.len() - position).is_multiple_of(3) {
             text.push(',');
         }
+
         text.push(digit);
     }
+
     text
 }
 
@@ -267,7 +293,8 @@ mod tests {
 
     #[test]
     fn durations_read_like_speech() {
-        let shown = [0.04, 9.96, 61.0, 185.0].map(|seconds| duration(Duration::from_secs_f64(seconds)));
+        let shown =
+            [0.04, 9.96, 61.0, 185.0].map(|seconds| duration(Duration::from_secs_f64(seconds)));
         assert_eq!(shown, ["0.0 s", "10.0 s", "61 s", "3 min 05 s"]);
     }
 }

@@ -40,12 +40,15 @@ impl Environment {
             // Left by a test run that was killed: its services may run still.
             let context = Context::isolated(&home)?;
             services::stop(&context, true)?;
-            std::fs::remove_dir_all(&home).with_context(|| format!("cannot remove {}", home.display()))?;
+            std::fs::remove_dir_all(&home)
+                .with_context(|| format!("cannot remove {}", home.display()))?;
         }
+
         let context = Context::isolated(&home)?;
         let ready = runtime.block_on(runs::prepare(&context)).inspect_err(|_| {
             let _ = services::stop(&context, true);
         })?;
+
         Ok(Self { context, ready, runtime, keep: AtomicBool::new(false) })
     }
 
@@ -84,10 +87,13 @@ impl Environment {
     pub fn reset_to(&self, count: u64) -> Result<()> {
         let mut client = self.database()?;
         self.block_on(async {
-            let columns = model::columns(&self.context, Some(&self.ready.aws)).await?.context("there is no model")?;
+            let columns = model::columns(&self.context, Some(&self.ready.aws))
+                .await?
+                .context("there is no model")?;
             customers::migrate(&self.context, &mut client).await?;
             client.batch_execute("DELETE FROM limit_increase_runs").await?;
-            customers::fill(&self.context, &mut client, Source::Sample { count }, columns, true).await?;
+            customers::fill(&self.context, &mut client, Source::Sample { count }, columns, true)
+                .await?;
             Ok(())
         })
     }
@@ -106,8 +112,16 @@ impl Environment {
     /// When it does not start or can't be followed; a run that fails is no error here.
     pub fn execute(&self, name: &str, input: &str) -> Result<Finished> {
         let started = self.block_on(
-            self.ready.aws.states.start_execution().state_machine_arn(self.machine()?).name(name).input(input).send(),
+            self.ready
+                .aws
+                .states
+                .start_execution()
+                .state_machine_arn(self.machine()?)
+                .name(name)
+                .input(input)
+                .send(),
         )?;
+
         self.follow(&started.execution_arn)
     }
 
@@ -116,7 +130,12 @@ impl Environment {
     /// # Errors
     /// When it can't be followed.
     pub fn follow(&self, arn: &str) -> Result<Finished> {
-        match self.block_on(execution::follow(&self.ready.aws, arn, &Arc::default(), &self.context.ui))? {
+        match self.block_on(execution::follow(
+            &self.ready.aws,
+            arn,
+            &Arc::default(),
+            &self.context.ui,
+        ))? {
             Followed::Finished(finished) => Ok(finished),
             Followed::LeftRunning => anyhow::bail!("{arn} was left running"),
         }
@@ -154,7 +173,12 @@ impl Environment {
     /// # Errors
     /// When S3 does not take it.
     pub fn put_object(&self, key: &str, content: impl Into<bytes::Bytes>) -> Result<()> {
-        self.block_on(limit_increase::aws::storage::put(&self.ready.aws.s3, model::BUCKET, key, content.into()))
+        self.block_on(limit_increase::aws::storage::put(
+            &self.ready.aws.s3,
+            model::BUCKET,
+            key,
+            content.into(),
+        ))
     }
 
     /// Keys of the bucket under a prefix, in order.
@@ -162,7 +186,10 @@ impl Environment {
     /// # Errors
     /// When S3 does not answer.
     pub fn keys(&self, prefix: &str) -> Result<Vec<String>> {
-        let listed = self.block_on(self.ready.aws.s3.list_objects_v2().bucket(model::BUCKET).prefix(prefix).send())?;
+        let listed = self.block_on(
+            self.ready.aws.s3.list_objects_v2().bucket(model::BUCKET).prefix(prefix).send(),
+        )?;
+
         Ok(listed.contents().iter().filter_map(|object| object.key().map(str::to_owned)).collect())
     }
 
@@ -189,16 +216,24 @@ impl Environment {
     /// Also when it fails or does not answer JSON.
     pub fn command_json(&self, program: &Path, arguments: &[&str]) -> Result<Value> {
         let output = self.command(program, &[&["--json"], arguments].concat())?;
-        let said = || String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned();
+        let said = || {
+            String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat())
+                .into_owned()
+        };
+
         ensure!(output.status.success(), "{arguments:?} ended with {}: {}", output.status, said());
-        serde_json::from_slice(&output.stdout).with_context(|| format!("{arguments:?} is no JSON: {}", said()))
+        serde_json::from_slice(&output.stdout)
+            .with_context(|| format!("{arguments:?} is no JSON: {}", said()))
     }
 }
 
 impl Drop for Environment {
     fn drop(&mut self) {
         if let Err(error) = services::stop(&self.context, true) {
-            eprintln!("cannot stop the services of {}: {error:?}", self.context.home.root().display());
+            eprintln!(
+                "cannot stop the services of {}: {error:?}",
+                self.context.home.root().display()
+            );
         } else if !self.keep.load(Ordering::Relaxed) {
             let _ = std::fs::remove_dir_all(self.context.home.root());
         }

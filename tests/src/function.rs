@@ -39,7 +39,11 @@ const RUNTIME: &str = "/2018-06-01/runtime";
 pub fn programs(context: &Context) -> Result<HashMap<&'static str, PathBuf>> {
     python::ensure_venv(&context.project, Venv::Build, &context.ui)?;
     let archives = build::build(&context.project, Architecture::host(), &context.ui)?;
-    Ok(FUNCTIONS.iter().map(|function| function.name).zip(archives.into_iter().map(|built| built.program)).collect())
+    Ok(FUNCTIONS
+        .iter()
+        .map(|function| function.name)
+        .zip(archives.into_iter().map(|built| built.program))
+        .collect())
 }
 
 /// How to start a function.
@@ -68,6 +72,7 @@ impl Launch {
             ("AWS_ENDPOINT_URL", endpoint),
             ("RUST_BACKTRACE", "1"),
         ];
+
         Self {
             program: program.into(),
             name: name.to_owned(),
@@ -202,13 +207,18 @@ impl FunctionProcess {
             .stdin(Stdio::null())
             .stdout(output(launch)?)
             .stderr(output(launch)?);
-        let mut child = command.spawn().with_context(|| format!("cannot start {}", launch.program.display()))?;
+        let mut child = command
+            .spawn()
+            .with_context(|| format!("cannot start {}", launch.program.display()))?;
         let pid = Pid::from_child(&child);
         let (exit, exited) = watch::channel(None);
         std::thread::spawn(move || {
             let status = child.wait();
-            let _ = exit.send(Some(status.map_or_else(|error| error.to_string(), |status| status.to_string())));
+            let _ = exit.send(Some(
+                status.map_or_else(|error| error.to_string(), |status| status.to_string()),
+            ));
         });
+
         let (events, queue) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
             name: launch.name.clone(),
@@ -216,6 +226,7 @@ impl FunctionProcess {
             waiting: std::sync::Mutex::default(),
             init_error: std::sync::Mutex::default(),
         });
+
         let server = tokio::spawn(serve(listener, shared.clone()));
         Ok(Self { pid, timeout: launch.timeout, shared, events, exited, server })
     }
@@ -244,23 +255,38 @@ impl FunctionProcess {
     ///
     /// # Errors
     /// As [`FunctionProcess::invoke`]; an answer that is lost is a `Lambda.ServiceException`.
-    pub async fn invoke_with(&self, payload: &Value, delivery: Delivery) -> std::result::Result<Value, FunctionError> {
+    pub async fn invoke_with(
+        &self,
+        payload: &Value,
+        delivery: Delivery,
+    ) -> std::result::Result<Value, FunctionError> {
         let answer = self.invoke_bytes(payload.to_string().into(), delivery).await?;
-        serde_json::from_slice(&answer)
-            .map_err(|error| FunctionError::new("Runtime.MalformedResponse", format!("the answer is no JSON: {error}")))
+        serde_json::from_slice(&answer).map_err(|error| {
+            FunctionError::new(
+                "Runtime.MalformedResponse",
+                format!("the answer is no JSON: {error}"),
+            )
+        })
     }
 
     /// As [`FunctionProcess::invoke_with`], with an event that need not even be JSON.
     ///
     /// # Errors
     /// As [`FunctionProcess::invoke_with`].
-    pub async fn invoke_bytes(&self, payload: Bytes, delivery: Delivery) -> std::result::Result<Bytes, FunctionError> {
+    pub async fn invoke_bytes(
+        &self,
+        payload: Bytes,
+        delivery: Delivery,
+    ) -> std::result::Result<Bytes, FunctionError> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        let request_id = format!("00000000-0000-4000-8000-{:012x}", NEXT.fetch_add(1, Ordering::Relaxed));
-        let deadline = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + self.timeout;
+        let request_id =
+            format!("00000000-0000-4000-8000-{:012x}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let deadline =
+            SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + self.timeout;
         let (sender, answer) = oneshot::channel();
         lock(&self.shared.waiting).insert(request_id.clone(), Waiting { delivery, answer: sender });
-        let event = Event { request_id: request_id.clone(), payload, deadline_ms: deadline.as_millis() };
+        let event =
+            Event { request_id: request_id.clone(), payload, deadline_ms: deadline.as_millis() };
         // The queue closes with its receiver, which this function's own `shared` keeps.
         let _ = self.events.send(event);
         let outcome = tokio::select! {
@@ -280,6 +306,7 @@ impl FunctionProcess {
                 Err(FunctionError::new("Sandbox.Timedout", message))
             }
         };
+
         lock(&self.shared.waiting).remove(&request_id);
         outcome
     }
@@ -315,6 +342,7 @@ impl FunctionProcess {
         if let Some(error) = lock(&self.shared.init_error).clone() {
             return error;
         }
+
         let status = self.exited.borrow().clone().unwrap_or_default();
         FunctionError::new("Runtime.ExitError", format!("the function's process ended: {status}"))
     }
@@ -352,8 +380,11 @@ async fn serve_connection(stream: TcpStream, shared: Arc<Shared>) {
         let shared = shared.clone();
         async move { Ok::<_, Infallible>(shared.answer(request).await) }
     });
+
     // A function that is killed hangs up in the middle, which is no error of the server.
-    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+    let _ = hyper::server::conn::http1::Builder::new()
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
 }
 
 impl Shared {
@@ -363,24 +394,32 @@ impl Shared {
         if parts.method == Method::GET && path == "/invocation/next" {
             return self.next_event().await;
         }
+
         let Ok(body) = body.collect().await.map(http_body_util::Collected::to_bytes) else {
             return reply(StatusCode::BAD_REQUEST, "the body was cut short");
         };
+
         if path == "/init/error" {
             *lock(&self.init_error) = Some(FunctionError::from_body(&body));
             return reply(StatusCode::ACCEPTED, "OK");
         }
-        let Some((request_id, what)) = path.strip_prefix("/invocation/").and_then(|path| path.split_once('/')) else {
+
+        let Some((request_id, what)) =
+            path.strip_prefix("/invocation/").and_then(|path| path.split_once('/'))
+        else {
             return reply(StatusCode::NOT_FOUND, "no such path");
         };
+
         let outcome = match what {
             "response" => Ok(body),
             "error" => Err(FunctionError::from_body(&body)),
             _ => return reply(StatusCode::NOT_FOUND, "no such path"),
         };
+
         let Some(waiting) = lock(&self.waiting).remove(request_id) else {
             return reply(StatusCode::BAD_REQUEST, "no such request id");
         };
+
         match waiting.delivery {
             Delivery::Delivered => {
                 let _ = waiting.answer.send(Answer::Delivered(outcome));
@@ -394,6 +433,7 @@ impl Shared {
                 std::future::pending::<()>().await;
             }
         }
+
         reply(StatusCode::ACCEPTED, "OK")
     }
 
@@ -402,6 +442,7 @@ impl Shared {
         let Some(event) = self.queue.lock().await.recv().await else {
             return reply(StatusCode::GONE, "the environment is shutting down");
         };
+
         let mut response = Response::new(Full::new(event.payload));
         let arn = format!("arn:aws:lambda:us-east-1:000000000000:function:{}", self.name);
         let trace = "Root=1-00000000-000000000000000000000000;Sampled=0".to_owned();
@@ -418,12 +459,14 @@ impl Shared {
                 response.headers_mut().insert(name, value);
             }
         }
+
         response
     }
 }
 
 fn reply(status: StatusCode, message: &str) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(json!({ "status": message }).to_string())));
+    let mut response =
+        Response::new(Full::new(Bytes::from(json!({ "status": message }).to_string())));
     *response.status_mut() = status;
     response
 }

@@ -36,6 +36,7 @@ pub fn decisions(environment: &Environment) -> Result<BTreeMap<String, Stored>> 
          FROM batch_scores WHERE limit_increase_decision IS NOT NULL",
         &[],
     ))?;
+
     let stored = |row: &tokio_postgres::Row| {
         let id: String = row.get(0);
         ensure!(row.get::<_, bool>(4), "{id}: decided without updated_at");
@@ -43,6 +44,7 @@ pub fn decisions(environment: &Environment) -> Result<BTreeMap<String, Stored>> 
         let reason = reason.with_context(|| format!("{id}: decided without a reason"))?;
         Ok((id, Stored { decision: row.get(1), new_limit: row.get(2), reason }))
     };
+
     rows.iter().map(stored).collect()
 }
 
@@ -65,22 +67,31 @@ impl RunRecord {
     /// When a part is missing, or two parts disagree.
     pub fn read(environment: &Environment, run: &RunId) -> Result<Self> {
         let summary: RunSummary = serde_json::from_slice(&environment.object(&summary_key(run))?)?;
-        let shards: Vec<ShardRef> = serde_json::from_slice(&environment.object(&shard_list_key(run))?)?;
+        let shards: Vec<ShardRef> =
+            serde_json::from_slice(&environment.object(&shard_list_key(run))?)?;
         let mut record = Self { summary, evaluated: BTreeMap::new(), applied: BTreeMap::new() };
         for shard in &shards {
             record.add_shard(environment, run, shard)?;
         }
+
         record.check(environment, &shards)?;
         Ok(record)
     }
 
-    fn add_shard(&mut self, environment: &Environment, run: &RunId, shard: &ShardRef) -> Result<()> {
+    fn add_shard(
+        &mut self,
+        environment: &Environment,
+        run: &RunId,
+        shard: &ShardRef,
+    ) -> Result<()> {
         let key = |stage: Stage| stage.shard_key(run, shard.index);
         ensure!(shard.key == key(Stage::Customers), "shard {} is under {}", shard.index, shard.key);
         for stage in [Stage::Customers, Stage::ScoredCustomers] {
             ensure!(!environment.object(&key(stage))?.is_empty(), "{} is empty", key(stage));
         }
-        let evaluations = Evaluations::read(environment.object(&key(Stage::Evaluations))?, shard.rows)?;
+
+        let evaluations =
+            Evaluations::read(environment.object(&key(Stage::Evaluations))?, shard.rows)?;
         for evaluation in evaluations.iter()? {
             let evaluation = evaluation?;
             let stored = Stored {
@@ -88,14 +99,27 @@ impl RunRecord {
                 new_limit: evaluation.new_limit,
                 reason: evaluation.reason.to_owned(),
             };
+
             let before = self.evaluated.insert(evaluation.customer_id.to_owned(), stored);
             ensure!(before.is_none(), "{} is in two shards", evaluation.customer_id);
         }
-        for [id, decision, applied] in results::read(environment.object(&key(Stage::Results))?, shard.rows)? {
-            let evaluated = self.evaluated.get(&id).with_context(|| format!("{id} has a result, no evaluation"))?;
-            ensure!(evaluated.decision == decision, "{id}: evaluated {}, result {decision}", evaluated.decision);
+
+        for [id, decision, applied] in
+            results::read(environment.object(&key(Stage::Results))?, shard.rows)?
+        {
+            let evaluated = self
+                .evaluated
+                .get(&id)
+                .with_context(|| format!("{id} has a result, no evaluation"))?;
+            ensure!(
+                evaluated.decision == decision,
+                "{id}: evaluated {}, result {decision}",
+                evaluated.decision
+            );
+
             self.applied.insert(id, applied);
         }
+
         Ok(())
     }
 
@@ -108,19 +132,38 @@ impl RunRecord {
                 (_, None) => anyhow::bail!("{id}: no decision {}", self.evaluated[id].decision),
             }
         }
+
         let summary = &self.summary;
-        ensure!(self.applied.len() == self.evaluated.len(), "results and evaluations tell of different customers");
-        ensure!(counts == summary.counts, "results count {counts:?}, the summary {:?}", summary.counts);
-        ensure!(summary.counts.total() == summary.eligible, "the summary does not add up: {summary:?}");
+        ensure!(
+            self.applied.len() == self.evaluated.len(),
+            "results and evaluations tell of different customers"
+        );
+
+        ensure!(
+            counts == summary.counts,
+            "results count {counts:?}, the summary {:?}",
+            summary.counts
+        );
+
+        ensure!(
+            summary.counts.total() == summary.eligible,
+            "the summary does not add up: {summary:?}"
+        );
+
         ensure!(
             summary.shard_count as usize == shards.len(),
             "{} shards, {} listed",
             summary.shard_count,
             shards.len()
         );
+
         ensure!(summary.model.bucket == BUCKET, "the model came from {}", summary.model.bucket);
         let ledger = LedgerRow::read(environment, &summary.run_id)?;
-        ensure!(ledger.status == "SUCCEEDED" && ledger.counts == Some(counts), "the ledger has {ledger:?}");
+        ensure!(
+            ledger.status == "SUCCEEDED" && ledger.counts == Some(counts),
+            "the ledger has {ledger:?}"
+        );
+
         ensure!(ledger.eligible == Some(summary.eligible), "the ledger has {ledger:?}");
         ensure!(ledger.total_increase == Some(summary.total_increase), "the ledger has {ledger:?}");
         Ok(())
@@ -134,9 +177,14 @@ impl RunRecord {
         for (id, applied) in &self.applied {
             let stored = table.get(id);
             if applied == "APPLIED" {
-                ensure!(stored == self.evaluated.get(id), "{id}: table {stored:?}, S3 {:?}", self.evaluated[id]);
+                ensure!(
+                    stored == self.evaluated.get(id),
+                    "{id}: table {stored:?}, S3 {:?}",
+                    self.evaluated[id]
+                );
             }
         }
+
         Ok(())
     }
 }
@@ -179,6 +227,7 @@ impl LedgerRow {
             }
             _ => None,
         };
+
         Ok(Self {
             status: row.get(0),
             eligible: count(1),

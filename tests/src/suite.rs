@@ -34,6 +34,7 @@ pub fn run_in<E: Send + Sync + 'static>(
         let trials = cases.iter().map(|(name, _)| Trial::test(*name, || Ok(()))).collect();
         return libtest_mimic::run(&arguments, trials).exit_code();
     }
+
     let environment = match start() {
         Ok(environment) => Arc::new(environment),
         Err(error) => {
@@ -41,14 +42,19 @@ pub fn run_in<E: Send + Sync + 'static>(
             return ExitCode::FAILURE;
         }
     };
+
     let trial = |(name, case): &Case<E>| {
         let (environment, case) = (environment.clone(), *case);
-        Trial::test(*name, move || case(&environment).map_err(|error| Failed::from(format!("{error:?}"))))
+        Trial::test(*name, move || {
+            case(&environment).map_err(|error| Failed::from(format!("{error:?}")))
+        })
     };
+
     let conclusion = libtest_mimic::run(&arguments, cases.iter().map(trial).collect());
     if conclusion.has_failed() {
         after_failure(&environment);
     }
+
     drop(environment);
     conclusion.exit_code()
 }

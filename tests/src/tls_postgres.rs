@@ -11,7 +11,9 @@ use limit_increase::local::python;
 use limit_increase::project::Project;
 use limit_increase_database::DatabaseUrl;
 use limit_increase_database::connect;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
+};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 use tokio_postgres::Client;
@@ -146,9 +148,14 @@ impl TlsPostgres {
             if self.loaded_at()? != before {
                 return Ok(());
             }
+
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
-        anyhow::bail!("PostgreSQL does not read its configuration again; see {}", self.root.join("log").display())
+
+        anyhow::bail!(
+            "PostgreSQL does not read its configuration again; see {}",
+            self.root.join("log").display()
+        )
     }
 
     fn loaded_at(&self) -> Result<String> {
@@ -172,6 +179,7 @@ impl TlsPostgres {
         if path.metadata()?.uid() != owner.uid() {
             chown(&path, Some(owner.uid()), Some(owner.gid()))?;
         }
+
         Ok(())
     }
 }
@@ -181,6 +189,7 @@ impl Drop for TlsPostgres {
         if let Err(error) = script(&self.project, &self.root, &["remove"]) {
             eprintln!("cannot stop the PostgreSQL of {}: {error:?}", self.root.display());
         }
+
         let _ = std::fs::remove_dir_all(&self.root);
     }
 }
@@ -192,7 +201,13 @@ fn script(project: &Project, root: &Path, arguments: &[&str]) -> Result<Value> {
     if arguments[0] == "start" {
         command.arg("--log").arg(root.join("log"));
     }
+
     let output = command.stdin(Stdio::null()).output()?;
-    ensure!(output.status.success(), "postgres.py {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    ensure!(
+        output.status.success(),
+        "postgres.py {arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+
     Ok(serde_json::from_slice(&output.stdout).unwrap_or_default())
 }

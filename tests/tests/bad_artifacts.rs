@@ -56,6 +56,7 @@ impl<'e> Bench<'e> {
                 .env("BUCKET", BUCKET);
             Ok::<_, anyhow::Error>(launch.timeout(Duration::from_secs(60)).log(&log))
         };
+
         let (query, score) = (launch("query-batch-scores")?, launch("score-customers")?);
         let query = environment.block_on(FunctionProcess::start(&query))?;
         let score = environment.block_on(FunctionProcess::start(&score))?;
@@ -66,10 +67,14 @@ impl<'e> Bench<'e> {
     fn open_and_score(&mut self, request: &Value) -> std::result::Result<(), FunctionError> {
         self.runs += 1;
         let run = format!("bad-{}", self.runs);
-        let opened = self.environment.block_on(self.query.invoke(&json!({ "run_id": run, "request": request })))?;
+        let opened = self
+            .environment
+            .block_on(self.query.invoke(&json!({ "run_id": run, "request": request })))?;
         let key = format!("pipeline/customers/run={run}/part-00000.parquet");
         let shard = json!({ "index": 0, "key": key, "rows": opened["eligible"] });
-        self.environment.block_on(self.score.invoke(&json!({ "run": opened["run"], "shard": shard }))).map(|_| ())
+        self.environment
+            .block_on(self.score.invoke(&json!({ "run": opened["run"], "shard": shard })))
+            .map(|_| ())
     }
 
     /// Puts an artifact where the model is, and expects it to be refused with these words.
@@ -107,7 +112,8 @@ fn digest(content: &[u8]) -> Value {
 fn header(name: &str, size: u64, kind: EntryType) -> Result<Header> {
     let mut header = Header::new_ustar();
     // Not `set_path`, which refuses the very names that a test is about.
-    header.as_ustar_mut().context("no ustar header")?.name[..name.len()].copy_from_slice(name.as_bytes());
+    header.as_ustar_mut().context("no ustar header")?.name[..name.len()]
+        .copy_from_slice(name.as_bytes());
     header.set_entry_type(kind);
     header.set_size(size);
     header.set_mode(0o644);
@@ -126,6 +132,7 @@ fn pack(entries: &[(&str, &[u8])]) -> Result<Vec<u8>> {
     for (name, content) in entries {
         tar.append(&header(name, content.len() as u64, EntryType::Regular)?, *content)?;
     }
+
     gzip(&tar.into_inner()?)
 }
 
@@ -147,6 +154,7 @@ impl Parts {
                 manifest = Some(serde_json::from_reader(entry)?);
             }
         }
+
         let manifest = manifest.context("no manifest")?;
         Ok(Self { onnx: artifact.onnx, json: artifact.model_json, manifest })
     }
@@ -160,7 +168,11 @@ impl Parts {
 
     fn packed(&self) -> Result<Vec<u8>> {
         let manifest = serde_json::to_vec(&self.manifest)?;
-        pack(&[("model.onnx", &self.onnx), ("model.json", &self.json), ("manifest.json", &manifest)])
+        pack(&[
+            ("model.onnx", &self.onnx),
+            ("model.json", &self.json),
+            ("manifest.json", &manifest),
+        ])
     }
 }
 
@@ -169,18 +181,30 @@ fn bad_archives(environment: &Environment) -> Result<()> {
     let model = bench.model.to_vec();
     let parts = Parts::of(&model)?;
     let manifest = serde_json::to_vec(&parts.manifest)?;
-    let files = [("model.onnx", parts.onnx.as_slice()), ("model.json", &parts.json), ("manifest.json", &manifest)];
+    let files = [
+        ("model.onnx", parts.onnx.as_slice()),
+        ("model.json", &parts.json),
+        ("manifest.json", &manifest),
+    ];
+
     bench.refuses("an empty object", Vec::new(), "can't be read")?;
     for part in [1, model.len() / 3, model.len() - 1] {
         bench.refuses(&format!("the first {part} bytes"), model[..part].to_vec(), "archive")?;
     }
+
     bench.refuses("text", b"this is no archive".to_vec(), "can't be read")?;
-    bench.refuses("something after the end", [model.as_slice(), b"x"].concat(), "after the archive's end")?;
+    bench.refuses(
+        "something after the end",
+        [model.as_slice(), b"x"].concat(),
+        "after the archive's end",
+    )?;
+
     for name in ["../model.onnx", "/etc/passwd", "models/model.onnx", "notes.txt"] {
         let mut entries = files.to_vec();
         entries.insert(0, (name, b"x"));
         bench.refuses(name, pack(&entries)?, name)?;
     }
+
     for kind in [EntryType::Symlink, EntryType::Link, EntryType::Directory, EntryType::XHeader] {
         let mut tar = tar::Builder::new(Vec::new());
         let mut entry = header("model.onnx", 0, kind)?;
@@ -189,11 +213,13 @@ fn bad_archives(environment: &Environment) -> Result<()> {
         tar.append(&entry, std::io::empty())?;
         bench.refuses(&format!("{kind:?}"), gzip(&tar.into_inner()?)?, "not a plain file")?;
     }
+
     for missing in 0..3 {
         let mut entries = files.to_vec();
         let (name, _) = entries.remove(missing);
         bench.refuses(&format!("no {name}"), pack(&entries)?, &format!("no {name}"))?;
     }
+
     // A gigabyte of zeros in a megabyte, under a header that says so, and under one that lies.
     let zeros = vec![0_u8; 64 << 20];
     for claimed in [1_u64 << 30, 100] {
@@ -202,13 +228,16 @@ fn bad_archives(environment: &Environment) -> Result<()> {
         for _ in 0..16 {
             encoder.write_all(&zeros)?;
         }
+
         bench.refuses(&format!("a bomb that claims {claimed} bytes"), encoder.finish()?, "")?;
     }
+
     bench.end()
 }
 
 fn flipped_bits(environment: &Environment) -> Result<()> {
-    let golden = environment.context.project.root().join("shared/scoring/tests/golden/depth_1.tar.gz");
+    let golden =
+        environment.context.project.root().join("shared/scoring/tests/golden/depth_1.tar.gz");
     let small = std::fs::read(&golden).with_context(|| golden.display().to_string())?;
     let whole = Artifact::open(&small)?;
     let mut refused = 0;
@@ -226,6 +255,7 @@ fn flipped_bits(environment: &Environment) -> Result<()> {
             ),
         }
     }
+
     ensure!(refused > small.len() - 20, "{refused} of {} flips were refused", small.len());
     // A sample of them through the program itself.
     let mut bench = Bench::new(environment)?;
@@ -235,6 +265,7 @@ fn flipped_bits(environment: &Environment) -> Result<()> {
         flipped[at] ^= 1 << (at % 8);
         bench.refuses(&format!("byte {at} flipped"), flipped, "")?;
     }
+
     bench.end()
 }
 
@@ -280,6 +311,7 @@ fn bad_models(environment: &Environment) -> Result<()> {
         wrong.onnx = broken.to_vec();
         bench.refuses(&format!("a model.onnx of {broken:?}"), wrong.rehashed()?, "")?;
     }
+
     let mut wrong = parts()?;
     wrong.json = [vec![b'['; 100_000], vec![b']'; 100_000]].concat();
     bench.refuses("a model.json a hundred thousand deep", wrong.rehashed()?, "model.json")?;
@@ -318,24 +350,38 @@ fn bad_policies(environment: &Environment) -> Result<()> {
         (r#"{"eligibility": {"current_limit_below": "-1"}}"#, "current_limit_below"),
         (r#"{"affordability": {"income_column": "x", "maximum_share": "-1"}}"#, "maximum_share"),
     ];
+
     for (document, words) in cases {
         environment.put_object(POLICY, document)?;
         let outcome = bench.open_and_score(&json!({}));
-        environment.block_on(environment.ready.aws.s3.delete_object().bucket(BUCKET).key(POLICY).send())?;
+        environment
+            .block_on(environment.ready.aws.s3.delete_object().bucket(BUCKET).key(POLICY).send())?;
         bench.permanent(document, outcome, "Permanent.InvalidPolicy", words)?;
         // The same in a request.
         if let Ok(policy) = serde_json::from_str::<Value>(document) {
             let outcome = bench.open_and_score(&json!({ "policy": policy }));
-            let error = outcome.err().with_context(|| format!("{document} is accepted in a request"))?;
+            let error =
+                outcome.err().with_context(|| format!("{document} is accepted in a request"))?;
             let names = ["Permanent.InvalidPolicy", "Permanent.InvalidRequest"];
-            ensure!(names.contains(&error.error_type.as_str()) && error.message.contains(words), "{document}: {error}");
+            ensure!(
+                names.contains(&error.error_type.as_str()) && error.message.contains(words),
+                "{document}: {error}"
+            );
         }
     }
+
     let deep = [vec![b'['; 100_000], vec![b']'; 100_000]].concat();
     environment.put_object(POLICY, deep)?;
     let outcome = bench.open_and_score(&json!({}));
-    environment.block_on(environment.ready.aws.s3.delete_object().bucket(BUCKET).key(POLICY).send())?;
-    bench.permanent("a policy a hundred thousand deep", outcome, "Permanent.InvalidPolicy", "recursion")?;
+    environment
+        .block_on(environment.ready.aws.s3.delete_object().bucket(BUCKET).key(POLICY).send())?;
+    bench.permanent(
+        "a policy a hundred thousand deep",
+        outcome,
+        "Permanent.InvalidPolicy",
+        "recursion",
+    )?;
+
     bench.end()
 }
 
@@ -351,13 +397,21 @@ fn bad_requests(environment: &Environment) -> Result<()> {
         ("a number".into(), "42".into(), ""),
         ("70 KB".into(), request(&format!(r#"{{"x": "{}"}}"#, "y".repeat(70_000))), "larger than"),
         ("5 MB".into(), request(&format!(r#"{{"x": "{}"}}"#, "y".repeat(5 << 20))), "larger than"),
-        ("5 MB of fields".into(), request(&format!("{{{}}}", vec![r#""a":1"#; 700_000].join(","))), ""),
+        (
+            "5 MB of fields".into(),
+            request(&format!("{{{}}}", vec![r#""a":1"#; 700_000].join(","))),
+            "",
+        ),
         ("64 levels".into(), request(&deep(64)), ""),
         ("a hundred thousand levels".into(), request(&deep(100_000)), "recursion"),
         ("a million levels and no end".into(), "[".repeat(1_000_000), "recursion"),
         ("a number out of any range".into(), request(r#"{"limit": 1e999}"#), ""),
         ("a limit of 20 digits".into(), request(r#"{"limit": 99999999999999999999}"#), "limit"),
-        ("text for a date".into(), request(r#"{"as_of": "'; DROP TABLE batch_scores; --"}"#), "as_of"),
+        (
+            "text for a date".into(),
+            request(r#"{"as_of": "'; DROP TABLE batch_scores; --"}"#),
+            "as_of",
+        ),
         ("a lone surrogate".into(), request(r#"{"as_of": "\ud800"}"#), ""),
         ("a run id with a path".into(), r#"{"run_id": "../../x", "request": {}}"#.into(), "run_id"),
         (
@@ -366,46 +420,76 @@ fn bad_requests(environment: &Environment) -> Result<()> {
             "run_id",
         ),
     ];
+
     for (what, event, words) in cases {
-        let outcome = environment.block_on(bench.query.invoke_bytes(event.into(), Delivery::Delivered));
+        let outcome =
+            environment.block_on(bench.query.invoke_bytes(event.into(), Delivery::Delivered));
         bench.permanent(&what, outcome.map(|_| ()), "Permanent.InvalidRequest", words)?;
     }
-    let not_utf8 = Bytes::from_static(b"{\"run_id\": \"bad\", \"request\": {\"as_of\": \"\xff\xfe\"}}");
+
+    let not_utf8 =
+        Bytes::from_static(b"{\"run_id\": \"bad\", \"request\": {\"as_of\": \"\xff\xfe\"}}");
     let outcome = environment.block_on(bench.query.invoke_bytes(not_utf8, Delivery::Delivered));
-    bench.permanent("bytes that are no text", outcome.map(|_| ()), "Permanent.InvalidRequest", "")?;
+    bench.permanent(
+        "bytes that are no text",
+        outcome.map(|_| ()),
+        "Permanent.InvalidRequest",
+        "",
+    )?;
+
     bench.end()
 }
 
 /// The later steps take events from the state machine alone, and check them all the same.
 fn bad_events(environment: &Environment) -> Result<()> {
     let bench = Bench::new(environment)?;
-    let opened = environment.block_on(bench.query.invoke(&json!({ "run_id": "good", "request": {} })))?;
-    let shard =
-        json!({ "index": 0, "key": "pipeline/customers/run=good/part-00000.parquet", "rows": opened["eligible"] });
+    let opened =
+        environment.block_on(bench.query.invoke(&json!({ "run_id": "good", "request": {} })))?;
+    let shard = json!({ "index": 0, "key": "pipeline/customers/run=good/part-00000.parquet", "rows": opened["eligible"] });
     let good = json!({ "run": opened["run"], "shard": shard });
     let changed = |path: &str, value: Value| {
         let mut event = good.clone();
         if let Some(field) = event.pointer_mut(path) {
             *field = value;
         }
+
         event
     };
+
     let cases = [
-        ("another hash of the model", changed("/run/model/sha256", json!("0".repeat(64))), "Permanent.ModelChanged"),
+        (
+            "another hash of the model",
+            changed("/run/model/sha256", json!("0".repeat(64))),
+            "Permanent.ModelChanged",
+        ),
         ("another ETag", changed("/run/model/etag", json!("\"0\"")), "Permanent.ModelChanged"),
         ("another number of rows", changed("/shard/rows", json!(3)), "Permanent.HandoffInvalid"),
         ("no rows", changed("/shard/rows", json!(0)), "Permanent.HandoffInvalid"),
-        ("a shard that is not there", changed("/shard/key", json!("pipeline/x")), "Permanent.HandoffInvalid"),
-        ("an object that is no shard", changed("/shard/key", json!(KEY)), "Permanent.HandoffInvalid"),
-        ("another bucket", changed("/run/bucket", json!("no-such-bucket")), "Permanent.StorageRefused"),
+        (
+            "a shard that is not there",
+            changed("/shard/key", json!("pipeline/x")),
+            "Permanent.HandoffInvalid",
+        ),
+        (
+            "an object that is no shard",
+            changed("/shard/key", json!(KEY)),
+            "Permanent.HandoffInvalid",
+        ),
+        (
+            "another bucket",
+            changed("/run/bucket", json!("no-such-bucket")),
+            "Permanent.StorageRefused",
+        ),
         ("a run id with a path", changed("/run/run_id", json!("../x")), "Permanent.InvalidRequest"),
         ("rows below zero", changed("/shard/rows", json!(-1)), "Permanent.InvalidRequest"),
         ("no shard", json!({ "run": opened["run"] }), "Permanent.InvalidRequest"),
     ];
+
     for (what, event, name) in cases {
         let outcome = environment.block_on(bench.score.invoke(&event)).map(|_| ());
         bench.permanent(what, outcome, name, "")?;
     }
+
     environment.block_on(bench.score.invoke(&good))?;
     bench.end()
 }

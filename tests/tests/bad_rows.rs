@@ -21,7 +21,10 @@ fn main() -> ExitCode {
             ("any_text_can_be_a_customers_id", strange_ids),
             ("a_bad_income_is_referred_under_a_policy_that_reads_it", bad_incomes),
             ("numbers_of_other_sql_types_are_read_or_referred", other_types),
-            ("a_customer_with_two_rows_of_features_fails_the_run_before_it_writes", duplicate_features),
+            (
+                "a_customer_with_two_rows_of_features_fails_the_run_before_it_writes",
+                duplicate_features,
+            ),
         ],
     )
 }
@@ -76,6 +79,7 @@ fn check(environment: &Environment, rows: &[Row], request: &RunRequest) -> Resul
     for (id, sql, _) in rows {
         execute(environment, &sql.replace("$id", &format!("'{id}'")))?;
     }
+
     let record = RunRecord::read(environment, &environment.run_well(request)?)?;
     let table = decisions(environment)?;
     record.check_table(&table)?;
@@ -89,22 +93,41 @@ fn check(environment: &Environment, rows: &[Row], request: &RunRequest) -> Resul
             Referred(words) => decision == "REFERRED" && reason.contains(words),
             NotEligible => found.is_none(),
         };
+
         ensure!(right, "{sql}: {found:?}, expected {expected:?}");
     }
+
     if request.policy.is_none() {
         for (id, stored) in &good {
             let spoilt = rows.iter().any(|(bad, ..)| bad == id);
-            ensure!(spoilt || table.get(id) == Some(stored), "{id}: {:?}, among good rows {stored:?}", table.get(id));
+            ensure!(
+                spoilt || table.get(id) == Some(stored),
+                "{id}: {:?}, among good rows {stored:?}",
+                table.get(id)
+            );
         }
     }
+
     Ok(())
 }
 
 fn bad_features(environment: &Environment) -> Result<()> {
     const ROWS: [Row; 19] = [
-        ("CUST_0001", "DELETE FROM customer_features WHERE customer_id = $id", Referred("features")),
-        ("CUST_0002", "UPDATE customer_features SET utilisation = NULL WHERE customer_id = $id", Referred("missing")),
-        ("CUST_0003", "UPDATE customer_features SET utilisation = 'NaN' WHERE customer_id = $id", Referred("missing")),
+        (
+            "CUST_0001",
+            "DELETE FROM customer_features WHERE customer_id = $id",
+            Referred("features"),
+        ),
+        (
+            "CUST_0002",
+            "UPDATE customer_features SET utilisation = NULL WHERE customer_id = $id",
+            Referred("missing"),
+        ),
+        (
+            "CUST_0003",
+            "UPDATE customer_features SET utilisation = 'NaN' WHERE customer_id = $id",
+            Referred("missing"),
+        ),
         (
             "CUST_0004",
             "UPDATE customer_features SET bureau_score = 'Infinity' WHERE customer_id = $id",
@@ -125,12 +148,36 @@ fn bad_features(environment: &Environment) -> Result<()> {
             "UPDATE customer_features SET utilisation = -1e300 WHERE customer_id = $id",
             Referred("larger than"),
         ),
-        ("CUST_0008", "UPDATE customer_features SET utilisation = 1e-320 WHERE customer_id = $id", Scored),
-        ("CUST_0009", "UPDATE customer_features SET bureau_score = -300 WHERE customer_id = $id", Scored),
-        ("CUST_0010", "UPDATE customer_features SET bureau_score = 0, utilisation = 0 WHERE customer_id = $id", Scored),
-        ("CUST_0011", "UPDATE customer_features SET bureau_score = -9999998 WHERE customer_id = $id", Scored),
-        ("CUST_0012", "UPDATE customer_features SET utilisation = '-0' WHERE customer_id = $id", Scored),
-        ("CUST_0013", "UPDATE customer_features SET utilisation = 3.4e38 WHERE customer_id = $id", Scored),
+        (
+            "CUST_0008",
+            "UPDATE customer_features SET utilisation = 1e-320 WHERE customer_id = $id",
+            Scored,
+        ),
+        (
+            "CUST_0009",
+            "UPDATE customer_features SET bureau_score = -300 WHERE customer_id = $id",
+            Scored,
+        ),
+        (
+            "CUST_0010",
+            "UPDATE customer_features SET bureau_score = 0, utilisation = 0 WHERE customer_id = $id",
+            Scored,
+        ),
+        (
+            "CUST_0011",
+            "UPDATE customer_features SET bureau_score = -9999998 WHERE customer_id = $id",
+            Scored,
+        ),
+        (
+            "CUST_0012",
+            "UPDATE customer_features SET utilisation = '-0' WHERE customer_id = $id",
+            Scored,
+        ),
+        (
+            "CUST_0013",
+            "UPDATE customer_features SET utilisation = 3.4e38 WHERE customer_id = $id",
+            Scored,
+        ),
         (
             "CUST_0014",
             "UPDATE customer_features SET employment_status = 'astronaut' WHERE customer_id = $id",
@@ -151,36 +198,86 @@ fn bad_features(environment: &Environment) -> Result<()> {
             "UPDATE customer_features SET residential_status = ' owner' WHERE customer_id = $id",
             Referred("does not know"),
         ),
-        ("CUST_0018", "UPDATE customer_features SET residential_status = '' WHERE customer_id = $id", Scored),
-        ("CUST_0019", "UPDATE customer_features SET residential_status = NULL WHERE customer_id = $id", Scored),
+        (
+            "CUST_0018",
+            "UPDATE customer_features SET residential_status = '' WHERE customer_id = $id",
+            Scored,
+        ),
+        (
+            "CUST_0019",
+            "UPDATE customer_features SET residential_status = NULL WHERE customer_id = $id",
+            Scored,
+        ),
     ];
+
     check(environment, &ROWS, &all())
 }
 
 fn bad_fields(environment: &Environment) -> Result<()> {
     const ROWS: [Row; 13] = [
-        ("CUST_0001", "UPDATE batch_scores SET current_limit = -0.01 WHERE customer_id = $id", Referred("-0.01")),
+        (
+            "CUST_0001",
+            "UPDATE batch_scores SET current_limit = -0.01 WHERE customer_id = $id",
+            Referred("-0.01"),
+        ),
         (
             "CUST_0002",
             "UPDATE batch_scores SET current_limit = -99999999.99 WHERE customer_id = $id",
             Referred("not a valid amount"),
         ),
         ("CUST_0003", "UPDATE batch_scores SET current_limit = 0 WHERE customer_id = $id", Scored),
-        ("CUST_0004", "UPDATE batch_scores SET current_limit = 0.01 WHERE customer_id = $id", Scored),
-        ("CUST_0005", "UPDATE batch_scores SET current_limit = 'NaN' WHERE customer_id = $id", NotEligible),
-        ("CUST_0006", "UPDATE batch_scores SET current_limit = 99999999.99 WHERE customer_id = $id", NotEligible),
-        ("CUST_0007", "UPDATE batch_scores SET current_score = 2147483647 WHERE customer_id = $id", Scored),
-        ("CUST_0008", "UPDATE batch_scores SET current_score = -2147483648 WHERE customer_id = $id", NotEligible),
-        ("CUST_0009", "UPDATE batch_scores SET application_date = 'infinity' WHERE customer_id = $id", Scored),
-        ("CUST_0010", "UPDATE batch_scores SET application_date = '-infinity' WHERE customer_id = $id", Scored),
-        ("CUST_0011", "UPDATE batch_scores SET application_date = '4713-01-01 BC' WHERE customer_id = $id", Scored),
-        ("CUST_0012", "UPDATE batch_scores SET application_date = '5874897-12-31' WHERE customer_id = $id", Scored),
+        (
+            "CUST_0004",
+            "UPDATE batch_scores SET current_limit = 0.01 WHERE customer_id = $id",
+            Scored,
+        ),
+        (
+            "CUST_0005",
+            "UPDATE batch_scores SET current_limit = 'NaN' WHERE customer_id = $id",
+            NotEligible,
+        ),
+        (
+            "CUST_0006",
+            "UPDATE batch_scores SET current_limit = 99999999.99 WHERE customer_id = $id",
+            NotEligible,
+        ),
+        (
+            "CUST_0007",
+            "UPDATE batch_scores SET current_score = 2147483647 WHERE customer_id = $id",
+            Scored,
+        ),
+        (
+            "CUST_0008",
+            "UPDATE batch_scores SET current_score = -2147483648 WHERE customer_id = $id",
+            NotEligible,
+        ),
+        (
+            "CUST_0009",
+            "UPDATE batch_scores SET application_date = 'infinity' WHERE customer_id = $id",
+            Scored,
+        ),
+        (
+            "CUST_0010",
+            "UPDATE batch_scores SET application_date = '-infinity' WHERE customer_id = $id",
+            Scored,
+        ),
+        (
+            "CUST_0011",
+            "UPDATE batch_scores SET application_date = '4713-01-01 BC' WHERE customer_id = $id",
+            Scored,
+        ),
+        (
+            "CUST_0012",
+            "UPDATE batch_scores SET application_date = '5874897-12-31' WHERE customer_id = $id",
+            Scored,
+        ),
         (
             "CUST_0013",
             "UPDATE batch_scores SET updated_at = 'infinity', new_limit = 'NaN', decision_reason = '' WHERE customer_id = $id",
             Scored,
         ),
     ];
+
     check(environment, &ROWS, &all())
 }
 
@@ -206,6 +303,7 @@ fn strange_ids(environment: &Environment) -> Result<()> {
         "x".repeat(50),
         "cust_0001".to_owned(),
     ];
+
     let good = good_table(environment)?;
     let client = environment.database()?;
     environment.block_on(async {
@@ -233,20 +331,32 @@ fn strange_ids(environment: &Environment) -> Result<()> {
                 "INSERT INTO customer_features (customer_id, {columns})
                  SELECT $1, {columns} FROM customer_features WHERE customer_id = 'CUST_0001'"
             );
+
             client.execute(&copy, &[id]).await?;
         }
+
         Ok::<_, anyhow::Error>(())
     })?;
+
     let record = RunRecord::read(environment, &environment.run_well(&all())?)?;
     let table = decisions(environment)?;
     record.check_table(&table)?;
     for id in &ids {
         ensure!(table.get(id) == good.get("CUST_0001"), "{id:?}: {:?}", table.get(id));
-        ensure!(record.applied.get(id).map(String::as_str) == Some("APPLIED"), "{id:?} has no record in S3");
+        ensure!(
+            record.applied.get(id).map(String::as_str) == Some("APPLIED"),
+            "{id:?} has no record in S3"
+        );
     }
+
     for (id, stored) in &good {
-        ensure!(table.get(id) == Some(stored), "{id}: {:?}, without the strange ones {stored:?}", table.get(id));
+        ensure!(
+            table.get(id) == Some(stored),
+            "{id}: {:?}, without the strange ones {stored:?}",
+            table.get(id)
+        );
     }
+
     Ok(())
 }
 
@@ -261,6 +371,7 @@ fn bad_incomes(environment: &Environment) -> Result<()> {
         }),
         ..Policy::default()
     };
+
     let request = RunRequest { policy: Some(policy), ..all() };
     let cases: [(&str, &str, Expected); 6] = [
         ("CUST_0001", "'NaN'", Referred("income")),
@@ -270,10 +381,12 @@ fn bad_incomes(environment: &Environment) -> Result<()> {
         ("CUST_0005", "0.004", Declined("no limit above")),
         ("CUST_0006", "1e10", Scored),
     ];
+
     let rows: Vec<Row> = cases
         .into_iter()
         .map(|(id, income, expected)| {
-            let sql: &'static str = Box::leak(format!("{SET}{income} WHERE customer_id = $id").into_boxed_str());
+            let sql: &'static str =
+                Box::leak(format!("{SET}{income} WHERE customer_id = $id").into_boxed_str());
             (id, sql, expected)
         })
         .collect();
@@ -283,7 +396,10 @@ fn bad_incomes(environment: &Environment) -> Result<()> {
 /// A column may be of any numeric SQL type, NUMERIC with its NaN and its 130,000 digits among them.
 fn other_types(environment: &Environment) -> Result<()> {
     let good = good_table(environment)?;
-    let to = |sql_type: &str| format!("ALTER TABLE customer_features ALTER COLUMN bureau_score TYPE {sql_type};");
+    let to = |sql_type: &str| {
+        format!("ALTER TABLE customer_features ALTER COLUMN bureau_score TYPE {sql_type};")
+    };
+
     execute(environment, &to("numeric"))?;
     let spoil = "UPDATE customer_features SET bureau_score = 'NaN' WHERE customer_id = 'CUST_0001';
                  UPDATE customer_features SET bureau_score = ('1' || repeat('0', 5000))::numeric WHERE customer_id = 'CUST_0002';
@@ -292,10 +408,18 @@ fn other_types(environment: &Environment) -> Result<()> {
     execute(environment, spoil)?;
     let outcome = environment.run_well(&all());
     let table = decisions(environment)?;
-    execute(environment, "UPDATE customer_features SET bureau_score = 0 WHERE customer_id <= 'CUST_0004'")?;
+    execute(
+        environment,
+        "UPDATE customer_features SET bureau_score = 0 WHERE customer_id <= 'CUST_0004'",
+    )?;
+
     // The next run reads text, and has to say that it can't.
     execute(environment, &to("text"))?;
-    execute(environment, "UPDATE batch_scores SET limit_increase_decision = NULL WHERE customer_id = 'CUST_0030'")?;
+    execute(
+        environment,
+        "UPDATE batch_scores SET limit_increase_decision = NULL WHERE customer_id = 'CUST_0030'",
+    )?;
+
     let as_text = environment.execute("bureau-score-as-text", r#"{"limit": null}"#);
     execute(environment, &format!("{} {}", to("float8 USING bureau_score::float8"), ""))?;
     outcome?;
@@ -303,16 +427,23 @@ fn other_types(environment: &Environment) -> Result<()> {
         let found = table.get(id);
         ensure!(found.is_some_and(|stored| stored.decision == "REFERRED"), "{id}: {found:?}");
     }
+
     // Missing, which the model knows of this feature, and as good as zero.
     for id in ["CUST_0001", "CUST_0004"] {
         let found = table.get(id);
         ensure!(found.is_some_and(|stored| stored.reason.starts_with("Score ")), "{id}: {found:?}");
     }
+
     for (id, stored) in good.iter().filter(|(id, _)| id.as_str() > "CUST_0004") {
         ensure!(table.get(id) == Some(stored), "{id}: {:?}, as float8 {stored:?}", table.get(id));
     }
+
     let failure = as_text?.failure.context("a text was read as a number")?;
-    ensure!(failure.error == "Permanent.DatabaseSchema" && failure.cause.contains("bureau_score"), "{failure:?}");
+    ensure!(
+        failure.error == "Permanent.DatabaseSchema" && failure.cause.contains("bureau_score"),
+        "{failure:?}"
+    );
+
     Ok(())
 }
 
@@ -326,6 +457,7 @@ fn duplicate_features(environment: &Environment) -> Result<()> {
              INSERT INTO customer_features SELECT * FROM customer_features WHERE customer_id = 'CUST_0001'"
         ),
     )?;
+
     let finished = environment.execute("two-rows-of-features", r#"{"limit": null}"#);
     let decided = decisions(environment)?;
     execute(
@@ -335,12 +467,22 @@ fn duplicate_features(environment: &Environment) -> Result<()> {
              ALTER TABLE customer_features ADD CONSTRAINT {name} PRIMARY KEY (customer_id)"
         ),
     )?;
+
     let finished = finished?;
     let failure = finished.failure.as_ref().with_context(|| finished.status.clone())?;
-    ensure!(finished.status == "FAILED" && failure.error == "Permanent.DatabaseSchema", "{finished:?}");
+    ensure!(
+        finished.status == "FAILED" && failure.error == "Permanent.DatabaseSchema",
+        "{finished:?}"
+    );
+
     ensure!(failure.cause.contains("customer could appear twice"), "{failure:?}");
     ensure!(decided.is_empty(), "decided all the same: {decided:?}");
-    let ledger = LedgerRow::read(environment, &RunId::try_from("two-rows-of-features".to_owned())?)?;
-    ensure!(ledger.status == "FAILED" && ledger.error.as_deref() == Some("Permanent.DatabaseSchema"), "{ledger:?}");
+    let ledger =
+        LedgerRow::read(environment, &RunId::try_from("two-rows-of-features".to_owned())?)?;
+    ensure!(
+        ledger.status == "FAILED" && ledger.error.as_deref() == Some("Permanent.DatabaseSchema"),
+        "{ledger:?}"
+    );
+
     Ok(())
 }

@@ -31,12 +31,16 @@ fn main() -> ExitCode {
 fn program() -> Result<PathBuf> {
     static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
     let build = || -> Option<PathBuf> {
-        let status =
-            Command::new(env!("CARGO")).args(["build", "--quiet", "--workspace", "--bin", "limit-increase"]).status();
+        let status = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--workspace", "--bin", "limit-increase"])
+            .status();
         let own = std::env::current_exe().ok()?;
         // target/debug/deps/command_line-0123 -> target/debug/limit-increase
-        status.is_ok_and(|status| status.success()).then_some(own.parent()?.parent()?.join("limit-increase"))
+        status
+            .is_ok_and(|status| status.success())
+            .then_some(own.parent()?.parent()?.join("limit-increase"))
     };
+
     PROGRAM.get_or_init(build).clone().context("the command line does not build")
 }
 
@@ -53,16 +57,30 @@ fn run_shows(environment: &Environment) -> Result<()> {
     let output = run(environment, &["run"])?;
     let (shown, progress) = (text(&output.stdout), text(&output.stderr));
     ensure!(output.status.success(), "{shown}\n{progress}");
-    for words in ["SUCCEEDED", "20 customers: ", " approved, ", " declined, ", "Totals", "Largest approved increases"] {
+    for words in [
+        "SUCCEEDED",
+        "20 customers: ",
+        " approved, ",
+        " declined, ",
+        "Totals",
+        "Largest approved increases",
+    ] {
         ensure!(shown.contains(words), "{words:?} is missing:\n{shown}");
     }
+
     for state in ["QueryBatchScores", "ProcessShards", "SaveResults"] {
         ensure!(progress.contains(state), "{state} is missing:\n{progress}");
     }
+
     let again = run(environment, &["run", "--limit", "all"])?;
     ensure!(again.status.success(), "{}", text(&again.stderr));
     let nothing = run(environment, &["run"])?;
-    ensure!(nothing.status.success() && text(&nothing.stdout).contains("Nothing to do"), "{}", text(&nothing.stdout));
+    ensure!(
+        nothing.status.success() && text(&nothing.stdout).contains("Nothing to do"),
+        "{}",
+        text(&nothing.stdout)
+    );
+
     Ok(())
 }
 
@@ -78,7 +96,11 @@ fn json_answers(environment: &Environment) -> Result<()> {
     let parts = ["approved", "declined", "referred", "pending", "not_eligible"];
     ensure!(parts.map(count).iter().sum::<i64>() == 50 && count("customers") == 50, "{totals}");
     let status = environment.command_json(&program, &["status"])?;
-    ensure!(status["localstack"]["running"] == true && status["last_run"]["status"] == "SUCCEEDED", "{status}");
+    ensure!(
+        status["localstack"]["running"] == true && status["last_run"]["status"] == "SUCCEEDED",
+        "{status}"
+    );
+
     ensure!(!status.to_string().contains("postgres:postgres@"), "a password is shown: {status}");
     Ok(())
 }
@@ -90,13 +112,17 @@ fn failing_run(environment: &Environment) -> Result<()> {
     environment.put_object(POLICY, r#"{"maximum_limit": "-1"}"#)?;
     let shown = run(environment, &["run"]);
     let json = run(environment, &["--json", "run"]);
-    environment.block_on(environment.ready.aws.s3.delete_object().bucket(BUCKET).key(POLICY).send())?;
+    environment
+        .block_on(environment.ready.aws.s3.delete_object().bucket(BUCKET).key(POLICY).send())?;
     let (shown, json) = (shown?, json?);
     ensure!(shown.status.code() == Some(3), "{shown:?}");
     let said = text(&shown.stderr);
-    for words in ["error:", "QueryBatchScores", "Permanent.InvalidPolicy", "policy.maximum_limit", "next:"] {
+    for words in
+        ["error:", "QueryBatchScores", "Permanent.InvalidPolicy", "policy.maximum_limit", "next:"]
+    {
         ensure!(said.contains(words), "{words:?} is missing:\n{said}");
     }
+
     ensure!(json.status.code() == Some(3), "{json:?}");
     let error: serde_json::Value = serde_json::from_slice(&json.stdout)?;
     ensure!(error["error"]["exit_code"] == 3, "{error}");
@@ -112,11 +138,17 @@ fn wrong_usage(environment: &Environment) -> Result<()> {
         (&["setup-db", "--data", "x.csv"], "--id-column"),
         (&["deploy", "--target", "aws"], "--artifact-bucket"),
     ];
+
     for (arguments, words) in cases {
         let output = run(environment, arguments)?;
         let said = text(&output.stderr);
-        ensure!(output.status.code() == Some(2) && said.contains(words), "{arguments:?}: {} {said}", output.status);
+        ensure!(
+            output.status.code() == Some(2) && said.contains(words),
+            "{arguments:?}: {} {said}",
+            output.status
+        );
     }
+
     Ok(())
 }
 
@@ -142,6 +174,7 @@ fn setup_db(environment: &Environment) -> Result<()> {
          FROM batch_scores",
         &[],
     ))?;
+
     let (first, last): (String, String) = (row.get(0), row.get(1));
     ensure!((first.as_str(), last.as_str()) == ("CUST_0001", "CUST_0050"), "{first} to {last}");
     ensure!(row.get(2) && row.get(3) && row.get(4), "the sample is outside its ranges");
@@ -157,25 +190,48 @@ fn own_customers(environment: &Environment) -> Result<()> {
                   debt_to_income,existing_products";
     let row = "720,0.2,0.5,0,1,permanent,owner,40000,60,48,0.2,2";
     let arguments = |path: &str| {
-        ["setup-db", "--data", path, "--id-column", "id", "--score-column", "score", "--limit-column", "limit"]
-            .map(str::to_owned)
+        [
+            "setup-db",
+            "--data",
+            path,
+            "--id-column",
+            "id",
+            "--score-column",
+            "score",
+            "--limit-column",
+            "limit",
+        ]
+        .map(str::to_owned)
     };
+
     let path = file.display().to_string();
-    std::fs::write(&file, format!("{header}\n\"O'Brien, Ann\",700,4000,{row}\nÜmit,650,8000.50,{row}\n"))?;
+    std::fs::write(
+        &file,
+        format!("{header}\n\"O'Brien, Ann\",700,4000,{row}\nÜmit,650,8000.50,{row}\n"),
+    )?;
+
     let asked = arguments(&path);
     let loaded = environment.command_json(&program, &asked.each_ref().map(String::as_str))?;
     ensure!(loaded["customers"] == 52 && loaded["loaded"]["inserted"] == 2, "{loaded}");
     std::fs::write(&file, format!("{header}\nfine,700,4000,{row}\nbroken,700,a lot,{row}\n"))?;
     let output = run(environment, &asked.each_ref().map(String::as_str))?;
     let said = text(&output.stderr);
-    ensure!(output.status.code() == Some(2) && said.contains("a lot") && said.contains("line 3"), "{said}");
+    ensure!(
+        output.status.code() == Some(2) && said.contains("a lot") && said.contains("line 3"),
+        "{said}"
+    );
+
     let client = environment.database()?;
     let row = environment.block_on(client.query_one("SELECT count(*) FROM batch_scores", &[]))?;
     ensure!(row.get::<_, i64>(0) == 52, "part of a bad file was loaded");
     let ran = environment.command_json(&program, &["run", "--limit", "all"])?;
     ensure!(ran["summary"]["eligible"].as_u64().is_some_and(|eligible| eligible > 20), "{ran}");
     let decided = limit_increase_tests::records::decisions(environment)?;
-    ensure!(decided.contains_key("O'Brien, Ann") && decided.contains_key("Ümit"), "own customers are undecided");
+    ensure!(
+        decided.contains_key("O'Brien, Ann") && decided.contains_key("Ümit"),
+        "own customers are undecided"
+    );
+
     Ok(())
 }
 
@@ -187,7 +243,11 @@ fn self_tests(environment: &Environment) -> Result<()> {
     ensure!(schedule["execution"]["status"] == "SUCCEEDED", "{schedule}");
     let services = environment.command_json(&program, &["test-services"])?;
     let checked = services["services"].as_array().context("no services")?;
-    ensure!(checked.len() == 5 && checked.iter().all(|service| service["ok"] == true), "{services}");
+    ensure!(
+        checked.len() == 5 && checked.iter().all(|service| service["ok"] == true),
+        "{services}"
+    );
+
     Ok(())
 }
 
@@ -210,9 +270,11 @@ fn awslocal(environment: &Environment) -> Result<()> {
             "{}",
         ],
     )?;
+
     ensure!(output.status.success(), "{}", text(&output.stderr));
     let started: serde_json::Value = serde_json::from_slice(&output.stdout)?;
-    let finished = environment.follow(started["executionArn"].as_str().context("no executionArn")?)?;
+    let finished =
+        environment.follow(started["executionArn"].as_str().context("no executionArn")?)?;
     ensure!(finished.succeeded(), "{}", finished.problem());
     ensure!(limit_increase_tests::records::decisions(environment)?.len() == 20, "not 20 decided");
     Ok(())
@@ -227,13 +289,18 @@ fn stop_and_start(environment: &Environment) -> Result<()> {
     let again = environment.command_json(&program, &["stop"])?;
     ensure!(again["stopped"] == false, "{again}");
     let status = environment.command_json(&program, &["status"])?;
-    ensure!(status["localstack"]["running"] == false && status["postgres"]["running"] == false, "{status}");
+    ensure!(
+        status["localstack"]["running"] == false && status["postgres"]["running"] == false,
+        "{status}"
+    );
+
     // LocalStack forgets with its process; the stack, the bucket and the model come back by themselves.
     let ran = environment.command_json(&program, &["run", "--limit", "4"])?;
     ensure!(ran["summary"]["eligible"] == 4 && ran["summary"]["model"]["key"] == KEY, "{ran}");
     let results = environment.command_json(&program, &["results"])?;
     let totals = &results["totals"];
-    let decided: i64 = ["approved", "declined", "referred"].iter().filter_map(|name| totals[name].as_i64()).sum();
+    let decided: i64 =
+        ["approved", "declined", "referred"].iter().filter_map(|name| totals[name].as_i64()).sum();
     ensure!(decided == 7, "decisions were lost over a stop: {totals}");
     Ok(())
 }

@@ -35,7 +35,10 @@ fn main() -> ExitCode {
         "faults",
         &[
             ("two_events_at_once_open_one_run", opened_once),
-            ("a_run_whose_summary_cannot_be_written_is_failed_everywhere_and_can_be_redriven", summary_refused),
+            (
+                "a_run_whose_summary_cannot_be_written_is_failed_everywhere_and_can_be_redriven",
+                summary_refused,
+            ),
             ("an_attempt_that_has_lost_its_shard_leaves_the_record_alone", late_record),
             ("a_shard_s_failure_that_comes_late_leaves_a_closed_run_closed", late_failure),
             ("each_kind_of_fault_alone_leaves_every_promise_kept", each_kind),
@@ -57,11 +60,17 @@ fn opened_once(environment: &Environment) -> Result<()> {
             fault: StorageFault::Slow(Duration::from_millis(300)),
             times: 1,
         });
-        let (first, second) = (lab.pool.take("query-batch-scores").await?, lab.pool.take("query-batch-scores").await?);
+
+        let (first, second) = (
+            lab.pool.take("query-batch-scores").await?,
+            lab.pool.take("query-batch-scores").await?,
+        );
+
         let late = async {
             tokio::time::sleep(Duration::from_millis(100)).await;
             second.invoke(&event).await
         };
+
         let (one, other) = tokio::join!(first.invoke(&event), late);
         ensure!(one.is_ok() && one == other, "the first got {one:?}, the second {other:?}");
         Ok(())
@@ -79,10 +88,15 @@ fn summary_refused(environment: &Environment) -> Result<()> {
             fault: StorageFault::Status(403),
             times: 1,
         });
+
         let ended = machine.start(&calm, "no-summary", &json!({ "limit": null })).await?;
         let status = status(&lab, "no-summary").await?;
         let Ended::Failed { error, .. } = &ended else { bail!("it ended {ended:?}") };
-        ensure!(error == "Permanent.StorageRefused" && status == "FAILED", "{error}, in the ledger {status}");
+        ensure!(
+            error == "Permanent.StorageRefused" && status == "FAILED",
+            "{error}, in the ledger {status}"
+        );
+
         let redriven = machine.redrive(&calm, "no-summary", 1, &ended).await?;
         ensure!(matches!(redriven, Ended::Succeeded(_)), "redriven, it ended {redriven:?}");
         ensure!(self::status(&lab, "no-summary").await? == "SUCCEEDED", "redriven, and not closed");
@@ -101,11 +115,13 @@ fn late_record(environment: &Environment) -> Result<()> {
     let lab = Lab::open(environment)?;
     environment.block_on(async {
         lab.reset().await?;
-        let event = json!({ "run_id": "late-record", "request": { "limit": null, "shard_size": 50 } });
+        let event =
+            json!({ "run_id": "late-record", "request": { "limit": null, "shard_size": 50 } });
         let opened = invoke(&lab, "query-batch-scores", &event).await?;
         let eligible = opened["eligible"].as_u64().context("no count of the eligible")?;
         let key = opened["shards"]["key"].as_str().context("no list of the shards")?;
-        let list = storage::get(&lab.ready.aws.s3, BUCKET, key).await?.context("no list of the shards")?;
+        let list =
+            storage::get(&lab.ready.aws.s3, BUCKET, key).await?.context("no list of the shards")?;
         let shards: Vec<serde_json::Value> = serde_json::from_slice(&list)?;
         let task = json!({ "run": opened["run"], "shard": shards.first().context("no shard")? });
         invoke(&lab, "score-customers", &task).await?;
@@ -116,9 +132,11 @@ fn late_record(environment: &Environment) -> Result<()> {
             fault: StorageFault::Slow(Duration::from_secs(3)),
             times: 1,
         });
+
         let mut apply = task.clone();
         apply["action"] = json!("apply_shard");
-        let (first, second) = (lab.pool.take("update-database").await?, lab.pool.take("update-database").await?);
+        let (first, second) =
+            (lab.pool.take("update-database").await?, lab.pool.take("update-database").await?);
         let overtaking = async {
             let admin = lab.admin().await?;
             idle_in_transaction(&admin).await?;
@@ -128,18 +146,28 @@ fn late_record(environment: &Environment) -> Result<()> {
             let answer = second.invoke(&apply).await?;
             anyhow::Ok((answer, result_records(&lab, "late-record").await?))
         };
+
         let (late, overtaken) = tokio::join!(first.invoke(&apply), overtaking);
         let (answer, records) = overtaken?;
-        ensure!(answer["counts"]["stale"] == eligible && answer["replayed"] == false, "the second got {answer}");
+        ensure!(
+            answer["counts"]["stale"] == eligible && answer["replayed"] == false,
+            "the second got {answer}"
+        );
+
         let Err(error) = &late else { bail!("the first got {late:?}") };
         ensure!(error.error_type.starts_with("Transient."), "the first got {error}");
         ensure!(
             !records.is_empty() && records == result_records(&lab, "late-record").await?,
             "other records than before"
         );
+
         // A third finds the shard applied.
         let again = invoke(&lab, "update-database", &apply).await?;
-        ensure!(again["counts"] == answer["counts"] && again["replayed"] == true, "the third got {again}");
+        ensure!(
+            again["counts"] == answer["counts"] && again["replayed"] == true,
+            "the third got {again}"
+        );
+
         Ok(())
     })
 }
@@ -154,6 +182,7 @@ fn late_failure(environment: &Environment) -> Result<()> {
         let mut failure = json!({
             "action": "record_failure", "run_id": "closed", "error": "Permanent.HandoffInvalid", "cause": "a late one"
         });
+
         let answer = invoke(&lab, "update-database", &failure).await?;
         ensure!(answer["error"] == "Permanent.HandoffInvalid", "it answered {answer}");
         ensure!(status(&lab, "closed").await? == "SUCCEEDED", "a shard's late failure has opened a closed run");
@@ -180,8 +209,10 @@ async fn idle_in_transaction(admin: &tokio_postgres::Client) -> Result<()> {
         if admin.query_opt(sql, &[]).await?.is_some() {
             return Ok(());
         }
+
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+
     bail!("no update came to where it writes the record")
 }
 
@@ -209,10 +240,12 @@ fn each_kind(environment: &Environment) -> Result<()> {
                 break;
             }
         }
+
         if met == 0 {
             missing.push(kind);
         }
     }
+
     ensure!(missing.is_empty(), "these faults never came about: {missing:?}");
     Ok(())
 }
@@ -232,15 +265,19 @@ fn schedules(environment: &Environment) -> Result<()> {
                     "schedule {seed}: {error:#}\nalone: FAULT_SEED={seed} FAULT_SCHEDULES=1 FAULT_TRACE=1 \
                      cargo test --workspace --test faults -- every_run"
                 );
+
                 broken.push(seed);
             }
         }
+
         done += 1;
         if broken.len() == ENOUGH {
             break;
         }
     }
-    let faults: BTreeMap<String, u64> = sum.faults.iter().map(|(kind, count)| (format!("{kind:?}"), *count)).collect();
+
+    let faults: BTreeMap<String, u64> =
+        sum.faults.iter().map(|(kind, count)| (format!("{kind:?}"), *count)).collect();
     eprintln!(
         "{done} schedules from seed {first}: {} executions, {} of them failed, {} redriven, {} environments started; {} faults: {faults:?}",
         sum.runs,
@@ -249,6 +286,7 @@ fn schedules(environment: &Environment) -> Result<()> {
         lab.pool.started(),
         faults.values().sum::<u64>(),
     );
+
     ensure!(broken.is_empty(), "schedules {broken:?} broke a promise");
     Ok(())
 }

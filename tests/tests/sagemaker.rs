@@ -25,6 +25,7 @@ fn hyperparameters(request: &Value) -> Map<String, Value> {
         let text = value.as_str().expect("SageMaker takes strings only");
         (name.clone(), serde_json::from_str(text).unwrap_or_else(|_| value.clone()))
     };
+
     given.iter().filter(|(name, _)| !name.starts_with("sagemaker_")).map(read).collect()
 }
 
@@ -35,7 +36,8 @@ fn unpack(archive: &Path, directory: &Path) {
 
 #[test]
 fn the_job_makes_an_artifact_that_the_functions_take() {
-    let root = std::env::temp_dir().join(format!("limit-increase-sagemaker-{}", std::process::id()));
+    let root =
+        std::env::temp_dir().join(format!("limit-increase-sagemaker-{}", std::process::id()));
     let _ = std::fs::remove_dir_all(&root);
     let context = Context::isolated(root.join("home")).unwrap();
     python::ensure_venv(&context.project, Venv::Training, &context.ui).unwrap();
@@ -43,6 +45,7 @@ fn the_job_makes_an_artifact_that_the_functions_take() {
         options: vec!["--iterations".to_owned(), "20".to_owned(), "--depth=3".to_owned()],
         ..Training::default()
     };
+
     let job = Job {
         name: "a-job".to_owned(),
         region: "eu-west-1".to_owned(),
@@ -54,6 +57,7 @@ fn the_job_makes_an_artifact_that_the_functions_take() {
         options: model::arguments(&context, &training),
         directory: root.join("out"),
     };
+
     let request = job.request().unwrap();
     let steps = job.steps();
 
@@ -62,12 +66,20 @@ fn the_job_makes_an_artifact_that_the_functions_take() {
     for directory in [&job.directory, &channel, &result] {
         std::fs::create_dir_all(directory).unwrap();
     }
-    std::fs::write(job.directory.join("sourcedir.tar.gz"), pack_source(&context.project).unwrap()).unwrap();
+
+    std::fs::write(job.directory.join("sourcedir.tar.gz"), pack_source(&context.project).unwrap())
+        .unwrap();
     unpack(&job.directory.join("sourcedir.tar.gz"), &code);
-    for file in [job.data.clone(), context.project.root().join("training/sample_descriptions.json")] {
+    for file in [job.data.clone(), context.project.root().join("training/sample_descriptions.json")]
+    {
         std::fs::copy(&file, channel.join(file.file_name().unwrap())).unwrap();
     }
-    let program = request["HyperParameters"]["sagemaker_program"].as_str().unwrap().trim_matches('"').to_owned();
+
+    let program = request["HyperParameters"]["sagemaker_program"]
+        .as_str()
+        .unwrap()
+        .trim_matches('"')
+        .to_owned();
     succeed(
         Command::new(context.project.venv_program(Venv::Training, "python"))
             .arg(code.join(program))
@@ -78,12 +90,23 @@ fn the_job_makes_an_artifact_that_the_functions_take() {
     );
 
     // SageMaker packs the directory as it lies, its own entry included; the printed commands make the artifact of that.
-    succeed(Command::new("tar").arg("-czf").arg(job.directory.join("model.tar.gz")).arg("-C").arg(&result).arg("."));
+    succeed(
+        Command::new("tar")
+            .arg("-czf")
+            .arg(job.directory.join("model.tar.gz"))
+            .arg("-C")
+            .arg(&result)
+            .arg("."),
+    );
+
     for what in ["unpack it", "pack the artifact"] {
         let step = steps.iter().find(|step| step.what == what).expect("the step is there");
         succeed(Command::new("sh").arg("-c").arg(&step.command));
     }
-    let artifact = Artifact::open(&std::fs::read(job.directory.join("catboost_model.tar.gz")).unwrap()).unwrap();
+
+    let artifact =
+        Artifact::open(&std::fs::read(job.directory.join("catboost_model.tar.gz")).unwrap())
+            .unwrap();
     assert!(artifact.manifest.inputs().len() > 5, "{:?}", artifact.manifest.inputs());
     std::fs::remove_dir_all(&root).unwrap();
 }

@@ -47,43 +47,77 @@ fn hostile_names(environment: &Environment) -> Result<()> {
     for name in HOSTILE {
         // Not in the catalogue: refused by name, before any statement is made of it.
         let features = [column(name)];
-        let selection =
-            Selection { eligibility: &eligibility, limit: Some(5), features: &features, income_column: None };
-        let failure = environment.block_on(open_eligible(&client, &selection)).err().context("it was read")?;
+        let selection = Selection {
+            eligibility: &eligibility,
+            limit: Some(5),
+            features: &features,
+            income_column: None,
+        };
+
+        let failure = environment
+            .block_on(open_eligible(&client, &selection))
+            .err()
+            .context("it was read")?;
         ensure!(failure.kind == FailureKind::DatabaseSchema, "{name}: {failure}");
         ensure!(failure.message.contains("has no column"), "{name}: {failure}");
-        let selection =
-            Selection { eligibility: &eligibility, limit: Some(5), features: &[], income_column: Some(name) };
-        let failure = environment.block_on(open_eligible(&client, &selection)).err().context("it was read")?;
+        let selection = Selection {
+            eligibility: &eligibility,
+            limit: Some(5),
+            features: &[],
+            income_column: Some(name),
+        };
+
+        let failure = environment
+            .block_on(open_eligible(&client, &selection))
+            .err()
+            .context("it was read")?;
         ensure!(failure.kind == FailureKind::DatabaseSchema, "{name}: {failure}");
     }
+
     // In the catalogue: read like any other.
     for name in HOSTILE {
         let name = quote_identifier(name);
         let sql = format!(
             "ALTER TABLE customer_features ADD COLUMN {name} DOUBLE PRECISION; UPDATE customer_features SET {name} = 42"
         );
+
         environment.block_on(client.batch_execute(&sql))?;
     }
+
     let features = HOSTILE.map(column);
     for income in HOSTILE {
-        let selection =
-            Selection { eligibility: &eligibility, limit: Some(5), features: &features, income_column: Some(income) };
+        let selection = Selection {
+            eligibility: &eligibility,
+            limit: Some(5),
+            features: &features,
+            income_column: Some(income),
+        };
+
         environment.block_on(async {
             let mut rows = open_eligible(&client, &selection).await?;
             let mut seen = 0;
             while let Some(row) = rows.next().await? {
                 seen += 1;
                 let read = row.features()?;
-                ensure!(read.iter().all(|value| matches!(value, CellValue::Number(Some(42.0)))), "{income}");
+                ensure!(
+                    read.iter().all(|value| matches!(value, CellValue::Number(Some(42.0)))),
+                    "{income}"
+                );
+
                 ensure!(row.customer()?.annual_income == Some("42.00".parse()?), "{income}");
             }
+
             ensure!(seen == 5, "{income}: {seen} customers");
             Ok(())
         })?;
     }
-    let dropped: Vec<String> = HOSTILE.iter().map(|name| format!("DROP COLUMN {}", quote_identifier(name))).collect();
-    environment.block_on(client.batch_execute(&format!("ALTER TABLE customer_features {}", dropped.join(", "))))?;
+
+    let dropped: Vec<String> =
+        HOSTILE.iter().map(|name| format!("DROP COLUMN {}", quote_identifier(name))).collect();
+    environment.block_on(
+        client.batch_execute(&format!("ALTER TABLE customer_features {}", dropped.join(", "))),
+    )?;
+
     ensure!(!std::path::Path::new("/tmp/owned").exists(), "a column's name was executed");
     environment.run_well(&RunRequest::default())?;
     ensure!(decisions(environment)?.len() == 20, "not 20 decided");
@@ -98,20 +132,37 @@ fn metrics(environment: &Environment) -> Result<()> {
     ensure!(failed.status == "FAILED", "{failed:?}");
     let lines = metric_lines(&log_of(environment, "update-database")?);
     let of = |run: &str| {
-        lines.iter().find(|line| line["run_id"] == run).with_context(|| format!("no metric of {run} in {lines:?}"))
+        lines
+            .iter()
+            .find(|line| line["run_id"] == run)
+            .with_context(|| format!("no metric of {run} in {lines:?}"))
     };
+
     let closed = of(run.as_str())?;
-    ensure!(closed["Mode"] == "Live" && closed["Eligible"] == 20 && closed["Decided"] == 20, "{closed}");
+    ensure!(
+        closed["Mode"] == "Live" && closed["Eligible"] == 20 && closed["Decided"] == 20,
+        "{closed}"
+    );
+
     let share = closed["ApprovedShare"].as_f64().context("no share")?;
-    ensure!((share - closed["Approved"].as_f64().context("no count")? * 5.0).abs() < 1e-9, "{closed}");
+    ensure!(
+        (share - closed["Approved"].as_f64().context("no count")? * 5.0).abs() < 1e-9,
+        "{closed}"
+    );
+
     let metrics = &closed["_aws"]["CloudWatchMetrics"][0];
     ensure!(metrics["Namespace"] == "LimitIncrease", "{closed}");
     for metric in metrics["Metrics"].as_array().context("no metrics")? {
         let name = metric["Name"].as_str().context("no name")?;
         ensure!(closed[name].is_number(), "{name} has no value: {closed}");
     }
+
     let failure = of("bad-metrics")?;
-    ensure!(failure["Error"] == "Permanent.InvalidRequest" && failure["Failures"] == 1, "{failure}");
+    ensure!(
+        failure["Error"] == "Permanent.InvalidRequest" && failure["Failures"] == 1,
+        "{failure}"
+    );
+
     Ok(())
 }
 
@@ -123,7 +174,8 @@ fn rotation(environment: &Environment) -> Result<()> {
     environment.reset()?;
     let client = environment.database()?;
     let port = limit_increase::database::port_of(&environment.ready.services.database_url)?;
-    let database: String = environment.block_on(client.query_one("SELECT current_database()::text", &[]))?.get(0);
+    let database: String =
+        environment.block_on(client.query_one("SELECT current_database()::text", &[]))?.get(0);
     // The user is asked for a password, as on AWS and unlike everybody else of the local environment.
     let file: String = environment.block_on(client.query_one("SHOW hba_file", &[]))?.get(0);
     let before = std::fs::read_to_string(&file)?;
@@ -133,17 +185,26 @@ fn rotation(environment: &Environment) -> Result<()> {
         let sql = format!("ALTER ROLE bank PASSWORD '{}'", password.replace('\'', "''"));
         environment.block_on(client.batch_execute(&sql))
     };
+
     environment.block_on(client.batch_execute(
         "CREATE ROLE bank LOGIN; GRANT ALL ON ALL TABLES IN SCHEMA public TO bank; SELECT pg_reload_conf();",
     ))?;
+
     set_password(FIRST)?;
     let secrets = secrets_client(environment);
     let url = |password: &str| {
         let encoded: String = password.bytes().map(|byte| format!("%{byte:02X}")).collect();
         format!("postgresql://bank:{encoded}@127.0.0.1:{port}/{database}")
     };
+
     let arn = environment
-        .block_on(secrets.create_secret().name("limit-increase/database").secret_string(url(FIRST)).send())?
+        .block_on(
+            secrets
+                .create_secret()
+                .name("limit-increase/database")
+                .secret_string(url(FIRST))
+                .send(),
+        )?
         .arn
         .context("the secret has no ARN")?;
     deploy_with_secret(environment, &arn)?;
@@ -151,11 +212,13 @@ fn rotation(environment: &Environment) -> Result<()> {
     ensure!(decisions(environment)?.len() == 3, "the secret's user decided nobody");
 
     // Rotated: new password here and there, and the connections of before are gone.
-    environment.block_on(secrets.put_secret_value().secret_id(&arn).secret_string(url(SECOND)).send())?;
+    environment
+        .block_on(secrets.put_secret_value().secret_id(&arn).secret_string(url(SECOND)).send())?;
     set_password(SECOND)?;
-    environment.block_on(
-        client.batch_execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'bank'"),
-    )?;
+    environment.block_on(client.batch_execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'bank'",
+    ))?;
+
     environment.run_well(&RunRequest { limit: Some(4), ..RunRequest::default() })?;
     ensure!(decisions(environment)?.len() == 7, "nobody was decided with the new password");
     let said = log_of(environment, "query-batch-scores")?;
@@ -163,19 +226,33 @@ fn rotation(environment: &Environment) -> Result<()> {
 
     // Set in the database alone, as in the moment between a rotation's two steps: a failure that is retried.
     set_password("a-th1rd-s3cret")?;
-    environment.block_on(
-        client.batch_execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'bank'"),
-    )?;
+    environment.block_on(client.batch_execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'bank'",
+    ))?;
+
     let started = environment.block_on(
-        environment.ready.aws.states.start_execution().state_machine_arn(environment.machine()?).name("between").send(),
+        environment
+            .ready
+            .aws
+            .states
+            .start_execution()
+            .state_machine_arn(environment.machine()?)
+            .name("between")
+            .send(),
     )?;
+
     for _ in 0..600 {
         if log_of(environment, "query-batch-scores")?.contains("Transient.Secrets") {
             break;
         }
+
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
-    environment.block_on(secrets.put_secret_value().secret_id(&arn).secret_string(url("a-th1rd-s3cret")).send())?;
+
+    environment.block_on(
+        secrets.put_secret_value().secret_id(&arn).secret_string(url("a-th1rd-s3cret")).send(),
+    )?;
+
     let finished = environment.follow(&started.execution_arn)?;
     ensure!(finished.succeeded(), "{}", finished.problem());
     let said = log_of(environment, "query-batch-scores")?;
@@ -190,6 +267,7 @@ fn rotation(environment: &Environment) -> Result<()> {
             ensure!(!shown, "password {number} is in the log of {function}");
         }
     }
+
     Ok(())
 }
 
@@ -199,7 +277,12 @@ fn deploy_with_secret(environment: &Environment, arn: &str) -> Result<()> {
     deployment.parameters.remove("DatabaseUrl");
     deployment.parameters.insert("DatabaseSecretArn".to_owned(), arn.to_owned());
     deployment.parameters.insert("LogLevel".to_owned(), "TRACE".to_owned());
-    environment.block_on(deployment::deploy(&environment.context, &environment.ready.aws, &deployment))?;
+    environment.block_on(deployment::deploy(
+        &environment.context,
+        &environment.ready.aws,
+        &deployment,
+    ))?;
+
     Ok(())
 }
 
@@ -218,12 +301,15 @@ fn secrets_client(environment: &Environment) -> aws_sdk_secretsmanager::Client {
 fn log_of(environment: &Environment, function: &str) -> Result<String> {
     let mut said = String::new();
     let logs = environment.context.home.localstack().join("logs/functions");
-    for entry in std::fs::read_dir(&logs).with_context(|| format!("no logs in {}", logs.display()))? {
+    for entry in
+        std::fs::read_dir(&logs).with_context(|| format!("no logs in {}", logs.display()))?
+    {
         let path = entry?.path();
         if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(function)) {
             said.push_str(&String::from_utf8_lossy(&std::fs::read(&path)?));
         }
     }
+
     Ok(said)
 }
 

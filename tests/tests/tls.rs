@@ -32,13 +32,19 @@ fn main() -> ExitCode {
 /// With a user who needs TLS and a password.
 fn start() -> Result<TlsPostgres> {
     let server = TlsPostgres::start("tls")?;
-    server.block_on(server.admin().batch_execute(&format!("CREATE ROLE bank LOGIN PASSWORD '{PASSWORD}'")))?;
+    server.block_on(
+        server.admin().batch_execute(&format!("CREATE ROLE bank LOGIN PASSWORD '{PASSWORD}'")),
+    )?;
+
     server.admit("hostssl all bank all scram-sha-256\nhostnossl all bank all reject")?;
     Ok(server)
 }
 
 fn url(server: &TlsPostgres, host: &str, password: &str, parameters: &str) -> DatabaseUrl {
-    DatabaseUrl::new(format!("postgresql://bank:{password}@{host}:{}/limit_increase?{parameters}", server.port()))
+    DatabaseUrl::new(format!(
+        "postgresql://bank:{password}@{host}:{}/limit_increase?{parameters}",
+        server.port()
+    ))
 }
 
 /// The version of TLS that a connection uses; `None` for plain text.
@@ -77,12 +83,17 @@ fn good(server: &TlsPostgres) -> Result<()> {
             ensure!(version.as_deref() == Some("TLSv1.3"), "{host}, {mode}: {version:?}");
         }
     }
+
     // The functions' own way in: the pool.
-    let url = url(server, "localhost", PASSWORD, &format!("sslmode=verify-full&sslrootcert={roots}"));
+    let url =
+        url(server, "localhost", PASSWORD, &format!("sslmode=verify-full&sslrootcert={roots}"));
     server.block_on(async {
         let database = Database::new(Credentials::fixed(url));
-        let row =
-            database.client().await?.query_one("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()", &[]).await?;
+        let row = database
+            .client()
+            .await?
+            .query_one("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()", &[])
+            .await?;
         ensure!(row.get::<_, bool>(0), "the pool's connection is in plain text");
         Ok(())
     })
@@ -91,11 +102,16 @@ fn good(server: &TlsPostgres) -> Result<()> {
 fn plain(server: &TlsPostgres) -> Result<()> {
     let roots = serve(server, &["localhost"], GOOD_YEAR)?;
     let admin = |parameters: &str| {
-        DatabaseUrl::new(format!("postgresql://limit_increase@localhost:{}/limit_increase?{parameters}", server.port()))
+        DatabaseUrl::new(format!(
+            "postgresql://limit_increase@localhost:{}/limit_increase?{parameters}",
+            server.port()
+        ))
     };
+
     for parameters in ["", "sslmode=disable", "sslmode=prefer"] {
         ensure!(encrypted(server, &admin(parameters))?.is_none(), "{parameters:?} is encrypted");
     }
+
     let asked = admin(&format!("sslmode=require&sslrootcert={roots}"));
     ensure!(encrypted(server, &asked)?.is_some(), "sslmode=require is not");
     Ok(())
@@ -104,26 +120,35 @@ fn plain(server: &TlsPostgres) -> Result<()> {
 fn expired(server: &TlsPostgres) -> Result<()> {
     let roots = serve(server, &["localhost"], 2024)?;
     for mode in ["require", "verify-full"] {
-        let failure =
-            refusal(server, &url(server, "localhost", PASSWORD, &format!("sslmode={mode}&sslrootcert={roots}")))?;
+        let failure = refusal(
+            server,
+            &url(server, "localhost", PASSWORD, &format!("sslmode={mode}&sslrootcert={roots}")),
+        )?;
+
         check(&failure, &["expired", "renew"])?;
     }
+
     Ok(())
 }
 
 fn wrong_name(server: &TlsPostgres) -> Result<()> {
     let roots = serve(server, &["db.example.com"], GOOD_YEAR)?;
     for mode in ["require", "verify-ca", "verify-full"] {
-        let failure =
-            refusal(server, &url(server, "localhost", PASSWORD, &format!("sslmode={mode}&sslrootcert={roots}")))?;
+        let failure = refusal(
+            server,
+            &url(server, "localhost", PASSWORD, &format!("sslmode={mode}&sslrootcert={roots}")),
+        )?;
+
         check(&failure, &["localhost", "db.example.com"])?;
     }
+
     // The name is what is verified, not the address that it is looked up at.
     let by_name = DatabaseUrl::new(format!(
         "host=db.example.com hostaddr=127.0.0.1 port={} user=bank password={PASSWORD} dbname=limit_increase \
          sslmode=verify-full sslrootcert='{roots}'",
         server.port()
     ));
+
     ensure!(encrypted(server, &by_name)?.is_some(), "the right name is not accepted");
     Ok(())
 }
@@ -131,17 +156,30 @@ fn wrong_name(server: &TlsPostgres) -> Result<()> {
 fn unknown_authority(server: &TlsPostgres) -> Result<()> {
     serve(server, &["localhost"], GOOD_YEAR)?;
     let other = server.file("other.pem", &Authority::new("Another authority")?.pem())?;
-    for parameters in
-        ["sslmode=require", "sslmode=verify-full&sslrootcert=system", &format!("sslmode=require&sslrootcert={other}")]
-    {
-        check(&refusal(server, &url(server, "localhost", PASSWORD, parameters))?, &["DATABASE_CA_FILE"])?;
+    for parameters in [
+        "sslmode=require",
+        "sslmode=verify-full&sslrootcert=system",
+        &format!("sslmode=require&sslrootcert={other}"),
+    ] {
+        check(
+            &refusal(server, &url(server, "localhost", PASSWORD, parameters))?,
+            &["DATABASE_CA_FILE"],
+        )?;
     }
+
     let empty = server.file("empty.pem", "no certificate here\n")?;
     for path in [empty.as_str(), "/no/such/file.pem"] {
-        let failure =
-            refusal(server, &url(server, "localhost", PASSWORD, &format!("sslmode=require&sslrootcert={path}")))?;
-        ensure!(failure.kind == FailureKind::Configuration && failure.message.contains(path), "{failure}");
+        let failure = refusal(
+            server,
+            &url(server, "localhost", PASSWORD, &format!("sslmode=require&sslrootcert={path}")),
+        )?;
+
+        ensure!(
+            failure.kind == FailureKind::Configuration && failure.message.contains(path),
+            "{failure}"
+        );
     }
+
     Ok(())
 }
 
@@ -151,12 +189,19 @@ fn bundle(server: &TlsPostgres) -> Result<()> {
     server.serve(Some(authority.issue(&["localhost"], GOOD_YEAR)?))?;
     let mut text = String::new();
     for number in 0..20 {
-        text.push_str(&format!("# region {number}\n{}\n", Authority::new(&format!("Authority {number}"))?.pem()));
+        text.push_str(&format!(
+            "# region {number}\n{}\n",
+            Authority::new(&format!("Authority {number}"))?.pem()
+        ));
     }
+
     text.push_str(&authority.pem());
     let roots = server.file("global-bundle.pem", &text)?;
-    let version =
-        encrypted(server, &url(server, "localhost", PASSWORD, &format!("sslmode=verify-full&sslrootcert={roots}")))?;
+    let version = encrypted(
+        server,
+        &url(server, "localhost", PASSWORD, &format!("sslmode=verify-full&sslrootcert={roots}")),
+    )?;
+
     ensure!(version.is_some(), "not encrypted");
     Ok(())
 }
@@ -164,24 +209,30 @@ fn bundle(server: &TlsPostgres) -> Result<()> {
 fn no_tls(server: &TlsPostgres) -> Result<()> {
     server.serve(None)?;
     for mode in ["require", "verify-full"] {
-        let failure = refusal(server, &url(server, "localhost", PASSWORD, &format!("sslmode={mode}")))?;
+        let failure =
+            refusal(server, &url(server, "localhost", PASSWORD, &format!("sslmode={mode}")))?;
         check(&failure, &["does not support TLS", "sslmode=disable"])?;
     }
+
     Ok(())
 }
 
 fn wrong_password(server: &TlsPostgres) -> Result<()> {
     let roots = serve(server, &["localhost"], GOOD_YEAR)?;
     let wrong = "wr0ng-h0rse";
-    let address = url(server, "localhost", wrong, &format!("sslmode=verify-full&sslrootcert={roots}"));
+    let address =
+        url(server, "localhost", wrong, &format!("sslmode=verify-full&sslrootcert={roots}"));
     let failure = refusal(server, &address)?;
     check(&failure, &["28P01", "bank"])?;
-    let pooled =
-        server.block_on(Database::new(Credentials::fixed(address)).client()).err().context("the pool was let in")?;
+    let pooled = server
+        .block_on(Database::new(Credentials::fixed(address)).client())
+        .err()
+        .context("the pool was let in")?;
     check(&pooled, &["28P01"])?;
     for shown in [format!("{failure:?} {failure}"), format!("{pooled:?} {pooled}")] {
         ensure!(!shown.contains(wrong), "the password is in the error: {shown}");
     }
+
     Ok(())
 }
 
@@ -190,5 +241,6 @@ fn check(failure: &Failure, words: &[&str]) -> Result<()> {
     for word in words {
         ensure!(failure.message.contains(word), "{word:?} is missing: {failure}");
     }
+
     Ok(())
 }

@@ -48,7 +48,11 @@ fn all() -> RunRequest {
 fn three_runs(environment: &Environment) -> Result<()> {
     environment.reset()?;
     let eligible = eligible(environment)?;
-    ensure!(eligible > 20, "the sample has {eligible} eligible customers, too few to show anything");
+    ensure!(
+        eligible > 20,
+        "the sample has {eligible} eligible customers, too few to show anything"
+    );
+
     let first = RunRecord::read(environment, &environment.run_well(&RunRequest::default())?)?;
     ensure!(first.summary.eligible == 20, "{:?}", first.summary);
     let table = decisions(environment)?;
@@ -68,7 +72,11 @@ fn three_runs(environment: &Environment) -> Result<()> {
 
     let approved = first.summary.counts.approved + second.summary.counts.approved;
     let share = approved as f64 / eligible as f64;
-    ensure!((0.3..=0.7).contains(&share), "{approved} of {eligible} approved: outside 30 % to 70 %");
+    ensure!(
+        (0.3..=0.7).contains(&share),
+        "{approved} of {eligible} approved: outside 30 % to 70 %"
+    );
+
     Ok(())
 }
 
@@ -85,7 +93,11 @@ fn started_by_an_event(environment: &Environment) -> Result<()> {
     environment.reset()?;
     let rule = environment.ready.stack.output("EventBridgeRuleName")?;
     let found = environment.block_on(schedule::read(&environment.ready.aws, rule))?;
-    ensure!(found.rule == "LimitIncreaseDailySchedule" && found.expression == "cron(0 2 * * ? *)", "{found:?}");
+    ensure!(
+        found.rule == "LimitIncreaseDailySchedule" && found.expression == "cron(0 2 * * ? *)",
+        "{found:?}"
+    );
+
     ensure!(found.state == "ENABLED" && found.target == environment.machine()?, "{found:?}");
     ensure!(found.retries.is_some() && found.dead_letters.is_some(), "{found:?}");
     let execution = environment.block_on(schedule::fire(&environment.ready.aws, &found))?;
@@ -104,8 +116,11 @@ fn policy_to_the_cent(environment: &Environment) -> Result<()> {
     let best = best_customer(environment)?;
     environment.reset()?;
     let set = |id: &str, score: i32, limit: &str| {
-        format!("UPDATE batch_scores SET current_score = {score}, current_limit = {limit} WHERE customer_id = '{id}';")
+        format!(
+            "UPDATE batch_scores SET current_score = {score}, current_limit = {limit} WHERE customer_id = '{id}';"
+        )
     };
+
     let cases = [
         ("CUST_0001", 600, "4999.99", Some("7499.00")),
         ("CUST_0002", 600, "5000.00", Some("6250.00")),
@@ -115,6 +130,7 @@ fn policy_to_the_cent(environment: &Environment) -> Result<()> {
         ("CUST_0006", 600, "0.01", None),
         ("CUST_0007", 600, "3333.33", Some("4999.00")),
     ];
+
     let columns: Vec<String> = environment
         .block_on(client.query(
             "SELECT format('%I', attname) FROM pg_attribute
@@ -124,15 +140,18 @@ fn policy_to_the_cent(environment: &Environment) -> Result<()> {
         .iter()
         .map(|row| row.get(0))
         .collect();
-    let assignments: Vec<String> = columns.iter().map(|column| format!("{column} = best.{column}")).collect();
+    let assignments: Vec<String> =
+        columns.iter().map(|column| format!("{column} = best.{column}")).collect();
     let mut sql = format!(
         "UPDATE customer_features f SET {} FROM (SELECT * FROM customer_features WHERE customer_id = '{best}') best;
          DELETE FROM batch_scores WHERE customer_id > 'CUST_0007';",
         assignments.join(", ")
     );
+
     for (id, score, limit, _) in cases {
         sql.push_str(&set(id, score, limit));
     }
+
     environment.block_on(client.batch_execute(&sql))?;
     environment.run_well(&all())?;
     let table = decisions(environment)?;
@@ -144,8 +163,13 @@ fn policy_to_the_cent(environment: &Environment) -> Result<()> {
             (None, "CUST_0006") => Some(("DECLINED", None)),
             (None, _) => None,
         };
-        ensure!(found == expected, "{id} with score {score} and limit {limit}: {found:?}, expected {expected:?}");
+
+        ensure!(
+            found == expected,
+            "{id} with score {score} and limit {limit}: {found:?}, expected {expected:?}"
+        );
     }
+
     Ok(())
 }
 
@@ -157,6 +181,7 @@ fn best_customer(environment: &Environment) -> Result<String> {
          ORDER BY substring(decision_reason FROM 'Score (\\d+)')::int DESC LIMIT 1",
         &[],
     ))?;
+
     Ok(row.get(0))
 }
 
@@ -170,18 +195,22 @@ fn referred_customers(environment: &Environment) -> Result<()> {
          UPDATE customer_features SET utilisation = 'NaN' WHERE customer_id = 'CUST_0003';
          UPDATE customer_features SET employment_status = 'no such status' WHERE customer_id = 'CUST_0004';",
     ))?;
+
     let eligible = eligible(environment)?;
     let record = RunRecord::read(environment, &environment.run_well(&all())?)?;
     ensure!(record.summary.eligible == eligible, "{:?}", record.summary);
     let table = decisions(environment)?;
     record.check_table(&table)?;
-    for (id, words) in
-        [("CUST_0001", "features"), ("CUST_0002", "bureau score is infinite"), ("CUST_0003", "limit in use")]
-    {
+    for (id, words) in [
+        ("CUST_0001", "features"),
+        ("CUST_0002", "bureau score is infinite"),
+        ("CUST_0003", "limit in use"),
+    ] {
         let stored = table.get(id).with_context(|| format!("{id} is not decided"))?;
         ensure!(stored.decision == "REFERRED" && stored.new_limit.is_none(), "{id}: {stored:?}");
         ensure!(stored.reason.contains(words), "{id}: {stored:?}");
     }
+
     ensure!(table.contains_key("CUST_0004"), "an unknown category leaves its customer undecided");
     Ok(())
 }
@@ -203,10 +232,12 @@ fn many_shards(environment: &Environment) -> Result<()> {
          END $$;
          CREATE TRIGGER decide_another AFTER INSERT ON limit_increase_runs EXECUTE FUNCTION decide_another();",
     ))?;
+
     let outcome = environment.run_well(&RunRequest { shard_size: 7, ..all() });
-    environment.block_on(
-        client.batch_execute("DROP TRIGGER decide_another ON limit_increase_runs; DROP FUNCTION decide_another();"),
-    )?;
+    environment.block_on(client.batch_execute(
+        "DROP TRIGGER decide_another ON limit_increase_runs; DROP FUNCTION decide_another();",
+    ))?;
+
     let record = RunRecord::read(environment, &outcome?)?;
     ensure!(u64::from(record.summary.shard_count) == eligible.div_ceil(7), "{:?}", record.summary);
     ensure!(record.summary.counts.stale == 1, "{:?}", record.summary.counts);
@@ -221,7 +252,11 @@ fn many_shards(environment: &Environment) -> Result<()> {
 
 fn dry_run(environment: &Environment) -> Result<()> {
     environment.reset()?;
-    let dry = RunRecord::read(environment, &environment.run_well(&RunRequest { dry_run: true, ..all() })?)?;
+    let dry = RunRecord::read(
+        environment,
+        &environment.run_well(&RunRequest { dry_run: true, ..all() })?,
+    )?;
+
     ensure!(decisions(environment)?.is_empty(), "a dry run wrote decisions");
     ensure!(dry.applied.values().all(|applied| applied == "DRY_RUN"), "{:?}", dry.applied);
     let real = RunRecord::read(environment, &environment.run_well(&all())?)?;
@@ -250,19 +285,29 @@ fn bad_requests(environment: &Environment) -> Result<()> {
         (r#"{"shard_size": 50001}"#, "Permanent.InvalidRequest", "shard_size: must be from 1"),
         (r#"{"as_of": "24.11.2026"}"#, "Permanent.InvalidRequest", "as_of: "),
         (r#"{"colour": "red"}"#, "Permanent.InvalidRequest", "colour: unknown field"),
-        (r#"{"policy": {"maximum_limit": "-1"}}"#, "Permanent.InvalidPolicy", "policy.maximum_limit: must be above 0"),
+        (
+            r#"{"policy": {"maximum_limit": "-1"}}"#,
+            "Permanent.InvalidPolicy",
+            "policy.maximum_limit: must be above 0",
+        ),
         (r#"[1, 2]"#, "Permanent.InvalidRequest", "invalid"),
     ];
+
     for (number, (input, error, words)) in cases.iter().enumerate() {
         let name = format!("bad-request-{number}");
         let finished = environment.execute(&name, input)?;
-        let failure = finished.failure.as_ref().with_context(|| format!("{input}: {}", finished.status))?;
+        let failure =
+            finished.failure.as_ref().with_context(|| format!("{input}: {}", finished.status))?;
         ensure!(finished.status == "FAILED" && failure.error == *error, "{input}: {finished:?}");
         let cause = explain_cause(&failure.cause);
         ensure!(cause.contains(words), "{input}: {cause}");
         let ledger = LedgerRow::read(environment, &RunId::try_from(name)?)?;
-        ensure!(ledger.status == "FAILED" && ledger.error.as_deref() == Some(error), "{input}: {ledger:?}");
+        ensure!(
+            ledger.status == "FAILED" && ledger.error.as_deref() == Some(error),
+            "{input}: {ledger:?}"
+        );
     }
+
     ensure!(decisions(environment)?.is_empty(), "a bad request decided somebody");
     Ok(())
 }
@@ -270,15 +315,24 @@ fn bad_requests(environment: &Environment) -> Result<()> {
 fn model_missing(environment: &Environment) -> Result<()> {
     environment.reset()?;
     let model = environment.object(KEY)?;
-    environment.block_on(environment.ready.aws.s3.delete_object().bucket(BUCKET).key(KEY).send())?;
+    environment
+        .block_on(environment.ready.aws.s3.delete_object().bucket(BUCKET).key(KEY).send())?;
     let finished = environment.execute("no-model", "{}");
     environment.put_object(KEY, model)?;
     let finished = finished?;
     let failure = finished.failure.as_ref().with_context(|| finished.status.clone())?;
     ensure!(finished.status == "FAILED", "{finished:?}");
-    ensure!(failure.state == "QueryBatchScores" && failure.error == "Permanent.ModelMissing", "{failure:?}");
+    ensure!(
+        failure.state == "QueryBatchScores" && failure.error == "Permanent.ModelMissing",
+        "{failure:?}"
+    );
+
     let ledger = LedgerRow::read(environment, &RunId::try_from("no-model".to_owned())?)?;
-    ensure!(ledger.status == "FAILED" && ledger.error.as_deref() == Some("Permanent.ModelMissing"), "{ledger:?}");
+    ensure!(
+        ledger.status == "FAILED" && ledger.error.as_deref() == Some("Permanent.ModelMissing"),
+        "{ledger:?}"
+    );
+
     ensure!(ledger.cause.as_deref().is_some_and(|cause| cause.contains(KEY)), "{ledger:?}");
     ensure!(decisions(environment)?.is_empty(), "decided without a model");
     Ok(())
@@ -295,7 +349,11 @@ fn model_damaged(environment: &Environment) -> Result<()> {
     environment.put_object(KEY, model)?;
     let finished = finished?;
     let failure = finished.failure.as_ref().with_context(|| finished.status.clone())?;
-    ensure!(finished.status == "FAILED" && failure.error == "Permanent.ModelInvalid", "{finished:?}");
+    ensure!(
+        finished.status == "FAILED" && failure.error == "Permanent.ModelInvalid",
+        "{finished:?}"
+    );
+
     ensure!(decisions(environment)?.is_empty(), "decided with a damaged model");
     Ok(())
 }
@@ -304,9 +362,18 @@ fn model_damaged(environment: &Environment) -> Result<()> {
 fn resumed(environment: &Environment) -> Result<()> {
     let sabotaged = Sabotaged::run(environment, "sabotaged")?;
     let table = decisions(environment)?;
-    ensure!(!table.contains_key(&sabotaged.victim), "{} was decided against the constraint", sabotaged.victim);
+    ensure!(
+        !table.contains_key(&sabotaged.victim),
+        "{} was decided against the constraint",
+        sabotaged.victim
+    );
+
     environment.run_well(&all())?;
-    ensure!(decisions(environment)? == sabotaged.undisturbed, "the table differs from that of an undisturbed run");
+    ensure!(
+        decisions(environment)? == sabotaged.undisturbed,
+        "the table differs from that of an undisturbed run"
+    );
+
     Ok(())
 }
 
@@ -318,7 +385,11 @@ fn redriven(environment: &Environment) -> Result<()> {
     let run = RunId::try_from("redriven".to_owned())?;
     let shards = sabotaged.undisturbed.len().div_ceil(SABOTAGED_SHARD_SIZE);
     let applied = environment.keys(&Stage::Results.prefix(&run))?;
-    ensure!(applied.len() == shards - 1, "all shards but one should be applied, {shards} in all: {applied:?}");
+    ensure!(
+        applied.len() == shards - 1,
+        "all shards but one should be applied, {shards} in all: {applied:?}"
+    );
+
     let before = newest_versions(environment, &Stage::ScoredCustomers.prefix(&run))?;
 
     // A redrive before the cause is mended fails again, once, and does not go round in circles.
@@ -332,10 +403,15 @@ fn redriven(environment: &Environment) -> Result<()> {
     ensure!(finished.succeeded(), "{}", finished.problem());
     let record = RunRecord::read(environment, &run)?;
     ensure!(record.summary.shard_count as usize == shards, "{:?}", record.summary);
-    ensure!(decisions(environment)? == sabotaged.undisturbed, "the table differs from that of an undisturbed run");
+    ensure!(
+        decisions(environment)? == sabotaged.undisturbed,
+        "the table differs from that of an undisturbed run"
+    );
+
     record.check_table(&sabotaged.undisturbed)?;
 
-    let left: Vec<ShardRef> = serde_json::from_slice(&environment.object(&remaining_list_key(&run))?)?;
+    let left: Vec<ShardRef> =
+        serde_json::from_slice(&environment.object(&remaining_list_key(&run))?)?;
     ensure!(left.len() == 1, "only the poisoned shard is left to do: {left:?}");
     let poisoned = Stage::ScoredCustomers.shard_key(&run, left[0].index);
     for (key, version) in newest_versions(environment, &Stage::ScoredCustomers.prefix(&run))? {
@@ -345,6 +421,7 @@ fn redriven(environment: &Environment) -> Result<()> {
             before[&key]
         );
     }
+
     Ok(())
 }
 
@@ -373,12 +450,18 @@ impl Sabotaged {
         mend(environment)?;
         let finished = finished?;
         let failed = finished.failure.clone().with_context(|| finished.status.clone())?;
-        ensure!(finished.status == "FAILED" && failed.error == "Permanent.DatabaseRefused", "{finished:?}");
+        ensure!(
+            finished.status == "FAILED" && failed.error == "Permanent.DatabaseRefused",
+            "{finished:?}"
+        );
+
         let ledger = LedgerRow::read(environment, &RunId::try_from(name.to_owned())?)?;
         ensure!(
-            ledger.status == "FAILED" && ledger.error.as_deref() == Some("Permanent.DatabaseRefused"),
+            ledger.status == "FAILED"
+                && ledger.error.as_deref() == Some("Permanent.DatabaseRefused"),
             "{ledger:?}"
         );
+
         Ok(Self { victim, undisturbed, failed })
     }
 }
@@ -394,7 +477,8 @@ fn sabotage(environment: &Environment, victim: &str) -> Result<()> {
 
 fn mend(environment: &Environment) -> Result<()> {
     let client = environment.database()?;
-    Ok(environment.block_on(client.batch_execute("ALTER TABLE batch_scores DROP CONSTRAINT sabotage"))?)
+    Ok(environment
+        .block_on(client.batch_execute("ALTER TABLE batch_scores DROP CONSTRAINT sabotage"))?)
 }
 
 /// Goes on with the run `redriven` as a redrive would, and waits for the end.
@@ -402,16 +486,24 @@ fn redrive(environment: &Environment, failed: &Failure, machine: &str) -> Result
     let machine = redriving_machine(environment, failed, machine)?;
     let states = &environment.ready.aws.states;
     let started = environment.block_on(
-        states.start_execution().state_machine_arn(machine).name("redriven").input(SABOTAGED_REQUEST).send(),
+        states
+            .start_execution()
+            .state_machine_arn(machine)
+            .name("redriven")
+            .input(SABOTAGED_REQUEST)
+            .send(),
     )?;
+
     environment.follow(&started.execution_arn)
 }
 
 /// The deployed definition, entered as a redriven execution enters it.
 fn redriving_machine(environment: &Environment, failed: &Failure, name: &str) -> Result<String> {
     let states = &environment.ready.aws.states;
-    let deployed =
-        environment.block_on(states.describe_state_machine().state_machine_arn(environment.machine()?).send())?;
+    let deployed = environment.block_on(
+        states.describe_state_machine().state_machine_arn(environment.machine()?).send(),
+    )?;
+
     let mut definition: serde_json::Value = serde_json::from_str(deployed.definition())?;
     definition["StartAt"] = "Redriven".into();
     definition["States"]["Redriven"] = serde_json::json!({
@@ -419,12 +511,14 @@ fn redriving_machine(environment: &Environment, failed: &Failure, name: &str) ->
         "Result": { "Error": failed.error, "Cause": failed.cause, "RedriveCount": 0 },
         "Next": "FailOrResume"
     });
+
     for state in ["RecordFailure", "FailOrResume"] {
         let payload = &mut definition["States"][state]["Parameters"]["Payload"];
         ensure!(payload["execution.$"] == "$$.Execution", "{payload}");
         payload.as_object_mut().context("no payload")?.remove("execution.$");
         payload["execution"] = serde_json::json!({ "RedriveCount": 1 });
     }
+
     let created = environment.block_on(
         states
             .create_state_machine()
@@ -433,17 +527,21 @@ fn redriving_machine(environment: &Environment, failed: &Failure, name: &str) ->
             .definition(definition.to_string())
             .send(),
     )?;
+
     Ok(created.state_machine_arn)
 }
 
 /// The newest version of each object under a prefix; the bucket is versioned, so a rewritten object has another.
 fn newest_versions(environment: &Environment, prefix: &str) -> Result<BTreeMap<String, String>> {
-    let listed =
-        environment.block_on(environment.ready.aws.s3.list_object_versions().bucket(BUCKET).prefix(prefix).send())?;
+    let listed = environment.block_on(
+        environment.ready.aws.s3.list_object_versions().bucket(BUCKET).prefix(prefix).send(),
+    )?;
+
     let newest = listed.versions().iter().filter(|version| version.is_latest() == Some(true));
     let entry = |version: &aws_sdk_s3::types::ObjectVersion| {
         Some((version.key()?.to_owned(), version.version_id()?.to_owned()))
     };
+
     newest.map(|version| entry(version).context("a version without key or id")).collect()
 }
 
@@ -454,5 +552,6 @@ fn eligible(environment: &Environment) -> Result<u64> {
          WHERE current_score >= 600 AND current_limit < 10000 AND limit_increase_decision IS NULL",
         &[],
     ))?;
+
     Ok(row.get::<_, i64>(0).unsigned_abs())
 }

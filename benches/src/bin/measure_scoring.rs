@@ -27,12 +27,14 @@ fn main() -> Result<()> {
     let (Some(artifact), Some(rows)) = (arguments.next(), arguments.next()) else {
         anyhow::bail!("usage: measure-scoring <artifact.tar.gz> <rows.csv> [<dump>]");
     };
+
     let archive = fs::read(&artifact).with_context(|| format!("reading {}", artifact.display()))?;
     let artifact = Artifact::open(&archive)?;
     if let Some(dump) = arguments.next() {
         let model = Model::load(&artifact)?;
         return write_dump(&dump, &model, &Table::read(&rows, model.inputs())?);
     }
+
     let first_load = best_of(1, || Model::load(&artifact))?;
     let model = Model::load(&artifact)?;
     let resident_with_model = resident_bytes();
@@ -49,6 +51,7 @@ fn main() -> Result<()> {
             "score_and_reasons_seconds": best_time(|| score_with_reasons(&model, &frame))?,
         }));
     }
+
     let report = json!({
         "rows": table.rows(),
         "open_ms": open,
@@ -58,18 +61,23 @@ fn main() -> Result<()> {
         "resident_bytes_with_model": resident_with_model,
         "batches": batches,
     });
+
     println!("{report}");
     Ok(())
 }
 
 /// What a shard costs: scores, SHAP values, and the reasons of every customer.
-fn score_with_reasons(model: &Model, frame: &Frame<'_>) -> Result<usize, limit_increase_scoring::ScoringError> {
+fn score_with_reasons(
+    model: &Model,
+    frame: &Frame<'_>,
+) -> Result<usize, limit_increase_scoring::ScoringError> {
     let batch = model.score(frame)?;
     for row in 0..batch.len() {
         if let RowOutcome::Scored(scored) = batch.row(row) {
             black_box((scored.score, scored.reasons()));
         }
     }
+
     Ok(batch.len())
 }
 
@@ -81,6 +89,7 @@ fn best_time<T, E>(mut work: impl FnMut() -> Result<T, E>) -> Result<f64, E> {
         black_box(work()?);
         best = best.min(run.elapsed().as_secs_f64());
     }
+
     Ok(best)
 }
 
@@ -92,33 +101,41 @@ fn best_of<T, E>(runs: usize, mut work: impl FnMut() -> Result<T, E>) -> Result<
         black_box(work()?);
         best = best.min(run.elapsed().as_secs_f64() * 1e3);
     }
+
     Ok(best)
 }
 
 /// Memory of this process, where the system says so.
 fn resident_bytes() -> Value {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let kilobytes =
-        status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    let kilobytes = status.lines().find_map(|line| {
+        line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok()
+    });
+
     kilobytes.map_or(Value::Null, |kilobytes| json!(kilobytes * 1024))
 }
 
 fn write_dump(path: &Path, model: &Model, table: &Table) -> Result<()> {
-    let mut out =
-        std::io::BufWriter::new(fs::File::create(path).with_context(|| format!("writing {}", path.display()))?);
+    let mut out = std::io::BufWriter::new(
+        fs::File::create(path).with_context(|| format!("writing {}", path.display()))?,
+    );
+
     let frame = table.frame(0, table.rows());
     let batch = model.score(&frame)?;
     let referred = vec![f64::NAN; 3 + model.inputs().len()];
     for row in 0..batch.len() {
         let values = match batch.row(row) {
             RowOutcome::Scored(scored) => {
-                [&[scored.raw_value, scored.probability, scored.base_value], scored.shap_values].concat()
+                [&[scored.raw_value, scored.probability, scored.base_value], scored.shap_values]
+                    .concat()
             }
             RowOutcome::Referred(_) => referred.clone(),
         };
+
         for value in values {
             out.write_all(&value.to_le_bytes())?;
         }
     }
+
     Ok(out.flush()?)
 }

@@ -80,7 +80,9 @@ pub struct Archive {
 impl Archive {
     /// The archive's bytes.
     pub fn read(&self) -> Result<Bytes> {
-        Ok(std::fs::read(&self.path).with_context(|| format!("cannot read {}", self.path.display()))?.into())
+        Ok(std::fs::read(&self.path)
+            .with_context(|| format!("cannot read {}", self.path.display()))?
+            .into())
     }
 }
 
@@ -94,10 +96,12 @@ pub fn build(project: &Project, architecture: Architecture, ui: &Ui) -> Result<V
         architecture.name(),
         if first { ", optimised; the first time takes some minutes" } else { "" }
     ));
+
     let path = std::env::join_paths(
         std::iter::once(project.venvs().join(Venv::Build.name()).join("bin"))
             .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),
     )?;
+
     let mut command = Command::new("cargo");
     command
         .args(["lambda", "build", "--release", "--locked", architecture.option(), "--lambda-dir"])
@@ -108,13 +112,16 @@ pub fn build(project: &Project, architecture: Architecture, ui: &Ui) -> Result<V
     for function in FUNCTIONS {
         command.args(["--package", function.name]);
     }
+
     // Under `cargo run` or `cargo test` these describe the program that runs now. Build scripts that watch them (ring's does) would
     // take the difference for a change, and every function would be built anew.
     for (name, _) in std::env::vars_os().filter(|(name, _)| describes_a_package(name)) {
         command.env_remove(name);
     }
+
     run_shown(&mut command, &task).context("the functions do not build")?;
-    let archives = FUNCTIONS.iter().map(|function| archive(&output, *function)).collect::<Result<Vec<_>>>()?;
+    let archives =
+        FUNCTIONS.iter().map(|function| archive(&output, *function)).collect::<Result<Vec<_>>>()?;
     task.done(format!("{} functions built for {}", archives.len(), architecture.name()));
     Ok(archives)
 }
@@ -140,12 +147,14 @@ fn archive(output: &Path, function: Function) -> Result<Archive> {
             .at(program.display().to_string())
             .next("see whether the package has a program of that name: cargo metadata")
     })?;
+
     let hash = sha256_hex(&content);
     let name = format!("{}-{}.zip", function.name, &hash[..32]);
     let path = output.join("archives").join(&name);
     if !path.exists() {
         write_whole(&path, &zipped(&content)?)?;
     }
+
     Ok(Archive { function, key: format!("functions/{name}"), path, program })
 }
 
@@ -171,7 +180,14 @@ mod tests {
         for name in ["CARGO_MANIFEST_DIR", "CARGO_PKG_NAME", "CARGO_CRATE_NAME"] {
             assert!(describes_a_package(name.as_ref()), "{name}");
         }
-        for name in ["CARGO_HOME", "CARGO_TARGET_DIR", "CARGO_PROFILE_RELEASE_LTO", "CARGO_BUILD_JOBS", "PATH"] {
+
+        for name in [
+            "CARGO_HOME",
+            "CARGO_TARGET_DIR",
+            "CARGO_PROFILE_RELEASE_LTO",
+            "CARGO_BUILD_JOBS",
+            "PATH",
+        ] {
             assert!(!describes_a_package(name.as_ref()), "{name}");
         }
     }
@@ -180,7 +196,8 @@ mod tests {
     fn the_same_program_is_the_same_archive() {
         assert_eq!(zipped(b"program").unwrap(), zipped(b"program").unwrap());
         assert_ne!(zipped(b"program").unwrap(), zipped(b"another").unwrap());
-        let mut archive = zip::ZipArchive::new(std::io::Cursor::new(zipped(b"program").unwrap())).unwrap();
+        let mut archive =
+            zip::ZipArchive::new(std::io::Cursor::new(zipped(b"program").unwrap())).unwrap();
         assert_eq!(archive.len(), 1);
         let entry = archive.by_index(0).unwrap();
         assert_eq!((entry.name(), entry.unix_mode().unwrap() & 0o777), ("bootstrap", 0o755));

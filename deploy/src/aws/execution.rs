@@ -64,6 +64,7 @@ impl Finished {
             ),
             None => (format!("the run {}", self.status), format!("execution {}", self.name)),
         };
+
         let mut problem = Problem::new(what).at(place);
         problem.exit = Exit::RunFailed;
         problem
@@ -71,9 +72,15 @@ impl Finished {
 }
 
 /// Starts an execution. The name becomes the run's id.
-pub async fn start(states: &Client, machine: &str, name: &str, request: &RunRequest) -> Result<String> {
+pub async fn start(
+    states: &Client,
+    machine: &str,
+    name: &str,
+    request: &RunRequest,
+) -> Result<String> {
     let input = serde_json::to_string(&request_document(request)?)?;
-    let started = states.start_execution().state_machine_arn(machine).name(name).input(input).send().await;
+    let started =
+        states.start_execution().state_machine_arn(machine).name(name).input(input).send().await;
     match started {
         Ok(started) => Ok(started.execution_arn),
         Err(error) => {
@@ -83,7 +90,11 @@ pub async fn start(states: &Client, machine: &str, name: &str, request: &RunRequ
             } else {
                 "see whether the stack is deployed: limit-increase status"
             };
-            Err(Problem::new(format!("the run does not start: {why}")).at(machine.to_owned()).next(next).into())
+
+            Err(Problem::new(format!("the run does not start: {why}"))
+                .at(machine.to_owned())
+                .next(next)
+                .into())
         }
     }
 }
@@ -94,6 +105,7 @@ fn request_document(request: &RunRequest) -> Result<serde_json::Value> {
     if let Some(fields) = document.as_object_mut() {
         fields.retain(|name, value| name == "limit" || !value.is_null());
     }
+
     Ok(document)
 }
 
@@ -104,7 +116,12 @@ pub fn arn_of(machine: &str, name: &str) -> String {
 }
 
 /// Shows the execution's states as they happen, until it ends or `interrupted` is set.
-pub async fn follow(aws: &Aws, arn: &str, interrupted: &Arc<AtomicBool>, ui: &Ui) -> Result<Followed> {
+pub async fn follow(
+    aws: &Aws,
+    arn: &str,
+    interrupted: &Arc<AtomicBool>,
+    ui: &Ui,
+) -> Result<Followed> {
     // AWS allows 5 reads of a history in a second for the whole account; the local one has no such bound.
     let pause = if aws.local { Duration::from_millis(200) } else { Duration::from_secs(1) };
     let mut timeline = Timeline::default();
@@ -112,21 +129,28 @@ pub async fn follow(aws: &Aws, arn: &str, interrupted: &Arc<AtomicBool>, ui: &Ui
     task.phase(name_of(arn));
     loop {
         // Asked before the history is read: an end that is seen here has its last events there.
-        let described = states_error(aws.states.describe_execution().execution_arn(arn).send().await, arn)?;
+        let described =
+            states_error(aws.states.describe_execution().execution_arn(arn).send().await, arn)?;
         for moment in timeline.observe(&history(&aws.states, arn).await?) {
             show(&moment, &task);
         }
-        if *described.status() != ExecutionStatus::Running && *described.status() != ExecutionStatus::PendingRedrive {
+
+        if *described.status() != ExecutionStatus::Running
+            && *described.status() != ExecutionStatus::PendingRedrive
+        {
             task.clear();
             return finished(aws, arn, &described, &timeline).await.map(Followed::Finished);
         }
+
         if interrupted.load(Ordering::Relaxed) {
             task.clear();
             return Ok(Followed::LeftRunning);
         }
+
         if let Some(state) = timeline.current() {
             task.tick(format!("{state}{}", shards(aws, &timeline).await));
         }
+
         tokio::time::sleep(pause).await;
     }
 }
@@ -151,7 +175,11 @@ async fn history(states: &Client, arn: &str) -> Result<Vec<HistoryEvent>> {
     let mut events = Vec::new();
     let mut token = None;
     loop {
-        let request = states.get_execution_history().execution_arn(arn).max_results(1000).set_next_token(token);
+        let request = states
+            .get_execution_history()
+            .execution_arn(arn)
+            .max_results(1000)
+            .set_next_token(token);
         let page = states_error(request.send().await, arn)?;
         token = page.next_token;
         events.extend(page.events);
@@ -171,8 +199,10 @@ fn show(moment: &Moment, task: &Task) {
             console::style("✓").green().for_stderr(),
             console::style(ui::duration(*took)).dim().for_stderr()
         )),
-        Moment::Failed { state, error, attempt } => task
-            .log(format!("  {} {state:<24} attempt {attempt} failed: {error}", console::style("✗").red().for_stderr())),
+        Moment::Failed { state, error, attempt } => task.log(format!(
+            "  {} {state:<24} attempt {attempt} failed: {error}",
+            console::style("✗").red().for_stderr()
+        )),
     }
 }
 
@@ -181,7 +211,12 @@ async fn shards(aws: &Aws, timeline: &Timeline) -> String {
     let Some(run) = timeline.map_run() else { return String::new() };
     match aws.states.describe_map_run().map_run_arn(run).send().await {
         Ok(run) => run.item_counts().map_or_else(String::new, |counts| {
-            let failed = if counts.failed() > 0 { format!(", {} failed", counts.failed()) } else { String::new() };
+            let failed = if counts.failed() > 0 {
+                format!(", {} failed", counts.failed())
+            } else {
+                String::new()
+            };
+
             format!(": {} of {} shards{failed}", counts.succeeded(), counts.total())
         }),
         // Progress is a courtesy; the execution's own state says how it ends.
@@ -202,6 +237,7 @@ async fn finished(
     } else {
         Some(failure_of(aws, described.error(), described.cause(), timeline).await)
     };
+
     Ok(Finished {
         arn: arn.to_owned(),
         name: name_of(arn).to_owned(),
@@ -213,14 +249,22 @@ async fn finished(
 }
 
 /// The failure; for one inside the Distributed Map, that of the first shard that failed, which says more.
-async fn failure_of(aws: &Aws, error: Option<&str>, cause: Option<&str>, timeline: &Timeline) -> Failure {
+async fn failure_of(
+    aws: &Aws,
+    error: Option<&str>,
+    cause: Option<&str>,
+    timeline: &Timeline,
+) -> Failure {
     let outer = timeline.failure().cloned().unwrap_or_else(|| Failure {
         state: timeline.current().unwrap_or("the workflow").to_owned(),
         error: error.unwrap_or("unknown").to_owned(),
         cause: cause.unwrap_or_default().to_owned(),
     });
+
     match timeline.map_run() {
-        Some(run) if outer.state == "ProcessShards" => failed_shard(&aws.states, run).await.unwrap_or(outer),
+        Some(run) if outer.state == "ProcessShards" => {
+            failed_shard(&aws.states, run).await.unwrap_or(outer)
+        }
         _ => outer,
     }
 }
@@ -249,7 +293,11 @@ mod tests {
     #[test]
     fn the_request_leaves_out_what_was_not_asked_and_keeps_a_limit_of_null() {
         let nightly = request_document(&RunRequest::default()).unwrap();
-        assert_eq!(nightly, serde_json::json!({"limit": 20, "shard_size": 25000, "dry_run": false}));
+        assert_eq!(
+            nightly,
+            serde_json::json!({"limit": 20, "shard_size": 25000, "dry_run": false})
+        );
+
         let all = request_document(&RunRequest { limit: None, ..RunRequest::default() }).unwrap();
         assert_eq!(all["limit"], serde_json::Value::Null);
         serde_json::from_value::<RunRequest>(all).unwrap();
@@ -258,6 +306,9 @@ mod tests {
     #[test]
     fn an_executions_arn_follows_from_the_machines() {
         let machine = "arn:aws:states:us-east-1:000000000000:stateMachine:LimitIncreaseWorkflow";
-        assert_eq!(arn_of(machine, "a"), "arn:aws:states:us-east-1:000000000000:execution:LimitIncreaseWorkflow:a");
+        assert_eq!(
+            arn_of(machine, "a"),
+            "arn:aws:states:us-east-1:000000000000:execution:LimitIncreaseWorkflow:a"
+        );
     }
 }

@@ -37,10 +37,18 @@ pub struct Schedule {
 /// Reads the rule and its target.
 pub async fn read(aws: &Aws, rule: &str) -> Result<Schedule> {
     let failed = |what: &str, why: String| {
-        Problem::new(format!("cannot see the {what}: {why}")).at(rule.to_owned()).next("limit-increase deploy")
+        Problem::new(format!("cannot see the {what}: {why}"))
+            .at(rule.to_owned())
+            .next("limit-increase deploy")
     };
-    let described =
-        aws.events.describe_rule().name(rule).send().await.map_err(|error| failed("rule", describe(&error)))?;
+
+    let described = aws
+        .events
+        .describe_rule()
+        .name(rule)
+        .send()
+        .await
+        .map_err(|error| failed("rule", describe(&error)))?;
     let targets = aws
         .events
         .list_targets_by_rule()
@@ -48,7 +56,10 @@ pub async fn read(aws: &Aws, rule: &str) -> Result<Schedule> {
         .send()
         .await
         .map_err(|error| failed("rule's target", describe(&error)))?;
-    let target = targets.targets().first().ok_or_else(|| failed("rule's target", "it has none".to_owned()))?;
+    let target = targets
+        .targets()
+        .first()
+        .ok_or_else(|| failed("rule's target", "it has none".to_owned()))?;
     Ok(Schedule {
         rule: rule.to_owned(),
         expression: described.schedule_expression().unwrap_or_default().to_owned(),
@@ -56,7 +67,10 @@ pub async fn read(aws: &Aws, rule: &str) -> Result<Schedule> {
         target: target.arn().to_owned(),
         role: target.role_arn().unwrap_or_default().to_owned(),
         retries: target.retry_policy().and_then(|policy| policy.maximum_retry_attempts()),
-        dead_letters: target.dead_letter_config().and_then(|config| config.arn()).map(str::to_owned),
+        dead_letters: target
+            .dead_letter_config()
+            .and_then(|config| config.arn())
+            .map(str::to_owned),
     })
 }
 
@@ -68,6 +82,7 @@ pub async fn fire(aws: &Aws, schedule: &Schedule) -> Result<String> {
         Ok(()) => send_and_wait(aws, schedule, &before).await,
         Err(error) => Err(error),
     };
+
     let removed = remove_rule(aws).await;
     let started = result?;
     removed?;
@@ -90,7 +105,8 @@ async fn put_rule(aws: &Aws, schedule: &Schedule) -> Result<()> {
         .send()
         .await
         .map_err(|error| failed("cannot make the test's rule", &describe(&error)))?;
-    let target = Target::builder().id("workflow").arn(&schedule.target).role_arn(&schedule.role).build()?;
+    let target =
+        Target::builder().id("workflow").arn(&schedule.target).role_arn(&schedule.role).build()?;
     aws.events
         .put_targets()
         .rule(TEST_RULE)
@@ -116,14 +132,20 @@ async fn send_and_wait(aws: &Aws, schedule: &Schedule, before: &HashSet<String>)
         .await
         .map_err(|error| failed("cannot send the test's event", &describe(&error)))?;
     if sent.failed_entry_count() > 0 {
-        let why = sent.entries().first().and_then(|entry| entry.error_message()).unwrap_or("no reason given");
+        let why = sent
+            .entries()
+            .first()
+            .and_then(|entry| entry.error_message())
+            .unwrap_or("no reason given");
         return Err(failed("EventBridge refused the test's event", why).into());
     }
+
     let deadline = Instant::now() + START_TIMEOUT;
     loop {
         if let Some(new) = executions(aws, &schedule.target).await?.difference(before).next() {
             return Ok(new.clone());
         }
+
         if Instant::now() > deadline {
             return Err(failed(
                 "no execution started from the event",
@@ -131,6 +153,7 @@ async fn send_and_wait(aws: &Aws, schedule: &Schedule, before: &HashSet<String>)
             )
             .into());
         }
+
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
 }

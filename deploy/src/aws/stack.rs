@@ -58,9 +58,17 @@ impl Deployed {
 /// The stack, if there is one.
 pub async fn find(client: &Client) -> Result<Option<Deployed>> {
     match client.describe_stacks().stack_name(NAME).send().await {
-        Ok(found) => Ok(found.stacks().first().filter(|stack| status_of(stack) != "DELETE_COMPLETE").map(deployed)),
-        Err(error) if error.message().is_some_and(|text| text.contains("does not exist")) => Ok(None),
-        Err(error) => Err(Problem::new(format!("cannot see the stack: {}", describe(&error))).at(NAME).into()),
+        Ok(found) => Ok(found
+            .stacks()
+            .first()
+            .filter(|stack| status_of(stack) != "DELETE_COMPLETE")
+            .map(deployed)),
+        Err(error) if error.message().is_some_and(|text| text.contains("does not exist")) => {
+            Ok(None)
+        }
+        Err(error) => {
+            Err(Problem::new(format!("cannot see the stack: {}", describe(&error))).at(NAME).into())
+        }
     }
 }
 
@@ -75,6 +83,7 @@ pub async fn apply(client: &Client, wanted: &Wanted, ui: &Ui) -> Result<Deployed
         delete(client, &stack.id).await?;
         present = None;
     }
+
     let mut seen = event_ids(client).await;
     let parameters: Vec<Parameter> = wanted
         .parameters
@@ -97,6 +106,7 @@ pub async fn apply(client: &Client, wanted: &Wanted, ui: &Ui) -> Result<Deployed
                 task.done("unchanged");
                 return found(client).await;
             }
+
             return Err(refused(&describe(&error)).into());
         }
     } else {
@@ -111,10 +121,12 @@ pub async fn apply(client: &Client, wanted: &Wanted, ui: &Ui) -> Result<Deployed
             .await
             .map_err(|error| refused(&describe(&error)))?;
     }
+
     let stack = wait(client, &mut seen, &task).await?;
     if !stack.is_sound() {
         return Err(failed(client, &stack).await.into());
     }
+
     task.done(verb);
     Ok(stack)
 }
@@ -133,7 +145,9 @@ fn refused(why: &str) -> Problem {
 }
 
 async fn found(client: &Client) -> Result<Deployed> {
-    find(client).await?.ok_or_else(|| Problem::new("the stack has gone while it was being deployed").at(NAME).into())
+    find(client).await?.ok_or_else(|| {
+        Problem::new("the stack has gone while it was being deployed").at(NAME).into()
+    })
 }
 
 async fn wait(client: &Client, seen: &mut HashSet<String>, task: &Task) -> Result<Deployed> {
@@ -143,14 +157,18 @@ async fn wait(client: &Client, seen: &mut HashSet<String>, task: &Task) -> Resul
         for event in events(client).await {
             if seen.insert(event.event_id().unwrap_or_default().to_owned()) {
                 let resource = event.logical_resource_id().unwrap_or_default();
-                let status = event.resource_status().map_or_else(String::new, |status| status.as_str().to_owned());
+                let status = event
+                    .resource_status()
+                    .map_or_else(String::new, |status| status.as_str().to_owned());
                 task.tick(format!("{resource} {status}"));
             }
         }
+
         let stack = found(client).await?;
         if !stack.status.ends_with("_IN_PROGRESS") {
             return Ok(stack);
         }
+
         if Instant::now() > deadline {
             return Err(Problem::new(format!("the stack is still {}", stack.status))
                 .at(NAME)
@@ -162,22 +180,23 @@ async fn wait(client: &Client, seen: &mut HashSet<String>, task: &Task) -> Resul
 
 /// Deletes the stack and waits until it is gone.
 pub async fn delete(client: &Client, id: &str) -> Result<()> {
-    client
-        .delete_stack()
-        .stack_name(NAME)
-        .send()
-        .await
-        .map_err(|error| Problem::new(format!("cannot delete the failed stack: {}", describe(&error))).at(NAME))?;
+    client.delete_stack().stack_name(NAME).send().await.map_err(|error| {
+        Problem::new(format!("cannot delete the failed stack: {}", describe(&error))).at(NAME)
+    })?;
+
     let deadline = Instant::now() + TIMEOUT;
     while let Some(stack) = find(client).await? {
         if stack.id != id {
             break;
         }
+
         if stack.status == "DELETE_FAILED" || Instant::now() > deadline {
             return Err(failed(client, &stack).await.into());
         }
+
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
+
     Ok(())
 }
 
@@ -187,9 +206,12 @@ async fn failed(client: &Client, stack: &Deployed) -> Problem {
     let culprit = events.iter().find(|event| {
         let status = event.resource_status().map_or("", |status| status.as_str());
         let reason = event.resource_status_reason().unwrap_or_default();
-        let of_itself = !reason.is_empty() && !reason.contains("cancelled") && !reason.contains("following resource");
+        let of_itself = !reason.is_empty()
+            && !reason.contains("cancelled")
+            && !reason.contains("following resource");
         status.ends_with("_FAILED") && of_itself && event.logical_resource_id() != Some(NAME)
     });
+
     match culprit {
         Some(event) => Problem::new(format!(
             "the stack is {}: {} {}: {}",
@@ -207,13 +229,18 @@ async fn failed(client: &Client, stack: &Deployed) -> Problem {
 /// The events, oldest first; an error here must not hide the stack's own state.
 async fn events(client: &Client) -> Vec<StackEvent> {
     let answer = client.describe_stack_events().stack_name(NAME).send().await;
-    let mut events = answer.map(|answer| answer.stack_events.unwrap_or_default()).unwrap_or_default();
+    let mut events =
+        answer.map(|answer| answer.stack_events.unwrap_or_default()).unwrap_or_default();
     events.reverse();
     events
 }
 
 async fn event_ids(client: &Client) -> HashSet<String> {
-    events(client).await.iter().map(|event| event.event_id().unwrap_or_default().to_owned()).collect()
+    events(client)
+        .await
+        .iter()
+        .map(|event| event.event_id().unwrap_or_default().to_owned())
+        .collect()
 }
 
 fn status_of(stack: &Stack) -> &str {
@@ -224,7 +251,13 @@ fn deployed(stack: &Stack) -> Deployed {
     let outputs = stack
         .outputs()
         .iter()
-        .filter_map(|output| Some((output.output_key()?.to_owned(), output.output_value()?.to_owned())))
+        .filter_map(|output| {
+            Some((output.output_key()?.to_owned(), output.output_value()?.to_owned()))
+        })
         .collect();
-    Deployed { id: stack.stack_id().unwrap_or_default().to_owned(), status: status_of(stack).to_owned(), outputs }
+    Deployed {
+        id: stack.stack_id().unwrap_or_default().to_owned(),
+        status: status_of(stack).to_owned(),
+        outputs,
+    }
 }

@@ -5,7 +5,8 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{
-    BucketLocationConstraint, BucketVersioningStatus, CreateBucketConfiguration, VersioningConfiguration,
+    BucketLocationConstraint, BucketVersioningStatus, CreateBucketConfiguration,
+    VersioningConfiguration,
 };
 use bytes::Bytes;
 
@@ -17,18 +18,26 @@ pub async fn ensure_bucket(aws: &Aws, bucket: &str) -> Result<()> {
     if exists(&aws.s3, bucket).await? {
         return Ok(());
     }
+
     let mut request = aws.s3.create_bucket().bucket(bucket);
     // The first region is the one that must not be named.
     if aws.region != LOCAL_REGION {
         let location = BucketLocationConstraint::from(aws.region.as_str());
-        request = request
-            .create_bucket_configuration(CreateBucketConfiguration::builder().location_constraint(location).build());
+        request = request.create_bucket_configuration(
+            CreateBucketConfiguration::builder().location_constraint(location).build(),
+        );
     }
-    request.send().await.map_err(|error| refused("make the bucket", bucket, "", &describe(&error)))?;
+
+    request
+        .send()
+        .await
+        .map_err(|error| refused("make the bucket", bucket, "", &describe(&error)))?;
     aws.s3
         .put_bucket_versioning()
         .bucket(bucket)
-        .versioning_configuration(VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build())
+        .versioning_configuration(
+            VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build(),
+        )
         .send()
         .await
         .map_err(|error| refused("turn on versions of", bucket, "", &describe(&error)))?;
@@ -63,7 +72,11 @@ pub async fn put(s3: &Client, bucket: &str, key: &str, content: Bytes) -> Result
 pub async fn get(s3: &Client, bucket: &str, key: &str) -> Result<Option<Bytes>> {
     match s3.get_object().bucket(bucket).key(key).send().await {
         Ok(object) => {
-            let body = object.body.collect().await.with_context(|| format!("s3://{bucket}/{key} was cut short"))?;
+            let body = object
+                .body
+                .collect()
+                .await
+                .with_context(|| format!("s3://{bucket}/{key} was cut short"))?;
             Ok(Some(body.into_bytes()))
         }
         Err(error) if status(&error) == Some(404) || error.code() == Some("NoSuchKey") => Ok(None),

@@ -72,6 +72,7 @@ impl Timeline {
                 moments.extend(self.event(event));
             }
         }
+
         moments
     }
 
@@ -102,35 +103,42 @@ impl Timeline {
             self.attempts = 0;
             return Some(Moment::Entered { state });
         }
+
         if let Some(details) = event.state_exited_event_details() {
             let state = details.name().to_owned();
             let entered = self.entered.remove(&state).unwrap_or(time);
             let took = Duration::from_millis(u64::try_from(time - entered).unwrap_or_default());
             return Some(Moment::Left { state, took });
         }
+
         if let Some(details) = event.map_run_started_event_details() {
             self.map_run = details.map_run_arn().map(str::to_owned);
             return None;
         }
+
         if let Some(details) = event.execution_failed_event_details() {
             // The last state passes on what was caught: the state that failed is known from before.
             self.ended(details.error(), details.cause());
             return None;
         }
+
         if let Some(details) = event.execution_timed_out_event_details() {
             self.ended(details.error().or(Some("States.Timeout")), details.cause());
             return None;
         }
+
         if let Some(details) = event.execution_aborted_event_details() {
             self.ended(details.error().or(Some("Aborted")), details.cause());
             return None;
         }
+
         let (error, cause) = attempt_failure(event)?;
         let state = self.current.clone().unwrap_or_default();
         if state == FAILING_STATE && self.failure.is_some() {
             // It only repeats what is known.
             return None;
         }
+
         self.attempts += 1;
         self.failure = Some(Failure { state: state.clone(), error: error.clone(), cause });
         Some(Moment::Failed { state, error, attempt: self.attempts })
@@ -138,9 +146,12 @@ impl Timeline {
 
     fn ended(&mut self, error: Option<&str>, cause: Option<&str>) {
         let state = match &self.failure {
-            Some(failure) if error.is_none_or(|error| error == failure.error) => failure.state.clone(),
+            Some(failure) if error.is_none_or(|error| error == failure.error) => {
+                failure.state.clone()
+            }
             _ => self.current.clone().unwrap_or_default(),
         };
+
         self.failure = Some(Failure {
             state,
             error: error.unwrap_or("unknown").to_owned(),
@@ -154,19 +165,20 @@ fn attempt_failure(event: &HistoryEvent) -> Option<(String, String)> {
     let owned = |error: Option<&str>, cause: Option<&str>| {
         Some((error.unwrap_or("unknown").to_owned(), cause.unwrap_or_default().to_owned()))
     };
+
     match event.r#type() {
-        HistoryEventType::TaskFailed => {
-            event.task_failed_event_details().and_then(|details| owned(details.error(), details.cause()))
-        }
+        HistoryEventType::TaskFailed => event
+            .task_failed_event_details()
+            .and_then(|details| owned(details.error(), details.cause())),
         HistoryEventType::TaskTimedOut => event
             .task_timed_out_event_details()
             .and_then(|details| owned(details.error().or(Some("States.Timeout")), details.cause())),
-        HistoryEventType::LambdaFunctionFailed => {
-            event.lambda_function_failed_event_details().and_then(|details| owned(details.error(), details.cause()))
-        }
-        HistoryEventType::MapRunFailed => {
-            event.map_run_failed_event_details().and_then(|details| owned(details.error(), details.cause()))
-        }
+        HistoryEventType::LambdaFunctionFailed => event
+            .lambda_function_failed_event_details()
+            .and_then(|details| owned(details.error(), details.cause())),
+        HistoryEventType::MapRunFailed => event
+            .map_run_failed_event_details()
+            .and_then(|details| owned(details.error(), details.cause())),
         _ => None,
     }
 }
@@ -187,6 +199,7 @@ pub fn explain_cause(cause: &str) -> String {
             (None, value) => return serde_json::to_string_pretty(value).unwrap_or(text),
         };
     }
+
     text
 }
 
@@ -196,8 +209,8 @@ mod tests {
     use aws_sdk_sfn::primitives::DateTime;
     use aws_sdk_sfn::types::builders::HistoryEventBuilder;
     use aws_sdk_sfn::types::{
-        ExecutionFailedEventDetails, MapRunStartedEventDetails, StateEnteredEventDetails, StateExitedEventDetails,
-        TaskFailedEventDetails,
+        ExecutionFailedEventDetails, MapRunStartedEventDetails, StateEnteredEventDetails,
+        StateExitedEventDetails, TaskFailedEventDetails,
     };
 
     use super::*;
@@ -207,18 +220,25 @@ mod tests {
         kind: HistoryEventType,
         details: impl FnOnce(HistoryEventBuilder) -> HistoryEventBuilder,
     ) -> HistoryEvent {
-        let base = HistoryEvent::builder().id(id).r#type(kind).timestamp(DateTime::from_millis(1_000 * id));
+        let base = HistoryEvent::builder()
+            .id(id)
+            .r#type(kind)
+            .timestamp(DateTime::from_millis(1_000 * id));
         details(base).build().unwrap()
     }
 
     fn entered(id: i64, state: &str) -> HistoryEvent {
         let details = StateEnteredEventDetails::builder().name(state).build().unwrap();
-        event(id, HistoryEventType::TaskStateEntered, |base| base.state_entered_event_details(details))
+        event(id, HistoryEventType::TaskStateEntered, |base| {
+            base.state_entered_event_details(details)
+        })
     }
 
     fn left(id: i64, state: &str) -> HistoryEvent {
         let details = StateExitedEventDetails::builder().name(state).build().unwrap();
-        event(id, HistoryEventType::TaskStateExited, |base| base.state_exited_event_details(details))
+        event(id, HistoryEventType::TaskStateExited, |base| {
+            base.state_exited_event_details(details)
+        })
     }
 
     fn task_failed(id: i64, error: &str) -> HistoryEvent {
@@ -235,7 +255,8 @@ mod tests {
     #[test]
     fn states_are_shown_with_the_time_they_took() {
         let mut timeline = Timeline::default();
-        let moments = timeline.observe(&[entered(1, "QueryBatchScores"), left(3, "QueryBatchScores")]);
+        let moments =
+            timeline.observe(&[entered(1, "QueryBatchScores"), left(3, "QueryBatchScores")]);
         assert_eq!(
             moments,
             [
@@ -243,6 +264,7 @@ mod tests {
                 Moment::Left { state: "QueryBatchScores".to_owned(), took: Duration::from_secs(2) },
             ]
         );
+
         assert_eq!(timeline.current(), None);
     }
 
@@ -258,12 +280,18 @@ mod tests {
     #[test]
     fn attempts_that_fail_are_counted_until_the_next_state() {
         let mut timeline = Timeline::default();
-        let events =
-            [entered(1, "UpdateDatabase"), task_failed(2, "Transient.Database"), task_failed(3, "Transient.Database")];
+        let events = [
+            entered(1, "UpdateDatabase"),
+            task_failed(2, "Transient.Database"),
+            task_failed(3, "Transient.Database"),
+        ];
+
         let attempts: Vec<u32> = timeline
             .observe(&events)
             .into_iter()
-            .filter_map(|moment| if let Moment::Failed { attempt, .. } = moment { Some(attempt) } else { None })
+            .filter_map(|moment| {
+                if let Moment::Failed { attempt, .. } = moment { Some(attempt) } else { None }
+            })
             .collect();
         assert_eq!(attempts, [1, 2]);
     }
@@ -283,10 +311,17 @@ mod tests {
             left(5, "RecordFailure"),
             entered(6, "FailOrResume"),
             task_failed(7, "Permanent.ModelMissing"),
-            event(8, HistoryEventType::ExecutionFailed, |base| base.execution_failed_event_details(failed)),
+            event(8, HistoryEventType::ExecutionFailed, |base| {
+                base.execution_failed_event_details(failed)
+            }),
         ]);
+
         let failure = timeline.failure().unwrap();
-        assert_eq!((failure.state.as_str(), failure.error.as_str()), ("QueryBatchScores", "Permanent.ModelMissing"));
+        assert_eq!(
+            (failure.state.as_str(), failure.error.as_str()),
+            ("QueryBatchScores", "Permanent.ModelMissing")
+        );
+
         assert_eq!(explain_cause(&failure.cause), "no model under models/x.tar.gz");
     }
 
@@ -294,8 +329,10 @@ mod tests {
     fn the_map_run_is_remembered() {
         let mut timeline = Timeline::default();
         let started = MapRunStartedEventDetails::builder().map_run_arn("arn:run").build();
-        timeline
-            .observe(&[event(1, HistoryEventType::MapRunStarted, |base| base.map_run_started_event_details(started))]);
+        timeline.observe(&[event(1, HistoryEventType::MapRunStarted, |base| {
+            base.map_run_started_event_details(started)
+        })]);
+
         assert_eq!(timeline.map_run(), Some("arn:run"));
     }
 
@@ -303,12 +340,16 @@ mod tests {
     fn causes_are_unwrapped() {
         let cases = [
             ("plain text", "plain text"),
-            (r#"{"errorType":"T","errorMessage":"limit: must be from 1","stackTrace":[]}"#, "limit: must be from 1"),
+            (
+                r#"{"errorType":"T","errorMessage":"limit: must be from 1","stackTrace":[]}"#,
+                "limit: must be from 1",
+            ),
             (r#"{"errorMessage":"{\"errorMessage\":\"inner\"}"}"#, "inner"),
             (r#""a string""#, "a string"),
             (r#"{"a":1}"#, "{\n  \"a\": 1\n}"),
             ("", ""),
         ];
+
         for (cause, expected) in cases {
             assert_eq!(explain_cause(cause), expected, "{cause}");
         }

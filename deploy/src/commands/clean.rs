@@ -11,17 +11,25 @@ use crate::problem::Problem;
 
 pub(super) fn run(context: &Context, arguments: &CleanArgs) -> Result<()> {
     let root = context.home.root();
-    let question = format!("Remove the local database, the model and all results in {}?", root.display());
+    let question =
+        format!("Remove the local database, the model and all results in {}?", root.display());
     if !arguments.yes && context.ui.can_ask() && !context.ui.ask(&question)? {
         return Err(Problem::usage("nothing was removed").next("answer y, or give --yes").into());
     }
+
     services::stop(context, true)?;
     let removed = remove_home(context)?;
     let venvs = context.project.venvs();
     if arguments.all && venvs.exists() {
-        std::fs::remove_dir_all(venvs).with_context(|| format!("cannot remove {}", venvs.display()))?;
+        std::fs::remove_dir_all(venvs)
+            .with_context(|| format!("cannot remove {}", venvs.display()))?;
     }
-    context.ui.line(format!("Removed {}.", if removed.is_empty() { "nothing".to_owned() } else { removed.join(", ") }));
+
+    context.ui.line(format!(
+        "Removed {}.",
+        if removed.is_empty() { "nothing".to_owned() } else { removed.join(", ") }
+    ));
+
     context.ui.json(&serde_json::json!({ "removed": removed, "venvs_removed": arguments.all }))
 }
 
@@ -38,6 +46,7 @@ fn remove_home(context: &Context) -> Result<Vec<String>> {
         "lock",
         "tmp",
     ];
+
     let root = context.home.root();
     let mut removed = Vec::new();
     for name in OURS {
@@ -47,11 +56,16 @@ fn remove_home(context: &Context) -> Result<Vec<String>> {
             removed.push(name.to_owned());
         }
     }
+
     // Gone if it is empty now; else there is something of the user's, or the Python environments.
     let _ = std::fs::remove_dir(root);
     Ok(removed)
 }
 
 fn remove(path: &Path) -> std::io::Result<()> {
-    if path.symlink_metadata()?.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) }
+    if path.symlink_metadata()?.is_dir() {
+        std::fs::remove_dir_all(path)
+    } else {
+        std::fs::remove_file(path)
+    }
 }

@@ -22,18 +22,22 @@ pub(super) async fn run(context: &Context, arguments: DeployArgs) -> Result<()> 
         }
         Target::Aws => (Aws::remote().await, remote(&arguments, &extra)?),
     };
+
     if let Some(architecture) = arguments.architecture {
         deployment.architecture = architecture;
     }
+
     deployment.parameters.extend(extra);
     let deployed = deployment::deploy(context, &aws, &deployment).await?;
     if aws.local && context.home.model().exists() {
         model::upload(context, &aws, model::BUCKET).await?;
     }
+
     context.ui.line("");
     for (name, value) in &deployed.outputs {
         context.ui.line(format!("  {name:<36} {value}"));
     }
+
     context
         .ui
         .json(&serde_json::json!({ "stack": deployed.id, "status": deployed.status, "outputs": deployed.outputs }))
@@ -41,12 +45,15 @@ pub(super) async fn run(context: &Context, arguments: DeployArgs) -> Result<()> 
 
 fn remote(arguments: &DeployArgs, extra: &BTreeMap<String, String>) -> Result<Deployment> {
     let missing = |option: &str, what: &str| {
-        Problem::usage(format!("{option} is missing")).at("deploy --target aws").next(what.to_owned())
+        Problem::usage(format!("{option} is missing"))
+            .at("deploy --target aws")
+            .next(what.to_owned())
     };
-    let artifact_bucket = arguments
-        .artifact_bucket
-        .clone()
-        .ok_or_else(|| missing("--artifact-bucket", "name a bucket of yours for the functions' code"))?;
+
+    let artifact_bucket = arguments.artifact_bucket.clone().ok_or_else(|| {
+        missing("--artifact-bucket", "name a bucket of yours for the functions' code")
+    })?;
+
     let mut parameters = BTreeMap::new();
     match &arguments.database_secret_arn {
         Some(arn) => {
@@ -54,19 +61,28 @@ fn remote(arguments: &DeployArgs, extra: &BTreeMap<String, String>) -> Result<De
         }
         None if extra.contains_key("DatabaseSecretArn") => {}
         None => {
-            let next = "store the database's credentials in Secrets Manager and give the secret's ARN";
+            let next =
+                "store the database's credentials in Secrets Manager and give the secret's ARN";
             return Err(missing("--database-secret-arn", next).into());
         }
     }
-    Ok(Deployment { artifact_bucket, architecture: arguments.architecture.unwrap_or(Architecture::Arm64), parameters })
+
+    Ok(Deployment {
+        artifact_bucket,
+        architecture: arguments.architecture.unwrap_or(Architecture::Arm64),
+        parameters,
+    })
 }
 
 fn parameters(pairs: &[String]) -> Result<BTreeMap<String, String>> {
-    let parameter = |pair: &String| match pair.split_once('=') {
+    let parameter = |pair: &String| {
+        match pair.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err(Problem::usage(format!("--parameter {pair:?} is not NAME=VALUE"))
             .next("for example --parameter MaxConcurrency=4; the names are in cloudformation/infrastructure.yml")
             .into()),
+    }
     };
+
     pairs.iter().map(parameter).collect()
 }

@@ -30,6 +30,7 @@ pub async fn dispatch(cli: Cli, ui: Ui) -> Result<Exit> {
         postgres_port: cli.services.postgres_port,
         localstack_port: cli.services.localstack_port,
     };
+
     let home = cli.home.filter(|home| !home.as_os_str().is_empty());
     let context = Context::new(home, options, ui)?;
     match cli.command {
@@ -47,5 +48,6 @@ pub async fn dispatch(cli: Cli, ui: Ui) -> Result<Exit> {
         Command::TestSchedule => test_schedule::run(&context).await?,
         Command::Awslocal(arguments) => return awslocal::run(&context, &arguments).await,
     }
+
     Ok(Exit::Ok)
 }

@@ -19,6 +19,7 @@ pub(super) async fn run(context: &Context, arguments: &ResultsArgs) -> Result<()
             .next("limit-increase run")
             .into());
     }
+
     let results = results::read(&mut client, i64::from(arguments.top)).await?;
     context.ui.line(render(&results));
     context.ui.json(&results)
@@ -30,15 +31,19 @@ pub(super) fn render(results: &Results) -> String {
     if !results.top_increases.is_empty() {
         sections.push(increases(results));
     }
+
     if !results.declined.is_empty() {
         sections.push(reasons("Declined, for example", &results.declined));
     }
+
     if !results.referred.is_empty() {
         sections.push(reasons("Referred to a person, for example", &results.referred));
     }
+
     if !results.runs.is_empty() {
         sections.push(runs(&results.runs));
     }
+
     sections.join("\n\n")
 }
 
@@ -52,8 +57,16 @@ fn count(number: i64) -> String {
 
 fn totals(results: &Results) -> String {
     let totals = &results.totals;
-    let mut table =
-        ui::table(&["Customers", "Approved", "Declined", "Referred", "Pending", "Not eligible", "Increase"]);
+    let mut table = ui::table(&[
+        "Customers",
+        "Approved",
+        "Declined",
+        "Referred",
+        "Pending",
+        "Not eligible",
+        "Increase",
+    ]);
+
     table.add_row([
         count(totals.customers),
         count(totals.approved),
@@ -63,6 +76,7 @@ fn totals(results: &Results) -> String {
         count(totals.not_eligible),
         money(totals.total_increase),
     ]);
+
     format!("{}\n{table}", heading("Totals"))
 }
 
@@ -76,6 +90,7 @@ fn increases(results: &Results) -> String {
             format!("+{} %", increase.per_cent),
         ]);
     }
+
     format!("{}\n{table}", heading("Largest approved increases"))
 }
 
@@ -84,25 +99,37 @@ fn reasons(title: &str, rows: &[Reason]) -> String {
     for row in rows {
         table.add_row([row.customer_id.clone(), money(row.limit), row.reason.clone()]);
     }
+
     format!("{}\n{table}", heading(title))
 }
 
 fn runs(rows: &[Run]) -> String {
-    let mut table =
-        ui::table(&["Run", "Started (UTC)", "Status", "Took", "Customers", "Appr./decl./ref./stale", "Increase"]);
+    let mut table = ui::table(&[
+        "Run",
+        "Started (UTC)",
+        "Status",
+        "Took",
+        "Customers",
+        "Appr./decl./ref./stale",
+        "Increase",
+    ]);
+
     for run in rows {
         let known = |number: Option<i64>| number.map_or_else(|| "-".to_owned(), count);
         let took = run.seconds.map_or_else(|| "-".to_owned(), |seconds| format!("{seconds:.1} s"));
         table.add_row([
             run.run_id.clone(),
             run.started_at.format("%Y-%m-%d %H:%M:%S").to_string(),
-            run.error.as_ref().map_or_else(|| run.status.clone(), |error| format!("{}: {error}", run.status)),
+            run.error
+                .as_ref()
+                .map_or_else(|| run.status.clone(), |error| format!("{}: {error}", run.status)),
             took,
             known(run.eligible),
             run.counts.map(known).join(" / "),
             run.total_increase.map_or_else(|| "-".to_owned(), money),
         ]);
     }
+
     format!("{}\n{table}", heading("Last runs"))
 }
 
@@ -168,6 +195,7 @@ mod tests {
                 },
             ],
         };
+
         console::set_colors_enabled(false);
         insta::assert_snapshot!(render(&results));
     }

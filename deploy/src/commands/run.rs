@@ -23,8 +23,10 @@ pub(super) async fn run(context: &Context, arguments: RunArgs) -> Result<Exit> {
     let request = request(&arguments)?;
     let given = arguments.follow.clone().or(arguments.name.clone());
     if let Some(name) = given.clone() {
-        RunId::try_from(name).map_err(|error| Problem::usage(error.to_string()).next("choose another --name"))?;
+        RunId::try_from(name)
+            .map_err(|error| Problem::usage(error.to_string()).next("choose another --name"))?;
     }
+
     let ready = runs::prepare(context).await?;
     // Only now, since the first time it is prepared for minutes, and the name says when the run was started.
     let name = given.unwrap_or_else(runs::new_name);
@@ -36,11 +38,17 @@ pub(super) async fn run(context: &Context, arguments: RunArgs) -> Result<Exit> {
     } else {
         runs::run(context, &ready, &name, &request, &interrupted).await?
     };
+
     match followed {
-        Followed::Finished(finished) if finished.succeeded() => succeeded(context, &ready, &finished).await,
+        Followed::Finished(finished) if finished.succeeded() => {
+            succeeded(context, &ready, &finished).await
+        }
         Followed::Finished(finished) => Err(failed(context, &finished).into()),
         Followed::LeftRunning => {
-            context.ui.note(format!("\nThe run goes on. Follow it again: limit-increase run --follow {name}"));
+            context.ui.note(format!(
+                "\nThe run goes on. Follow it again: limit-increase run --follow {name}"
+            ));
+
             context.ui.json(&serde_json::json!({ "run_id": name, "status": "RUNNING" }))?;
             Ok(Exit::Ok)
         }
@@ -60,9 +68,11 @@ fn request(arguments: &RunArgs) -> Result<RunRequest> {
         dry_run: arguments.dry_run,
         policy: arguments.policy.as_deref().map(policy).transpose()?,
     };
-    request
-        .validate()
-        .map_err(|error| Problem::usage(error.to_string()).next("correct the option or the policy of that name"))?;
+
+    request.validate().map_err(|error| {
+        Problem::usage(error.to_string()).next("correct the option or the policy of that name")
+    })?;
+
     Ok(request)
 }
 
@@ -72,6 +82,7 @@ fn policy(path: &Path) -> Result<Policy> {
             .at(path.display().to_string())
             .next("give the path of a JSON file")
     })?;
+
     serde_json::from_str(&text).map_err(|error| {
         Problem::usage(format!("the policy cannot be used: {error}"))
             .at(format!("{}, line {}", path.display(), error.line()))
@@ -98,7 +109,11 @@ async fn succeeded(context: &Context, ready: &Ready, finished: &Finished) -> Res
     if summary.eligible > 0 {
         results::show(&context.ui, &results);
     }
-    context.ui.json(&serde_json::json!({ "execution": finished, "summary": summary, "totals": results.totals }))?;
+
+    context.ui.json(
+        &serde_json::json!({ "execution": finished, "summary": summary, "totals": results.totals }),
+    )?;
+
     Ok(Exit::Ok)
 }
 
@@ -111,11 +126,13 @@ fn show_summary(context: &Context, summary: &RunSummary, finished: &Finished) {
         summary.run_id,
         if summary.dry_run { "  (dry run: the table is as it was)" } else { "" }
     ));
+
     if summary.eligible == 0 {
         ui.line("  Nothing to do: no customer is eligible and undecided.");
         ui.line("  To start over with the sample: limit-increase setup-db --reset");
         return;
     }
+
     let counts = summary.counts;
     ui.line(format!(
         "  {} customers: {} approved, {} declined, {} referred{}",
@@ -129,11 +146,13 @@ fn show_summary(context: &Context, summary: &RunSummary, finished: &Finished) {
             String::new()
         }
     ));
+
     ui.line(format!(
         "  Limits raised by {} in total, in {} shard(s)",
         money(summary.total_increase),
         thousands(summary.shard_count.into())
     ));
+
     ui.line(format!(
         "  Model s3://{}/{} (sha256 {:.12})",
         summary.model.bucket, summary.model.key, summary.model.sha256

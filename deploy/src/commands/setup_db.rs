@@ -24,18 +24,24 @@ pub(super) async fn run(context: &Context, arguments: SetupDbArgs) -> Result<()>
     customers::migrate(context, &mut client).await?;
     let loaded = customers::fill(context, &mut client, source, columns, arguments.reset).await?;
     let total = database::results::customer_count(&client).await?.unwrap_or_default();
-    context.ui.line(format!("\n  {} customers are in batch_scores.", thousands(total.unsigned_abs())));
+    context
+        .ui
+        .line(format!("\n  {} customers are in batch_scores.", thousands(total.unsigned_abs())));
     context.ui.json(&serde_json::json!({ "loaded": loaded, "customers": total }))
 }
 
 /// Where the customers come from, and which features they have.
-fn plan(arguments: &SetupDbArgs, model: Option<Vec<SourceColumn>>) -> Result<(Source, Vec<SourceColumn>)> {
+fn plan(
+    arguments: &SetupDbArgs,
+    model: Option<Vec<SourceColumn>>,
+) -> Result<(Source, Vec<SourceColumn>)> {
     let (Some(path), Some(id), Some(score), Some(limit)) =
         (&arguments.data, &arguments.id_column, &arguments.score_column, &arguments.limit_column)
     else {
         let count = arguments.customers.unwrap_or(SAMPLE_CUSTOMERS.into());
         return Ok((Source::Sample { count }, model.unwrap_or_else(sample::own_columns)));
     };
+
     let features = match &arguments.features {
         Some(names) => asked_features(names, &arguments.categorical, model.as_deref().unwrap_or_default()),
         None => model.ok_or_else(|| {
@@ -44,6 +50,7 @@ fn plan(arguments: &SetupDbArgs, model: Option<Vec<SourceColumn>>) -> Result<(So
                 .next("train the model first (limit-increase train --data ..), or name the columns with --features")
         })?,
     };
+
     let columns = CsvColumns {
         id: id.clone(),
         score: score.clone(),
@@ -52,14 +59,24 @@ fn plan(arguments: &SetupDbArgs, model: Option<Vec<SourceColumn>>) -> Result<(So
         date_format: arguments.date_format.clone(),
         features: features.clone(),
     };
+
     Ok((Source::File { path: std::path::absolute(path)?, columns }, features))
 }
 
 /// The columns asked for, in the kinds that the model knows them as; others are numbers unless said otherwise.
-fn asked_features(names: &[String], categorical: &[String], model: &[SourceColumn]) -> Vec<SourceColumn> {
+fn asked_features(
+    names: &[String],
+    categorical: &[String],
+    model: &[SourceColumn],
+) -> Vec<SourceColumn> {
     let kind = |name: &String| {
         let known = model.iter().find(|column| column.name == *name).map(|column| column.kind);
-        if categorical.contains(name) { ColumnKind::Category } else { known.unwrap_or(ColumnKind::Number) }
+        if categorical.contains(name) {
+            ColumnKind::Category
+        } else {
+            known.unwrap_or(ColumnKind::Number)
+        }
     };
+
     names.iter().map(|name| SourceColumn { name: name.clone(), kind: kind(name) }).collect()
 }

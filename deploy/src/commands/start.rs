@@ -16,7 +16,12 @@ pub(super) async fn run(context: &Context) -> Result<()> {
     ui.line(format!("  AWS endpoint   {}", services.endpoint()));
     ui.line(format!("  Database       {database}"));
     ui.line(format!("  Home           {}", context.home.root().display()));
-    ui.line(format!("  awslocal       AWS_ENDPOINT_URL={} {} s3 ls", services.endpoint(), awslocal.display()));
+    ui.line(format!(
+        "  awslocal       AWS_ENDPOINT_URL={} {} s3 ls",
+        services.endpoint(),
+        awslocal.display()
+    ));
+
     ui.json(&serde_json::json!({
         "endpoint": services.endpoint(),
         "database": database,

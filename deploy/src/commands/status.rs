@@ -20,7 +20,12 @@ pub(super) async fn run(context: &Context) -> Result<()> {
         Some(aws) if aws_up => stack::find(&Aws::local(aws.port).cloudformation).await?,
         _ => None,
     };
-    let url = context.options.database_url.as_deref().or(state.postgres.as_ref().map(|known| known.url()));
+
+    let url = context
+        .options
+        .database_url
+        .as_deref()
+        .or(state.postgres.as_ref().map(|known| known.url()));
     let mut version = None;
     let mut tables = None;
     if let Some(url) = url
@@ -31,6 +36,7 @@ pub(super) async fn run(context: &Context) -> Result<()> {
             tables = Some(results::read(&mut client, 2).await?);
         }
     }
+
     let trained = model::trained(context)?;
     let ui = &context.ui;
     let row = |name: &str, text: String| ui.line(format!("  {name:<12} {text}"));
@@ -42,6 +48,7 @@ pub(super) async fn run(context: &Context) -> Result<()> {
             _ => "is not running".to_owned(),
         },
     );
+
     row(
         "PostgreSQL",
         match (&version, url) {
@@ -49,6 +56,7 @@ pub(super) async fn run(context: &Context) -> Result<()> {
             _ => "is not running".to_owned(),
         },
     );
+
     row("Stack", stack.as_ref().map_or("is not deployed".to_owned(), |stack| stack.status.clone()));
     row(
         "Model",
@@ -62,6 +70,7 @@ pub(super) async fn run(context: &Context) -> Result<()> {
             None => "is not trained".to_owned(),
         },
     );
+
     match &tables {
         Some(results) => {
             let totals = &results.totals;
@@ -78,6 +87,7 @@ pub(super) async fn run(context: &Context) -> Result<()> {
                     count(totals.not_eligible)
                 ),
             );
+
             row(
                 "Last run",
                 results.runs.first().map_or("none".to_owned(), |run| {
@@ -86,13 +96,17 @@ pub(super) async fn run(context: &Context) -> Result<()> {
                         run.run_id,
                         run.status,
                         run.started_at.format("%Y-%m-%d %H:%M:%S"),
-                        run.total_increase.map_or_else(String::new, |sum| format!(", limits raised by {}", money(sum)))
+                        run.total_increase.map_or_else(String::new, |sum| format!(
+                            ", limits raised by {}",
+                            money(sum)
+                        ))
                     )
                 }),
             );
         }
         None => row("Customers", "no tables yet".to_owned()),
     }
+
     ui.json(&json!({
         "home": context.home.root(),
         "localstack": { "running": aws_up, "endpoint": endpoint },

@@ -12,5 +12,6 @@ pub(super) fn run(context: &Context) -> Result<()> {
     } else {
         "Nothing was running."
     });
+
     context.ui.json(&serde_json::json!({ "stopped": ran }))
 }

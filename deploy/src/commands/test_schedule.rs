@@ -21,22 +21,29 @@ pub(super) async fn run(context: &Context) -> Result<()> {
     ui.line(format!("  With role     {}", found.role));
     ui.line(format!(
         "  Failures      {} retries, then {}",
-        found.retries.map_or_else(|| "the default number of".to_owned(), |retries| retries.to_string()),
+        found
+            .retries
+            .map_or_else(|| "the default number of".to_owned(), |retries| retries.to_string()),
         found.dead_letters.as_deref().unwrap_or("nowhere")
     ));
+
     ui.line("");
     let mut task = ui.task("EventBridge");
     task.phase("sending an event through a rule with the same role and target");
     let arn = schedule::fire(&ready.aws, &found).await?;
     task.done(format!("started {}", arn.rsplit(':').next().unwrap_or(&arn)));
     let followed = execution::follow(&ready.aws, &arn, &Arc::default(), ui).await?;
-    let Followed::Finished(finished) = followed else { return Err(Problem::new("the run was left running").into()) };
+    let Followed::Finished(finished) = followed else {
+        return Err(Problem::new("the run was left running").into());
+    };
+
     if !finished.succeeded() {
         return Err(finished
             .problem()
             .next("limit-increase results shows the ledger; the functions' logs say more")
             .into());
     }
+
     ui.line(format!("The event started an execution, and it {}.", finished.status));
     ui.json(&serde_json::json!({ "schedule": found, "execution": finished }))
 }

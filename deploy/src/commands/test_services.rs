@@ -43,9 +43,12 @@ impl Checks<'_> {
             Ok(text) => task.done(text),
             Err(why) => {
                 task.clear();
-                self.context.ui.note(format!("{} {service}: {why}", console::style("✗").red().for_stderr()));
+                self.context
+                    .ui
+                    .note(format!("{} {service}: {why}", console::style("✗").red().for_stderr()));
             }
         }
+
         self.outcomes.push((service, outcome));
     }
 
@@ -66,6 +69,7 @@ impl Checks<'_> {
         } else {
             format!("{failed} of {total} services do not work; see limit-increase status, and the logs under the home.")
         });
+
         Ok(if failed == 0 { Exit::Ok } else { Exit::Failed })
     }
 }
@@ -93,13 +97,25 @@ fn functions(ready: &Ready) -> Result<String> {
                          SignedHeaders=host, Signature=0\r\n";
     let timeout = Duration::from_secs(10);
     let body = http::get(ready.services.localstack_port, "/2015-03-31/functions/", SCOPE, timeout)?;
-    let answer: serde_json::Value = serde_json::from_str(&body).context("Lambda's answer is no JSON")?;
-    let listed: Vec<&str> =
-        answer["Functions"].as_array().into_iter().flatten().filter_map(|one| one["FunctionName"].as_str()).collect();
-    let missing: Vec<&str> =
-        FUNCTIONS.iter().map(|function| function.name).filter(|name| !listed.contains(name)).collect();
+    let answer: serde_json::Value =
+        serde_json::from_str(&body).context("Lambda's answer is no JSON")?;
+    let listed: Vec<&str> = answer["Functions"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|one| one["FunctionName"].as_str())
+        .collect();
+    let missing: Vec<&str> = FUNCTIONS
+        .iter()
+        .map(|function| function.name)
+        .filter(|name| !listed.contains(name))
+        .collect();
     anyhow::ensure!(missing.is_empty(), "functions are missing: {}", missing.join(", "));
-    Ok(format!("{} functions: {}", FUNCTIONS.len(), FUNCTIONS.map(|function| function.name).join(", ")))
+    Ok(format!(
+        "{} functions: {}",
+        FUNCTIONS.len(),
+        FUNCTIONS.map(|function| function.name).join(", ")
+    ))
 }
 
 async fn machine(ready: &Ready) -> Result<String> {
@@ -117,6 +133,7 @@ async fn machine(ready: &Ready) -> Result<String> {
 }
 
 async fn rule(ready: &Ready) -> Result<String> {
-    let schedule = crate::aws::schedule::read(&ready.aws, ready.stack.output("EventBridgeRuleName")?).await?;
+    let schedule =
+        crate::aws::schedule::read(&ready.aws, ready.stack.output("EventBridgeRuleName")?).await?;
     Ok(format!("{} {} is {}", schedule.rule, schedule.expression, schedule.state))
 }

@@ -16,12 +16,14 @@ pub(super) async fn run(context: &Context, arguments: TrainArgs) -> Result<()> {
         data: arguments.table.data.map(std::path::absolute).transpose()?,
         force: arguments.force,
     };
+
     let shared = context.clone();
     let trained = tokio::task::spawn_blocking(move || model::train(&shared, &training)).await??;
     let aws = match arguments.environment {
         Target::Local => Aws::local(services::ensure(context).await?.localstack_port),
         Target::Aws => Aws::remote().await,
     };
+
     model::upload(context, &aws, &arguments.bucket).await?;
     show(context, &trained);
     context.ui.json(&serde_json::json!({
@@ -43,6 +45,7 @@ pub(super) fn options(arguments: &TableArgs) -> Vec<String> {
         ("--split-column", &arguments.split_column),
         ("--descriptions", &arguments.descriptions),
     ];
+
     let mut options = Vec::new();
     for (name, value) in named {
         if let Some(value) = value {
@@ -50,6 +53,7 @@ pub(super) fn options(arguments: &TableArgs) -> Vec<String> {
             options.push(format!("{name}={value}"));
         }
     }
+
     options.extend(arguments.more.iter().cloned());
     options
 }
@@ -69,12 +73,14 @@ fn show(context: &Context, trained: &TrainedModel) {
         report["target"]["column"].as_str().unwrap_or_default(),
         report["target"]["positive_class"].as_str().unwrap_or_default()
     ));
+
     ui.line(format!(
         "  {} rows for training, {} held out; {:.2} % of the training rows are bad",
         count(&training["rows"]),
         count(&training["validation_rows"]),
         100.0 * number(&training["bad_rate"])
     ));
+
     ui.heading("On the held-out rows");
     ui.line(format!(
         "  AUC {:.4}   Gini {:.4}   KS {:.4}   log-loss {:.4}",
@@ -83,6 +89,7 @@ fn show(context: &Context, trained: &TrainedModel) {
         number(&training["ks"]),
         number(&training["log_loss"])
     ));
+
     let mut table = ui::table(&["Band, safest first", "Rows", "Predicted bad", "Observed bad"]);
     for (position, band) in training["calibration"].as_array().into_iter().flatten().enumerate() {
         table.add_row([
@@ -92,6 +99,7 @@ fn show(context: &Context, trained: &TrainedModel) {
             format!("{:.3} %", 100.0 * number(&band["observed"])),
         ]);
     }
+
     ui.line(table.to_string());
     for notice in report["notices"].as_array().into_iter().flatten() {
         ui.line(format!("  Note: {}", notice.as_str().unwrap_or_default()));

@@ -15,11 +15,16 @@ pub(super) fn run(context: &Context, arguments: &SageMakerArgs) -> Result<()> {
         options: super::train::options(&arguments.table),
         force: false,
     };
-    let name = arguments.job.clone().unwrap_or_else(|| Utc::now().format("limit-increase-%Y%m%d-%H%M%S").to_string());
+
+    let name = arguments
+        .job
+        .clone()
+        .unwrap_or_else(|| Utc::now().format("limit-increase-%Y%m%d-%H%M%S").to_string());
     let directory = match &arguments.output {
         Some(directory) => std::path::absolute(directory)?,
         None => context.home.root().join("sagemaker").join(&name),
     };
+
     let job = Job {
         data: model::table(context, &training)?,
         options: model::arguments(context, &training),
@@ -31,17 +36,25 @@ pub(super) fn run(context: &Context, arguments: &SageMakerArgs) -> Result<()> {
         name,
         directory,
     };
+
     let request = job.request()?;
     write_whole(&job.directory.join("sourcedir.tar.gz"), &pack_source(&context.project)?)?;
     write_whole(&job.directory.join("request.json"), &serde_json::to_vec_pretty(&request)?)?;
     let steps = job.steps();
     let ui = &context.ui;
     ui.heading("SageMaker training job");
-    ui.line(format!("  {} in {}; request and packed trainer are in {}", job.name, job.region, job.directory.display()));
+    ui.line(format!(
+        "  {} in {}; request and packed trainer are in {}",
+        job.name,
+        job.region,
+        job.directory.display()
+    ));
+
     ui.line("  Nothing was started. These commands do, one after the other:\n");
     for step in &steps {
         ui.line(format!("# {}\n{}", step.what, step.command));
     }
+
     ui.json(&serde_json::json!({
         "job": job.name,
         "directory": job.directory,

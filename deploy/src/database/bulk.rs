@@ -80,17 +80,25 @@ const WAITING_BATCHES: usize = 4;
 ///
 /// `source` runs on a thread of its own, so that making rows and writing them overlap; it ends early when its channel
 /// is closed.
-pub async fn load<S>(client: &mut Client, plan: &Load, source: S, progress: impl Fn(u64)) -> Result<Loaded>
+pub async fn load<S>(
+    client: &mut Client,
+    plan: &Load,
+    source: S,
+    progress: impl Fn(u64),
+) -> Result<Loaded>
 where
     S: FnOnce(mpsc::Sender<Vec<CustomerRow>>) -> Result<()> + Send + 'static,
 {
     let transaction = client.transaction().await?;
     // Loading a million rows is one long statement, and meant to be.
-    transaction.batch_execute("SET LOCAL statement_timeout = 0; SET LOCAL synchronous_commit = off").await?;
+    transaction
+        .batch_execute("SET LOCAL statement_timeout = 0; SET LOCAL synchronous_commit = off")
+        .await?;
     let columns_added = ensure_columns(&transaction, &plan.columns).await?;
     if plan.reset {
         transaction.batch_execute("TRUNCATE customer_features, batch_scores").await?;
     }
+
     transaction.batch_execute(&incoming_table(&plan.columns)).await?;
     let (sender, receiver) = mpsc::channel(WAITING_BATCHES);
     let producer = tokio::task::spawn_blocking(move || source(sender));
@@ -105,14 +113,16 @@ where
 }
 
 fn incoming_table(columns: &[SourceColumn]) -> String {
-    let mut sql = "CREATE TEMPORARY TABLE incoming (customer_id VARCHAR(50), current_score INTEGER, \
+    let mut sql =
+        "CREATE TEMPORARY TABLE incoming (customer_id VARCHAR(50), current_score INTEGER, \
                    current_limit DECIMAL(10, 2), application_date DATE"
-        .to_owned();
+            .to_owned();
     for (position, column) in columns.iter().enumerate() {
         // Its own names, so that a feature called current_score does no harm.
         let kind = sql_type(column.kind);
         let _ = write!(sql, ", feature_{position} {kind}");
     }
+
     sql.push_str(") ON COMMIT DROP");
     sql
 }
@@ -124,8 +134,12 @@ async fn copy(
     progress: &impl Fn(u64),
 ) -> Result<u64> {
     let mut types = vec![Type::VARCHAR, Type::INT4, Type::NUMERIC, Type::DATE];
-    types
-        .extend(columns.iter().map(|column| if column.kind == ColumnKind::Number { Type::FLOAT8 } else { Type::TEXT }));
+    types.extend(
+        columns.iter().map(|column| {
+            if column.kind == ColumnKind::Number { Type::FLOAT8 } else { Type::TEXT }
+        }),
+    );
+
     let sink = transaction.copy_in("COPY incoming FROM STDIN (FORMAT binary)").await?;
     let mut writer = pin!(BinaryCopyInWriter::new(sink, &types));
     let mut rows = 0;
@@ -138,15 +152,19 @@ async fn copy(
                 &row.current_limit,
                 &row.application_date,
             ]);
+
             values.extend(row.features.iter().map(|cell| match cell {
                 FeatureCell::Number(number) => number as &(dyn ToSql + Sync),
                 FeatureCell::Text(text) => text as &(dyn ToSql + Sync),
             }));
+
             writer.as_mut().write(&values).await?;
         }
+
         rows += batch.len() as u64;
         progress(rows);
     }
+
     writer.finish().await?;
     Ok(rows)
 }
@@ -163,6 +181,7 @@ async fn merge(transaction: &Transaction<'_>, plan: &Load) -> Result<(u64, u64)>
                    IS DISTINCT FROM (excluded.current_score, excluded.current_limit, excluded.application_date)"
         }
     };
+
     // A row version that this statement inserted, and did not update, has no xmax.
     let counts = transaction
         .query_one(
@@ -180,7 +199,9 @@ async fn merge(transaction: &Transaction<'_>, plan: &Load) -> Result<(u64, u64)>
     if !plan.columns.is_empty() {
         transaction.batch_execute(&features_statement(&plan.columns)).await?;
     }
-    let [inserted, updated] = [0, 1].map(|column| u64::try_from(counts.get::<_, i64>(column)).unwrap_or_default());
+
+    let [inserted, updated] =
+        [0, 1].map(|column| u64::try_from(counts.get::<_, i64>(column)).unwrap_or_default());
     Ok((inserted, updated))
 }
 
@@ -194,6 +215,7 @@ fn features_statement(columns: &[SourceColumn]) -> String {
             .collect();
         parts.join(", ")
     };
+
     format!(
         "INSERT INTO customer_features AS known (customer_id, {names})
          SELECT customer_id, {values} FROM incoming

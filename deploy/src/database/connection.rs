@@ -32,7 +32,10 @@ pub async fn server_version(client: &Client) -> Result<String> {
 /// The address with `***` in the password's place.
 #[must_use]
 pub fn masked(url: &str) -> String {
-    let Ok(config) = postgres::driver_config(&DatabaseUrl::new(url)) else { return "***".to_owned() };
+    let Ok(config) = postgres::driver_config(&DatabaseUrl::new(url)) else {
+        return "***".to_owned();
+    };
+
     let user = config.get_user().unwrap_or_default();
     let password = if config.get_password().is_some() { ":***" } else { "" };
     let host = match config.get_hosts().first() {
@@ -43,14 +46,19 @@ pub fn masked(url: &str) -> String {
         Some(Host::Unix(path)) => path.display().to_string(),
         None => String::new(),
     };
+
     let port = config.get_ports().first().copied().unwrap_or(5432);
     let at = if user.is_empty() && password.is_empty() { "" } else { "@" };
-    format!("postgresql://{user}{password}{at}{host}:{port}/{}", config.get_dbname().unwrap_or_default())
+    format!(
+        "postgresql://{user}{password}{at}{host}:{port}/{}",
+        config.get_dbname().unwrap_or_default()
+    )
 }
 
 /// The port of an address.
 pub fn port_of(url: &str) -> Result<u16> {
-    let config = postgres::driver_config(&DatabaseUrl::new(url)).context("the database's address cannot be read")?;
+    let config = postgres::driver_config(&DatabaseUrl::new(url))
+        .context("the database's address cannot be read")?;
     Ok(config.get_ports().first().copied().unwrap_or(5432))
 }
 
@@ -61,13 +69,20 @@ mod tests {
     #[test]
     fn a_password_is_never_shown() {
         let cases = [
-            ("postgresql://ann:s%40cret@db:5433/bank?sslmode=require", "postgresql://ann:***@db:5433/bank"),
+            (
+                "postgresql://ann:s%40cret@db:5433/bank?sslmode=require",
+                "postgresql://ann:***@db:5433/bank",
+            ),
             ("postgresql://127.0.0.1/postgres", "postgresql://127.0.0.1:5432/postgres"),
             ("host=db user=ann password=secret dbname=bank", "postgresql://ann:***@db:5432/bank"),
             ("no address at all: secret", "***"),
             ("postgresql://ann:s@cret@db/bank", "***"),
-            ("postgresql://ann:secret@db/bank?sslmode=verify-full&sslrootcert=x", "postgresql://ann:***@db:5432/bank"),
+            (
+                "postgresql://ann:secret@db/bank?sslmode=verify-full&sslrootcert=x",
+                "postgresql://ann:***@db:5432/bank",
+            ),
         ];
+
         for (url, shown) in cases {
             assert_eq!(masked(url), shown);
         }

@@ -22,7 +22,10 @@ const MAX_NAME_BYTES: usize = 63;
 
 /// Adds the columns that are missing. A column that is there as another type is an error: changing it would change
 /// what other models read.
-pub async fn ensure_columns(client: &impl GenericClient, columns: &[SourceColumn]) -> Result<Vec<String>> {
+pub async fn ensure_columns(
+    client: &impl GenericClient,
+    columns: &[SourceColumn],
+) -> Result<Vec<String>> {
     let rows = client
         .query(
             "SELECT attname::text, format_type(atttypid, atttypmod) FROM pg_attribute
@@ -30,14 +33,22 @@ pub async fn ensure_columns(client: &impl GenericClient, columns: &[SourceColumn
             &[],
         )
         .await?;
-    let present: HashMap<String, String> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    let present: HashMap<String, String> =
+        rows.iter().map(|row| (row.get(0), row.get(1))).collect();
     let mut added = Vec::new();
     for column in columns {
-        if column.name.is_empty() || column.name.len() > MAX_NAME_BYTES || column.name == "customer_id" {
-            return Err(Problem::usage(format!("{:?} cannot be a column of customer_features", column.name))
-                .next("rename the column in the data (1 to 63 bytes, not customer_id) and train again")
-                .into());
+        if column.name.is_empty()
+            || column.name.len() > MAX_NAME_BYTES
+            || column.name == "customer_id"
+        {
+            return Err(Problem::usage(format!(
+                "{:?} cannot be a column of customer_features",
+                column.name
+            ))
+            .next("rename the column in the data (1 to 63 bytes, not customer_id) and train again")
+            .into());
         }
+
         match present.get(&column.name) {
             Some(found) if found.eq_ignore_ascii_case(sql_type(column.kind)) => {}
             Some(found) => return Err(conflict(column, found).into()),
@@ -53,6 +64,7 @@ pub async fn ensure_columns(client: &impl GenericClient, columns: &[SourceColumn
             }
         }
     }
+
     Ok(added)
 }
 

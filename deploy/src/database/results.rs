@@ -101,6 +101,7 @@ pub async fn customer_count(client: &Client) -> Result<Option<i64>> {
     if !has_tables(client).await? {
         return Ok(None);
     }
+
     Ok(Some(client.query_one("SELECT count(*) FROM batch_scores", &[]).await?.get(0)))
 }
 
@@ -145,10 +146,15 @@ pub async fn read(client: &mut Client, top: i64) -> Result<Results> {
                 &[&decision, &(top / 2).max(1)],
             )
             .await?;
-        let reason =
-            |row: &tokio_postgres::Row| Reason { customer_id: row.get(0), limit: row.get(1), reason: row.get(2) };
+        let reason = |row: &tokio_postgres::Row| Reason {
+            customer_id: row.get(0),
+            limit: row.get(1),
+            reason: row.get(2),
+        };
+
         reasons.push(rows.iter().map(reason).collect::<Vec<_>>());
     }
+
     let runs = transaction
         .query(
             "SELECT run_id, status, started_at, extract(epoch FROM finished_at - started_at)::float8, eligible,

@@ -57,7 +57,14 @@ impl CustomerFile {
         let mut reader = csv::ReaderBuilder::new().has_headers(true).from_reader(open(path)?);
         let header = reader.headers().map_err(|error| unreadable(path, &error))?.clone();
         let positions = positions(path, &header, &columns)?;
-        Ok(Self { path: path.to_owned(), reader, positions, columns, default_date, seen: HashMap::new() })
+        Ok(Self {
+            path: path.to_owned(),
+            reader,
+            positions,
+            columns,
+            default_date,
+            seen: HashMap::new(),
+        })
     }
 
     /// The next customer, `None` after the last.
@@ -66,6 +73,7 @@ impl CustomerFile {
         if !self.reader.read_record(&mut record).map_err(|error| unreadable(&self.path, &error))? {
             return Ok(None);
         }
+
         let line = record.position().map_or(0, csv::Position::line);
         self.row(&record, line).map(Some)
     }
@@ -74,13 +82,16 @@ impl CustomerFile {
         let positions = &self.positions;
         let (path, columns) = (&self.path, &self.columns);
         let field = |position: usize| record.get(position).unwrap_or_default();
-        let bad = |column: &str, position: usize, why: String| bad_value(path, line, column, field(position), &why);
-        let customer_id =
-            values::customer_id(field(positions.id)).map_err(|why| bad(&columns.id, positions.id, why))?;
-        let current_score =
-            values::score(field(positions.score)).map_err(|why| bad(&columns.score, positions.score, why))?;
-        let current_limit =
-            values::limit(field(positions.limit)).map_err(|why| bad(&columns.limit, positions.limit, why))?;
+        let bad = |column: &str, position: usize, why: String| {
+            bad_value(path, line, column, field(position), &why)
+        };
+
+        let customer_id = values::customer_id(field(positions.id))
+            .map_err(|why| bad(&columns.id, positions.id, why))?;
+        let current_score = values::score(field(positions.score))
+            .map_err(|why| bad(&columns.score, positions.score, why))?;
+        let current_limit = values::limit(field(positions.limit))
+            .map_err(|why| bad(&columns.limit, positions.limit, why))?;
         let mut features = Vec::with_capacity(columns.features.len());
         for (column, position) in columns.features.iter().zip(&positions.features) {
             let text = field(*position);
@@ -89,8 +100,10 @@ impl CustomerFile {
             } else {
                 values::category(text).map(FeatureCell::Text)
             };
+
             features.push(cell.map_err(|why| bad(&column.name, *position, why))?);
         }
+
         let application_date = self.date(record, line)?;
         if let Some(first) = self.seen.insert(customer_id.clone(), line) {
             return Err(Problem::usage(format!("customer {customer_id:?} is in the file twice"))
@@ -98,6 +111,7 @@ impl CustomerFile {
                 .next("keep one row per customer; nothing was loaded")
                 .into());
         }
+
         Ok(CustomerRow { customer_id, current_score, current_limit, application_date, features })
     }
 
@@ -105,6 +119,7 @@ impl CustomerFile {
         let (Some(position), Some(column)) = (self.positions.date, &self.columns.date) else {
             return Ok(self.default_date);
         };
+
         let text = record.get(position).unwrap_or_default().trim();
         let format = match &self.columns.date_format {
             Some(format) => format.clone(),
@@ -114,12 +129,15 @@ impl CustomerFile {
                     bad_value(&self.path, line, column, text, why)
                         .next("say how dates are written, for example --date-format %d/%m/%Y; nothing was loaded")
                 })?;
+
                 self.columns.date_format = Some(format.to_owned());
                 format.to_owned()
             }
         };
+
         dates::parse(text, &format).ok_or_else(|| {
-            bad_value(&self.path, line, column, text, &format!("is not a date written as {format}")).into()
+            bad_value(&self.path, line, column, text, &format!("is not a date written as {format}"))
+                .into()
         })
     }
 }
@@ -130,18 +148,27 @@ fn open(path: &Path) -> Result<Box<dyn Read + Send>> {
             .at(path.display().to_string())
             .next("give the path of a CSV or CSV.gz file with --data")
     };
+
     let mut file = File::open(path).map_err(refused)?;
     // What a file is called and what it is are two things; gzip says what it is.
     let mut magic = [0; 2];
     let compressed = file.read_exact(&mut magic).is_ok() && magic == [0x1f, 0x8b];
     file.seek(SeekFrom::Start(0)).map_err(refused)?;
     let file = BufReader::with_capacity(1 << 16, file);
-    Ok(if compressed { Box::new(BufReader::new(MultiGzDecoder::new(file))) } else { Box::new(file) })
+    Ok(if compressed {
+        Box::new(BufReader::new(MultiGzDecoder::new(file)))
+    } else {
+        Box::new(file)
+    })
 }
 
 fn positions(path: &Path, header: &StringRecord, columns: &CsvColumns) -> Result<Positions> {
     let find = |name: &str, option: &str| -> Result<usize> {
-        let mut found = header.iter().enumerate().filter(|(_, column)| *column == name).map(|(position, _)| position);
+        let mut found = header
+            .iter()
+            .enumerate()
+            .filter(|(_, column)| *column == name)
+            .map(|(position, _)| position);
         let place = format!("{}, line 1", path.display());
         let Some(position) = found.next() else {
             let known: Vec<&str> = header.iter().collect();
@@ -150,14 +177,17 @@ fn positions(path: &Path, header: &StringRecord, columns: &CsvColumns) -> Result
                 .next(format!("use one of the file's columns: {}", known.join(", ")))
                 .into());
         };
+
         if found.next().is_some() {
             return Err(Problem::usage(format!("the header names {name:?} twice"))
                 .at(place)
                 .next("give every column a name of its own")
                 .into());
         }
+
         Ok(position)
     };
+
     Ok(Positions {
         id: find(&columns.id, "--id-column")?,
         score: find(&columns.score, "--score-column")?,
@@ -179,18 +209,26 @@ fn bad_value(path: &Path, line: u64, column: &str, value: &str, why: &str) -> Pr
 }
 
 fn unreadable(path: &Path, error: &csv::Error) -> Problem {
-    let line = error.position().map(|position| format!(", line {}", position.line())).unwrap_or_default();
+    let line =
+        error.position().map(|position| format!(", line {}", position.line())).unwrap_or_default();
     let (what, next) = match error.kind() {
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => (
             format!("a row has {len} fields, the header has {expected_len}"),
             "put quotes around fields that hold commas, and write every field of the row",
         ),
-        csv::ErrorKind::Utf8 { .. } => {
-            ("a row is not UTF-8 text".to_owned(), "convert the file: iconv -f latin1 -t utf-8 IN.csv > OUT.csv")
-        }
-        _ => (format!("the file cannot be read: {error}"), "check that the file is whole, and a CSV file"),
+        csv::ErrorKind::Utf8 { .. } => (
+            "a row is not UTF-8 text".to_owned(),
+            "convert the file: iconv -f latin1 -t utf-8 IN.csv > OUT.csv",
+        ),
+        _ => (
+            format!("the file cannot be read: {error}"),
+            "check that the file is whole, and a CSV file",
+        ),
     };
-    Problem::usage(what).at(format!("{}{line}", path.display())).next(format!("{next}; nothing was loaded"))
+
+    Problem::usage(what)
+        .at(format!("{}{line}", path.display()))
+        .next(format!("{next}; nothing was loaded"))
 }
 
 #[cfg(test)]
@@ -222,13 +260,14 @@ mod tests {
             while let Some(row) = file.next_row()? {
                 rows.push(row);
             }
+
             Ok(rows)
         };
+
         read().map_err(|error| Problem::of(&error))
     }
 
-    const GOOD: &str =
-        "id,score,limit,date,income,home\n7,650,1000,20260203,12000.5,tenant\n8,700,2000.50,20260204,,\n";
+    const GOOD: &str = "id,score,limit,date,income,home\n7,650,1000,20260203,12000.5,tenant\n8,700,2000.50,20260204,,\n";
 
     #[test]
     fn rows_become_customers_and_empty_fields_null() {
@@ -239,6 +278,7 @@ mod tests {
             rows[0].features,
             [FeatureCell::Number(Some(12_000.5)), FeatureCell::Text(Some("tenant".to_owned()))]
         );
+
         assert_eq!(rows[1].current_limit.to_string(), "2000.50");
         assert_eq!(rows[1].features, [FeatureCell::Number(None), FeatureCell::Text(None)]);
     }
@@ -248,34 +288,60 @@ mod tests {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         encoder.write_all(GOOD.as_bytes()).unwrap();
         assert_eq!(load(&encoder.finish().unwrap()).unwrap(), load(GOOD.as_bytes()).unwrap());
-        assert_eq!(load(format!("\u{feff}{GOOD}").as_bytes()).unwrap(), load(GOOD.as_bytes()).unwrap());
+        assert_eq!(
+            load(format!("\u{feff}{GOOD}").as_bytes()).unwrap(),
+            load(GOOD.as_bytes()).unwrap()
+        );
     }
 
     #[test]
     fn what_is_wrong_is_named_with_file_line_column_and_value() {
         let header = "id,score,limit,date,income,home\n7,650,1000,20260203,1,a\n";
         let cases: [(&str, &str, &str); 9] = [
-            (",650,1000,20260203,1,a", "customer id must have 1 to 50 characters", "line 3, column id"),
-            ("8,six,1000,20260203,1,a", "score \"six\" is not a whole number", "line 3, column score"),
+            (
+                ",650,1000,20260203,1,a",
+                "customer id must have 1 to 50 characters",
+                "line 3, column id",
+            ),
+            (
+                "8,six,1000,20260203,1,a",
+                "score \"six\" is not a whole number",
+                "line 3, column score",
+            ),
             ("8,650,-5,20260203,1,a", "limit \"-5\"", "line 3, column limit"),
-            ("8,650,1000,2026-02-03,1,a", "date \"2026-02-03\" is not a date written as %Y%m%d", "line 3, column date"),
-            ("8,650,1000,20260203,much,a", "income \"much\" is not a number", "line 3, column income"),
+            (
+                "8,650,1000,2026-02-03,1,a",
+                "date \"2026-02-03\" is not a date written as %Y%m%d",
+                "line 3, column date",
+            ),
+            (
+                "8,650,1000,20260203,much,a",
+                "income \"much\" is not a number",
+                "line 3, column income",
+            ),
             ("8,650,1000,20260203,1,a\0", "NUL", "line 3, column home"),
             ("7,650,1000,20260203,1,a", "customer \"7\" is in the file twice", "lines 2 and 3"),
             ("8,650,1000", "a row has 3 fields, the header has 6", "line 3"),
             ("8,650,1000,,1,a", "date \"\"", "line 3, column date"),
         ];
+
         for (row, what, place) in cases {
             let problem = load(format!("{header}{row}\n").as_bytes()).unwrap_err();
             assert!(problem.what.contains(what), "{row}: {}", problem.what);
-            assert!(problem.place.as_deref().unwrap().ends_with(place), "{row}: {:?}", problem.place);
+            assert!(
+                problem.place.as_deref().unwrap().ends_with(place),
+                "{row}: {:?}",
+                problem.place
+            );
+
             assert!(problem.next.unwrap().contains("nothing was loaded"), "{row}");
         }
     }
 
     #[test]
     fn an_ambiguous_date_asks_for_its_format() {
-        let problem = load(b"id,score,limit,date,income,home\n7,650,1000,03/02/2026,1,a\n").unwrap_err();
+        let problem =
+            load(b"id,score,limit,date,income,home\n7,650,1000,03/02/2026,1,a\n").unwrap_err();
         assert!(problem.next.unwrap().contains("--date-format"));
     }
 
@@ -290,7 +356,8 @@ mod tests {
 
     #[test]
     fn latin_1_says_how_to_convert_it() {
-        let problem = load(b"id,score,limit,date,income,home\n7,650,1000,20260203,1,M\xfcnchen\n").unwrap_err();
+        let problem = load(b"id,score,limit,date,income,home\n7,650,1000,20260203,1,M\xfcnchen\n")
+            .unwrap_err();
         assert!(problem.next.unwrap().contains("iconv"));
     }
 }

@@ -3,7 +3,8 @@
 use chrono::{NaiveDate, NaiveDateTime};
 
 /// Forms that can be told apart from each other. 03/04/2026 is not among them: it is two dates.
-const KNOWN: [&str; 6] = ["%Y-%m-%d", "%Y%m%d", "%Y/%m/%d", "%d.%m.%Y", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S"];
+const KNOWN: [&str; 6] =
+    ["%Y-%m-%d", "%Y%m%d", "%Y/%m/%d", "%d.%m.%Y", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S"];
 
 /// The form of this date, if it is one of those that cannot be mistaken for another.
 pub(super) fn detect(text: &str) -> Option<&'static str> {
@@ -26,11 +27,19 @@ mod tests {
     #[test]
     fn common_forms_are_recognised_and_ambiguous_ones_are_not() {
         let day = NaiveDate::from_ymd_opt(2006, 12, 6);
-        let known =
-            ["2006-12-06", "20061206", "2006/12/06", "06.12.2006", "2006-12-06 10:00:00", "2006-12-06T10:00:00"];
+        let known = [
+            "2006-12-06",
+            "20061206",
+            "2006/12/06",
+            "06.12.2006",
+            "2006-12-06 10:00:00",
+            "2006-12-06T10:00:00",
+        ];
+
         for text in known {
             assert_eq!(detect(text).and_then(|format| parse(text, format)), day, "{text}");
         }
+
         for text in ["06/12/2006", "6 Dec 2006", "2006", "", "20061306", "0006-12-06"] {
             assert_eq!(detect(text), None, "{text}");
         }

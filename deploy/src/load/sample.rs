@@ -9,14 +9,21 @@ use limit_increase_domain::{ColumnKind, SourceColumn};
 /// The portfolio's own columns.
 #[must_use]
 pub fn own_columns() -> Vec<SourceColumn> {
-    FEATURES.into_iter().map(|feature| SourceColumn { name: feature.column.to_owned(), kind: feature.kind }).collect()
+    FEATURES
+        .into_iter()
+        .map(|feature| SourceColumn { name: feature.column.to_owned(), kind: feature.kind })
+        .collect()
 }
 
 /// Those of the model's columns that the portfolio does not have: they stay empty.
 #[must_use]
 pub fn missing_columns(columns: &[SourceColumn]) -> Vec<String> {
     let own = own_columns();
-    columns.iter().filter(|column| !own.contains(column)).map(|column| column.name.clone()).collect()
+    columns
+        .iter()
+        .filter(|column| !own.contains(column))
+        .map(|column| column.name.clone())
+        .collect()
 }
 
 /// The key of customer number `index`, from 0: `CUST_0001` and on, wider beyond 9999.
@@ -26,11 +33,17 @@ pub fn customer_id(index: u64) -> String {
 }
 
 /// Customers `0..count` in batches, drawn as they are asked for.
-pub fn batches(count: u64, columns: &[SourceColumn], today: NaiveDate) -> impl Iterator<Item = Vec<CustomerRow>> {
+pub fn batches(
+    count: u64,
+    columns: &[SourceColumn],
+    today: NaiveDate,
+) -> impl Iterator<Item = Vec<CustomerRow>> {
     let portfolio = Portfolio::new(CUSTOMER_SEED, today);
     let own = own_columns();
-    let sources: Vec<(Option<usize>, ColumnKind)> =
-        columns.iter().map(|column| (own.iter().position(|candidate| candidate == column), column.kind)).collect();
+    let sources: Vec<(Option<usize>, ColumnKind)> = columns
+        .iter()
+        .map(|column| (own.iter().position(|candidate| candidate == column), column.kind))
+        .collect();
     let row = move |index: u64| {
         let customer = portfolio.customer(index);
         let features = sources
@@ -50,7 +63,10 @@ pub fn batches(count: u64, columns: &[SourceColumn], today: NaiveDate) -> impl I
             features,
         }
     };
-    (0..count).step_by(BATCH).map(move |first| (first..count.min(first + BATCH as u64)).map(&row).collect())
+
+    (0..count)
+        .step_by(BATCH)
+        .map(move |first| (first..count.min(first + BATCH as u64)).map(&row).collect())
 }
 
 #[cfg(test)]
@@ -60,13 +76,21 @@ mod tests {
 
     #[test]
     fn ids_grow_wider_beyond_four_digits() {
-        assert_eq!([0, 49, 9_998, 9_999].map(customer_id), ["CUST_0001", "CUST_0050", "CUST_9999", "CUST_10000"]);
+        assert_eq!(
+            [0, 49, 9_998, 9_999].map(customer_id),
+            ["CUST_0001", "CUST_0050", "CUST_9999", "CUST_10000"]
+        );
     }
 
     #[test]
     fn batches_cover_every_customer_once_in_the_models_columns() {
-        let columns = [SourceColumn::category("residential_status"), SourceColumn::number("not_in_the_portfolio")];
-        let rows: Vec<CustomerRow> = batches(4_001, &columns, NaiveDate::default()).flatten().collect();
+        let columns = [
+            SourceColumn::category("residential_status"),
+            SourceColumn::number("not_in_the_portfolio"),
+        ];
+
+        let rows: Vec<CustomerRow> =
+            batches(4_001, &columns, NaiveDate::default()).flatten().collect();
         assert_eq!(rows.len(), 4_001);
         assert_eq!(rows.last().unwrap().customer_id, "CUST_4001");
         assert!(rows.iter().all(|row| row.features[1] == FeatureCell::Number(None)));

@@ -9,6 +9,7 @@ pub(super) fn number(text: &str) -> Result<Option<f64>, String> {
     if text.is_empty() {
         return Ok(None);
     }
+
     match text.parse::<f64>() {
         Ok(number) if number.is_nan() => Ok(None),
         Ok(number) if number.is_finite() => Ok(Some(number)),
@@ -22,6 +23,7 @@ pub(super) fn category(text: &str) -> Result<Option<String>, String> {
     if text.contains('\0') {
         return Err("holds a NUL character, which PostgreSQL does not store".to_owned());
     }
+
     Ok((!text.is_empty()).then(|| text.to_owned()))
 }
 
@@ -30,6 +32,7 @@ pub(super) fn customer_id(text: &str) -> Result<String, String> {
     if text.contains('\0') {
         return Err("holds a NUL character, which PostgreSQL does not store".to_owned());
     }
+
     CustomerId::try_from(text.to_owned()).map(Into::into).map_err(|error| error.to_string())
 }
 
@@ -39,13 +42,16 @@ pub(super) fn score(text: &str) -> Result<i32, String> {
     let whole = text.split_once('.').map_or(text, |(whole, zeros)| {
         if !zeros.is_empty() && zeros.bytes().all(|digit| digit == b'0') { whole } else { text }
     });
+
     whole.parse().map_err(|_| "is not a whole number of points".to_owned())
 }
 
 /// An amount of money, to the cent.
 pub(super) fn limit(text: &str) -> Result<Decimal, String> {
-    let amount: Decimal =
-        text.trim().parse().map_err(|_| "is not an amount (digits, and a point before the cents)".to_owned())?;
+    let amount: Decimal = text
+        .trim()
+        .parse()
+        .map_err(|_| "is not an amount (digits, and a point before the cents)".to_owned())?;
     CreditLimit::try_from(amount).map(CreditLimit::amount).map_err(|error| error.to_string())
 }
 
@@ -55,11 +61,15 @@ mod tests {
 
     #[test]
     fn numbers_are_finite_or_missing() {
-        for (text, expected) in
-            [("12", Ok(Some(12.0))), (" -9999998 ", Ok(Some(-9_999_998.0))), ("", Ok(None)), ("NaN", Ok(None))]
-        {
+        for (text, expected) in [
+            ("12", Ok(Some(12.0))),
+            (" -9999998 ", Ok(Some(-9_999_998.0))),
+            ("", Ok(None)),
+            ("NaN", Ok(None)),
+        ] {
             assert_eq!(number(text), expected, "{text}");
         }
+
         for text in ["abc", "1,5", "1_000", "inf", "1e999"] {
             assert!(number(text).is_err(), "{text}");
         }

@@ -21,7 +21,11 @@ pub struct Published {
 }
 
 /// Starts the containers and waits until both are healthy.
-pub fn start(project: &Project, ports: Published, ui: &Ui) -> Result<(PostgresState, LocalStackState)> {
+pub fn start(
+    project: &Project,
+    ports: Published,
+    ui: &Ui,
+) -> Result<(PostgresState, LocalStackState)> {
     check_usable()?;
     let mut task = ui.task("Docker");
     task.phase("starting PostgreSQL and LocalStack in containers");
@@ -34,7 +38,12 @@ pub fn start(project: &Project, ports: Published, ui: &Ui) -> Result<(PostgresSt
             .next("docker compose logs localstack")
             .into());
     }
-    task.done(format!("PostgreSQL on port {}, LocalStack on port {}", ports.postgres, ports.localstack));
+
+    task.done(format!(
+        "PostgreSQL on port {}, LocalStack on port {}",
+        ports.postgres, ports.localstack
+    ));
+
     let url = format!("postgresql://postgres:postgres@127.0.0.1:{}/postgres", ports.postgres);
     Ok((PostgresState::External { url }, LocalStackState { port: ports.localstack, process: None }))
 }
@@ -49,6 +58,7 @@ pub fn stop(project: &Project, ports: Published, volumes: bool, ui: &Ui) -> Resu
     if volumes {
         command.arg("--volumes");
     }
+
     run_shown(&mut command, &task)?;
     task.done("containers stopped");
     Ok(())
@@ -81,6 +91,7 @@ fn check_usable() -> Result<()> {
             .status()
             .is_ok_and(|status| status.success())
     };
+
     let what = if !works(&["compose", "version"]) {
         "`docker compose` does not work here"
     } else if !works(&["info"]) {
@@ -88,6 +99,7 @@ fn check_usable() -> Result<()> {
     } else {
         return Ok(());
     };
+
     Err(Problem::usage(what)
         .at("RUNTIME=docker")
         .next("install and start Docker with its compose plugin, or leave RUNTIME unset: nothing here needs Docker")

@@ -16,7 +16,11 @@ pub fn get(port: u16, path: &str, headers: &str, timeout: Duration) -> Result<St
     stream.set_read_timeout(Some(timeout))?;
     stream.set_write_timeout(Some(timeout))?;
     // HTTP/1.0: the server ends the answer by closing, and never sends it in chunks.
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\nAccept: application/json\r\n{headers}\r\n")?;
+    write!(
+        stream,
+        "GET {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\nAccept: application/json\r\n{headers}\r\n"
+    )?;
+
     let mut answer = Vec::new();
     stream.take(MAX_ANSWER_BYTES).read_to_end(&mut answer)?;
     let answer = String::from_utf8_lossy(&answer);
@@ -25,5 +29,6 @@ pub fn get(port: u16, path: &str, headers: &str, timeout: Duration) -> Result<St
     if status != "200" {
         bail!("HTTP status {status}: {}", body.chars().take(500).collect::<String>());
     }
+
     Ok(body.to_owned())
 }

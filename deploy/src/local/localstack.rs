@@ -33,17 +33,21 @@ pub fn ensure(
                 task.done(format!("runs at {}", state.endpoint()));
                 return Ok(state.clone());
             }
+
             task.phase("does not answer; starting it again");
             if !process.terminate(STOP_TIMEOUT) {
                 return Err(cannot_stop(process).into());
             }
         }
+
         wanted_port = state.port;
     }
+
     let choice = ports::choose(wanted_port)?;
     if let Some(notice) = choice.notice("LocalStack") {
         ui.warn(notice);
     }
+
     task.phase(format!("starting on port {}", choice.port));
     home.make(&home.logs())?;
     home.make(&home.localstack())?;
@@ -61,29 +65,44 @@ pub fn ensure(
     Ok(state)
 }
 
-fn wait_until_healthy(child: &mut Child, port: u16, log: &std::path::Path, task: &Task) -> Result<()> {
+fn wait_until_healthy(
+    child: &mut Child,
+    port: u16,
+    log: &std::path::Path,
+    task: &Task,
+) -> Result<()> {
     let started = Instant::now();
     let failed = |what: String| {
         Problem::new(what)
             .at(log.display().to_string())
             .next(format!("read the log; its last lines are:\n{}", log_tail(log, 20)))
     };
+
     loop {
         if let Some(status) = child.try_wait()? {
             return Err(failed(format!("LocalStack ended while starting, with {status}")).into());
         }
+
         if is_healthy(port) {
             return Ok(());
         }
+
         if started.elapsed() > START_TIMEOUT {
             if let Some(process) = ProcessIdentity::of(child.id()) {
                 let _ = process.terminate(STOP_TIMEOUT);
             }
-            return Err(failed(format!("LocalStack did not answer within {} s", START_TIMEOUT.as_secs())).into());
+
+            return Err(failed(format!(
+                "LocalStack did not answer within {} s",
+                START_TIMEOUT.as_secs()
+            ))
+            .into());
         }
+
         if let Some(line) = log_tail(log, 1).lines().last() {
             task.tick(line.chars().take(100).collect::<String>());
         }
+
         std::thread::sleep(Duration::from_millis(150));
     }
 }
@@ -91,17 +110,22 @@ fn wait_until_healthy(child: &mut Child, port: u16, log: &std::path::Path, task:
 /// Whether LocalStack answers there.
 #[must_use]
 pub fn is_healthy(port: u16) -> bool {
-    http::get(port, "/_localstack/health", "", Duration::from_secs(3)).is_ok_and(|body| body.contains("services"))
+    http::get(port, "/_localstack/health", "", Duration::from_secs(3))
+        .is_ok_and(|body| body.contains("services"))
 }
 
 /// Stops LocalStack and the functions it runs.
 pub fn stop(state: &LocalStackState, ui: &Ui) -> Result<()> {
-    let Some(process) = state.process.as_ref().filter(|process| process.is_alive()) else { return Ok(()) };
+    let Some(process) = state.process.as_ref().filter(|process| process.is_alive()) else {
+        return Ok(());
+    };
+
     let mut task = ui.task("LocalStack");
     task.phase("stopping");
     if !process.terminate(STOP_TIMEOUT) {
         return Err(cannot_stop(process).into());
     }
+
     task.done("stopped");
     Ok(())
 }

@@ -34,36 +34,46 @@ pub fn choose(wanted: u16) -> Result<PortChoice> {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         return Ok(PortChoice { port, taken: None });
     }
+
     let last = wanted.saturating_add(SEARCHED);
     let port = (wanted..=last).find(|port| is_free(*port)).ok_or_else(|| {
         Problem::new(format!("none of the ports {wanted} to {last} is free"))
             .next("choose another with --postgres-port or --localstack-port")
     })?;
+
     let taken = (port != wanted).then(|| (wanted, owner_of(wanted)));
     Ok(PortChoice { port, taken })
 }
 
 /// Free on every interface: a server that listens on 0.0.0.0 would answer in our place.
 fn is_free(port: u16) -> bool {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() && TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok()
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+        && TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok()
 }
 
 /// The program that listens on a port, as `name (pid 7)`, where the system lets us see it.
 #[cfg(target_os = "linux")]
 fn owner_of(port: u16) -> Option<String> {
-    let inode = ["/proc/net/tcp", "/proc/net/tcp6"].iter().find_map(|path| listening_inode(path, port))?;
+    let inode =
+        ["/proc/net/tcp", "/proc/net/tcp6"].iter().find_map(|path| listening_inode(path, port))?;
     let wanted = format!("socket:[{inode}]");
     for entry in std::fs::read_dir("/proc").ok()?.flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+
         let Ok(files) = std::fs::read_dir(entry.path().join("fd")) else { continue };
-        let holds = files
-            .flatten()
-            .any(|file| std::fs::read_link(file.path()).is_ok_and(|target| target.as_os_str() == wanted.as_str()));
+        let holds = files.flatten().any(|file| {
+            std::fs::read_link(file.path())
+                .is_ok_and(|target| target.as_os_str() == wanted.as_str())
+        });
+
         if holds {
             let name = std::fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
             return Some(format!("{} (pid {pid})", name.trim()));
         }
     }
+
     None
 }
 

@@ -30,7 +30,13 @@ pub async fn use_external(url: &str, ui: &Ui) -> Result<PostgresState> {
             .at(format!("DATABASE_URL={}", database::masked(url)))
             .next("start that server, correct DATABASE_URL, or unset it to use the embedded PostgreSQL")
     })?;
-    task.done(format!("{} at {} (DATABASE_URL)", database::server_version(&client).await?, database::masked(url)));
+
+    task.done(format!(
+        "{} at {} (DATABASE_URL)",
+        database::server_version(&client).await?,
+        database::masked(url)
+    ));
+
     Ok(PostgresState::External { url: url.to_owned() })
 }
 
@@ -49,14 +55,21 @@ pub async fn ensure_embedded(
             && let Ok(client) = database::connect(url).await
         {
             task.done(format!("{} runs on port {port}", database::server_version(&client).await?));
-            return Ok(PostgresState::Embedded { url: url.clone(), port: *port, process: process.clone() });
+            return Ok(PostgresState::Embedded {
+                url: url.clone(),
+                port: *port,
+                process: process.clone(),
+            });
         }
+
         wanted_port = *port;
     }
+
     let choice = ports::choose(wanted_port)?;
     if let Some(notice) = choice.notice("PostgreSQL") {
         ui.warn(notice);
     }
+
     task.phase(format!("starting on port {}", choice.port));
     home.make(&home.logs())?;
     let log = home.logs().join("postgres.log");
@@ -67,17 +80,32 @@ pub async fn ensure_embedded(
         let problem = Problem::of(&error);
         Problem::new(format!("PostgreSQL does not start: {}", problem.what))
             .at(log.display().to_string())
-            .next(format!("{}\nlast lines of its log:\n{}", problem.next.unwrap_or_default(), log_tail(&log, 10)))
+            .next(format!(
+                "{}\nlast lines of its log:\n{}",
+                problem.next.unwrap_or_default(),
+                log_tail(&log, 10)
+            ))
     })?;
-    let started: Started = serde_json::from_str(output.trim()).context("postgres.py did not print what it should")?;
+
+    let started: Started =
+        serde_json::from_str(output.trim()).context("postgres.py did not print what it should")?;
     let client = database::connect(&started.url).await?;
     let port = database::port_of(&started.url)?;
     task.done(format!("{} started on port {port}", database::server_version(&client).await?));
-    Ok(PostgresState::Embedded { url: started.url, port, process: ProcessIdentity::of(started.pid) })
+    Ok(PostgresState::Embedded {
+        url: started.url,
+        port,
+        process: ProcessIdentity::of(started.pid),
+    })
 }
 
 /// Stops the embedded server; waits until its files are closed.
-pub fn stop_embedded(project: &Project, home: &Home, process: Option<&ProcessIdentity>, ui: &Ui) -> Result<()> {
+pub fn stop_embedded(
+    project: &Project,
+    home: &Home,
+    process: Option<&ProcessIdentity>,
+    ui: &Ui,
+) -> Result<()> {
     let Some(process) = process.filter(|process| process.is_alive()) else { return Ok(()) };
     let mut task = ui.task("PostgreSQL");
     task.phase("stopping");
@@ -89,6 +117,7 @@ pub fn stop_embedded(project: &Project, home: &Home, process: Option<&ProcessIde
             .next("see the log in logs/postgres.log under the home")
             .into());
     }
+
     task.done("stopped");
     Ok(())
 }

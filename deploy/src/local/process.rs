@@ -39,16 +39,19 @@ impl ProcessIdentity {
             if !self.is_alive() {
                 return true;
             }
+
             // The services are started in groups of their own, so that a process which they started goes with them.
             let group = format!("-{}", self.pid);
             if !signal_sent(signal, &group) {
                 signal_sent(signal, &self.pid.to_string());
             }
+
             let deadline = Instant::now() + wait;
             while self.is_alive() && Instant::now() < deadline {
                 std::thread::sleep(Duration::from_millis(50));
             }
         }
+
         !self.is_alive()
     }
 }
@@ -73,12 +76,14 @@ fn start_time(pid: u32) -> Option<String> {
     if matches!(fields.next()?, "Z" | "X") {
         return None;
     }
+
     fields.nth(18).map(str::to_owned)
 }
 
 #[cfg(not(target_os = "linux"))]
 fn start_time(pid: u32) -> Option<String> {
-    let output = Command::new("ps").args(["-o", "stat=,lstart=", "-p", &pid.to_string()]).output().ok()?;
+    let output =
+        Command::new("ps").args(["-o", "stat=,lstart=", "-p", &pid.to_string()]).output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     let (state, started) = text.split_once(' ')?;
     (!state.starts_with('Z')).then(|| started.trim().to_owned())
@@ -88,7 +93,8 @@ fn start_time(pid: u32) -> Option<String> {
 pub fn spawn_detached(command: &mut Command, log: &Path) -> Result<Child> {
     let open = || OpenOptions::new().create(true).append(true).open(log);
     let output = open().with_context(|| format!("cannot write the log {}", log.display()))?;
-    let errors = output.try_clone().with_context(|| format!("cannot write the log {}", log.display()))?;
+    let errors =
+        output.try_clone().with_context(|| format!("cannot write the log {}", log.display()))?;
     command
         .stdin(Stdio::null())
         .stdout(output)
@@ -112,6 +118,7 @@ pub fn log_tail(log: &Path, lines: usize) -> String {
         file.read_to_end(&mut bytes)?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     };
+
     let text = read().unwrap_or_default();
     let all: Vec<&str> = text.lines().collect();
     all[all.len().saturating_sub(lines)..].join("\n")
@@ -129,19 +136,25 @@ mod tests {
         assert!(own.is_alive());
         let recycled = ProcessIdentity { started: "0".to_owned(), ..own };
         assert!(!recycled.is_alive());
-        assert!(recycled.terminate(Duration::ZERO), "what is not ours any more counts as gone, and is not killed");
+        assert!(
+            recycled.terminate(Duration::ZERO),
+            "what is not ours any more counts as gone, and is not killed"
+        );
     }
 
     #[test]
     fn a_service_is_ended_with_the_processes_it_started() {
         let dir = TempDir::new("detached");
         let log = dir.path().join("log");
-        let mut child = spawn_detached(Command::new("sh").args(["-c", "sleep 60 & echo $!; wait"]), &log).unwrap();
+        let mut child =
+            spawn_detached(Command::new("sh").args(["-c", "sleep 60 & echo $!; wait"]), &log)
+                .unwrap();
         let service = ProcessIdentity::of(child.id()).unwrap();
         let deadline = Instant::now() + Duration::from_secs(5);
         while log_tail(&log, 1).is_empty() && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(20));
         }
+
         let grandchild = ProcessIdentity::of(log_tail(&log, 1).trim().parse().unwrap()).unwrap();
         assert!(service.terminate(Duration::from_secs(5)));
         child.wait().unwrap();
@@ -149,6 +162,7 @@ mod tests {
         while grandchild.is_alive() && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(20));
         }
+
         assert!(!grandchild.is_alive());
     }
 }

@@ -17,14 +17,18 @@ pub fn find() -> Result<PathBuf> {
         Some(path) => vec![path.clone()],
         None => vec!["python3.11".into(), "python3".into(), "python".into()],
     };
+
     let mut found = Vec::new();
     for candidate in &candidates {
         match version(candidate) {
             Some((3, 11)) => return Ok(candidate.clone()),
-            Some((major, minor)) => found.push(format!("{} is Python {major}.{minor}", candidate.display())),
+            Some((major, minor)) => {
+                found.push(format!("{} is Python {major}.{minor}", candidate.display()))
+            }
             None => found.push(format!("{} does not run", candidate.display())),
         }
     }
+
     Err(Problem::usage(format!("Python 3.11 is needed, but {}", found.join(", ")))
         .at(if asked.is_some() { "the environment variable PYTHON" } else { "PATH" })
         .next("install Python 3.11 (with its venv module), or name it: PYTHON=/path/to/python3.11")
@@ -51,17 +55,20 @@ pub fn ensure_venv(project: &Project, venv: Venv, ui: &Ui) -> Result<()> {
     if !existed {
         task.phase(format!("installing the pinned packages of {}", venv.name()));
     }
+
     let mut command = Command::new(python);
     command
         .arg(project.root().join("deploy/localstack/install.py"))
         .arg(venv.name())
         .env("LIMIT_INCREASE_VENVS", project.venvs());
-    run_shown(&mut command, &task).with_context(|| format!("cannot install the Python environment {}", venv.name()))?;
+    run_shown(&mut command, &task)
+        .with_context(|| format!("cannot install the Python environment {}", venv.name()))?;
     if existed {
         task.clear();
     } else {
         task.done(format!("{} installed", venv.name()));
     }
+
     Ok(())
 }
 
@@ -80,11 +87,16 @@ pub fn run_shown(command: &mut Command, task: &Task) -> Result<String> {
         let errors = follow(BufReader::new(stderr), task);
         (reader.join().unwrap_or_default(), errors)
     });
+
     let status = child.wait()?;
     if status.success() {
         return Ok(output);
     }
-    let said = [errors.trim(), output.trim()].into_iter().find(|text| !text.is_empty()).unwrap_or("it said nothing");
+
+    let said = [errors.trim(), output.trim()]
+        .into_iter()
+        .find(|text| !text.is_empty())
+        .unwrap_or("it said nothing");
     Err(Problem::new(format!("{} ended with {status}", program_name(command)))
         .next(format!("it said:\n{}", last_lines(said, 40)))
         .into())
@@ -100,9 +112,11 @@ fn follow(mut stream: impl std::io::BufRead, task: &Task) -> String {
         if !shown.is_empty() {
             task.tick(shown);
         }
+
         all.push_str(&text);
         line.clear();
     }
+
     all
 }
 

@@ -42,14 +42,19 @@ pub async fn ensure(context: &Context) -> Result<Services> {
     let mut state = State::read(&path)?;
     let runtime = context.options.runtime.unwrap_or(state.runtime);
     if runtime != state.runtime && is_running(&state) {
-        return Err(Problem::usage(format!("the services of this home run as {:?}, not {runtime:?}", state.runtime))
-            .at(context.home.root().display().to_string())
-            .next("stop them first: limit-increase stop")
-            .into());
+        return Err(Problem::usage(format!(
+            "the services of this home run as {:?}, not {runtime:?}",
+            state.runtime
+        ))
+        .at(context.home.root().display().to_string())
+        .next("stop them first: limit-increase stop")
+        .into());
     }
+
     state.runtime = runtime;
     if runtime == Runtime::Docker {
-        let (database, aws) = docker::start(&context.project, published(context, &state), &context.ui)?;
+        let (database, aws) =
+            docker::start(&context.project, published(context, &state), &context.ui)?;
         (state.postgres, state.localstack) = (Some(database), Some(aws));
     } else {
         python::ensure_venv(&context.project, Venv::LocalStack, &context.ui)?;
@@ -63,6 +68,7 @@ pub async fn ensure(context: &Context) -> Result<Services> {
         let start = move || localstack::ensure(&project, &home, port, known.as_ref(), &ui);
         state.localstack = Some(tokio::task::spawn_blocking(start).await??);
     }
+
     state.write(&path)?;
     of(&state).ok_or_else(|| Problem::new("the services did not start").into())
 }
@@ -71,24 +77,41 @@ async fn ensure_database(context: &Context, state: &State) -> Result<PostgresSta
     if let Some(url) = &context.options.database_url {
         return postgres::use_external(url, &context.ui).await;
     }
+
     let port = context.options.postgres_port.unwrap_or(POSTGRES_PORT);
-    postgres::ensure_embedded(&context.project, &context.home, port, state.postgres.as_ref(), &context.ui).await
+    postgres::ensure_embedded(
+        &context.project,
+        &context.home,
+        port,
+        state.postgres.as_ref(),
+        &context.ui,
+    )
+    .await
 }
 
 /// The services as remembered, without looking whether they still run.
 #[must_use]
 pub fn of(state: &State) -> Option<Services> {
     let database_url = state.postgres.as_ref()?.url().to_owned();
-    let functions_database_url =
-        if state.runtime == Runtime::Docker { docker::url_for_functions() } else { database_url.clone() };
-    Some(Services { database_url, functions_database_url, localstack_port: state.localstack.as_ref()?.port })
+    let functions_database_url = if state.runtime == Runtime::Docker {
+        docker::url_for_functions()
+    } else {
+        database_url.clone()
+    };
+
+    Some(Services {
+        database_url,
+        functions_database_url,
+        localstack_port: state.localstack.as_ref()?.port,
+    })
 }
 
 /// Whether the local AWS answers now.
 #[must_use]
 pub fn localstack_answers(state: &State) -> bool {
     state.localstack.as_ref().is_some_and(|aws| {
-        (state.runtime == Runtime::Docker || aws.process.as_ref().is_some_and(|process| process.is_alive()))
+        (state.runtime == Runtime::Docker
+            || aws.process.as_ref().is_some_and(|process| process.is_alive()))
             && localstack::is_healthy(aws.port)
     })
 }
@@ -102,6 +125,7 @@ fn is_running(state: &State) -> bool {
                 Some(PostgresState::Embedded { process, .. }) => process.as_ref(),
                 _ => None,
             };
+
             [aws, database].into_iter().flatten().any(|process| process.is_alive())
         }
     }
@@ -117,25 +141,36 @@ pub fn stop(context: &Context, forget: bool) -> Result<bool> {
         if state.localstack.is_some() {
             docker::stop(&context.project, published(context, &state), forget, &context.ui)?;
         }
+
         (state.postgres, state.localstack) = (None, None);
     } else {
         if let Some(aws) = &mut state.localstack {
             localstack::stop(aws, &context.ui)?;
             aws.process = None;
         }
+
         if let Some(PostgresState::Embedded { process, .. }) = &mut state.postgres {
-            postgres::stop_embedded(&context.project, &context.home, process.as_ref(), &context.ui)?;
+            postgres::stop_embedded(
+                &context.project,
+                &context.home,
+                process.as_ref(),
+                &context.ui,
+            )?;
+
             *process = None;
         }
     }
+
     if path.exists() {
         state.write(&path)?;
     }
+
     Ok(ran)
 }
 
 fn published(context: &Context, state: &State) -> Published {
-    let known_postgres = state.postgres.as_ref().and_then(|known| crate::database::port_of(known.url()).ok());
+    let known_postgres =
+        state.postgres.as_ref().and_then(|known| crate::database::port_of(known.url()).ok());
     Published {
         postgres: context.options.postgres_port.or(known_postgres).unwrap_or(POSTGRES_PORT),
         localstack: context

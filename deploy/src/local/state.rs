@@ -94,15 +94,22 @@ impl State {
     pub fn read(path: &Path) -> Result<Self> {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(Self::default());
+            }
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot read {}", path.display()));
+            }
         };
+
         let damaged = |why: String| {
             Problem::new(format!("the environment's state cannot be used: {why}"))
                 .at(path.display().to_string())
                 .next("stop the services it names by hand if any still run, delete the file, and start again")
         };
-        let state: Self = serde_json::from_str(&text).map_err(|error| damaged(error.to_string()))?;
+
+        let state: Self =
+            serde_json::from_str(&text).map_err(|error| damaged(error.to_string()))?;
         if state.schema == Self::SCHEMA {
             Ok(state)
         } else {
@@ -137,6 +144,7 @@ mod tests {
             localstack: Some(LocalStackState { port: 4567, process: None }),
             ..State::default()
         };
+
         state.write(&path).unwrap();
         assert_eq!(State::read(&path).unwrap(), state);
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
@@ -153,7 +161,9 @@ mod tests {
     fn a_damaged_file_says_what_to_do() {
         let dir = TempDir::new("damaged-state");
         let path = dir.path().join("state.json");
-        for text in ["", "{", "[]", r#"{"schema":2,"runtime":"process","postgres":null,"localstack":null}"#] {
+        for text in
+            ["", "{", "[]", r#"{"schema":2,"runtime":"process","postgres":null,"localstack":null}"#]
+        {
             std::fs::write(&path, text).unwrap();
             let problem = Problem::of(&State::read(&path).unwrap_err());
             assert!(problem.next.unwrap().contains("delete the file"), "{text}");

@@ -146,19 +146,26 @@ impl Portfolio {
     pub fn customer(&self, index: u64) -> Customer {
         let mut draw = Draws::new(self.seed, index);
         let z = draw.normal();
-        let bureau_score = round(700.0 + 70.0 * (0.8 * z + 0.6 * draw.normal())).clamp(300.0, 999.0);
+        let bureau_score =
+            round(700.0 + 70.0 * (0.8 * z + 0.6 * draw.normal())).clamp(300.0, 999.0);
         let utilisation = round_3(logistic(-0.5 - 0.9 * z + 0.9 * draw.normal()));
         let payment_ratio = round_3(logistic(-0.6 + 0.7 * z + draw.normal())).clamp(0.02, 1.0);
         let missed_payments = draw.exponential(0.35 * (-0.8 * z).exp()).floor().min(6.0);
         let credit_searches = draw.exponential(0.9 * (-0.35 * z).exp()).floor().min(10.0);
         let employment = draw.category(
-            &[(Employment::Permanent, 0.68), (Employment::FixedTerm, 0.12), (Employment::SelfEmployed, 0.14)],
+            &[
+                (Employment::Permanent, 0.68),
+                (Employment::FixedTerm, 0.12),
+                (Employment::SelfEmployed, 0.14),
+            ],
             Employment::NotEmployed,
         );
+
         let residence = draw.category(
             &[(Residence::Mortgage, 0.38), (Residence::Tenant, 0.30), (Residence::Owner, 0.22)],
             Residence::WithFamily,
         );
+
         let (income_effect, mean_months, _) = employment.effects();
         let income_log = 28_000_f64.ln() + 0.15 * z + 0.42 * draw.normal() + income_effect;
         let income = (100.0 * round(income_log.exp() / 100.0)).clamp(6_000.0, 250_000.0);
@@ -166,8 +173,10 @@ impl Portfolio {
         let months_on_book = 6.0 + draw.exponential(48.0).floor().min(294.0);
         let debt_to_income = round_3(0.30 - 0.07 * z + 0.12 * draw.normal()).clamp(0.0, 1.2);
         let existing_products = 1.0 + draw.exponential(1.1).floor().min(5.0);
-        let current_score = round(655.0 + 40.0 * (0.6 * z + 0.8 * draw.normal())).clamp(550.0, 750.0);
-        let hundreds = round((6_200.0 + 1_200.0 * z + 2_300.0 * draw.normal()) / 100.0).clamp(20.0, 120.0);
+        let current_score =
+            round(655.0 + 40.0 * (0.6 * z + 0.8 * draw.normal())).clamp(550.0, 750.0);
+        let hundreds =
+            round((6_200.0 + 1_200.0 * z + 2_300.0 * draw.normal()) / 100.0).clamp(20.0, 120.0);
         let days_ago = (182.0 * draw.uniform()).floor();
         let risk = Risk {
             bureau_score: unless(draw.uniform() < 0.03, bureau_score),
@@ -182,6 +191,7 @@ impl Portfolio {
             months_on_book,
             debt_to_income,
         };
+
         let defaulted = draw.uniform() < logistic(risk.log_odds());
         Customer {
             features: risk.features(existing_products),
@@ -263,6 +273,7 @@ mod tests {
         for index in (0..100).rev() {
             assert_eq!(portfolio.customer(index as u64), forwards[index]);
         }
+
         assert_ne!(Portfolio::new(CUSTOMER_SEED + 1, day()).customer(0), forwards[0]);
     }
 
@@ -278,7 +289,11 @@ mod tests {
         for index in 0..5_000 {
             let customer = portfolio.customer(index);
             assert!((550..=750).contains(&customer.current_score));
-            assert!(customer.current_limit >= Decimal::from(2_000) && customer.current_limit <= Decimal::from(12_000));
+            assert!(
+                customer.current_limit >= Decimal::from(2_000)
+                    && customer.current_limit <= Decimal::from(12_000)
+            );
+
             assert_eq!(customer.current_limit.scale(), 2);
             let age = (day() - customer.application_date).num_days();
             assert!((0..182).contains(&age));
@@ -294,6 +309,7 @@ mod tests {
                 ("debt_to_income", 0.0, 1.2),
                 ("existing_products", 1.0, 6.0),
             ];
+
             for (column, low, high) in ranges {
                 if let Some(value) = number(&customer, column) {
                     assert!((low..=high).contains(&value), "customer {index}: {column} = {value}");
@@ -308,25 +324,40 @@ mod tests {
         let customers: Vec<Customer> =
             (0..TRAINING_CUSTOMERS).map(|index| portfolio.customer(u64::from(index))).collect();
         let share = |condition: &dyn Fn(&Customer) -> bool| {
-            customers.iter().filter(|customer| condition(customer)).count() as f64 / f64::from(TRAINING_CUSTOMERS)
+            customers.iter().filter(|customer| condition(customer)).count() as f64
+                / f64::from(TRAINING_CUSTOMERS)
         };
+
         let expectations = [
             ("bad rate", share(&|customer| customer.defaulted), 0.0235, 0.004),
-            ("no bureau score", share(&|customer| number(customer, "bureau_score").is_none()), 0.03, 0.005),
+            (
+                "no bureau score",
+                share(&|customer| number(customer, "bureau_score").is_none()),
+                0.03,
+                0.005,
+            ),
             (
                 "employment not asked",
                 share(&|customer| number(customer, "months_in_employment").is_none()),
                 0.04,
                 0.006,
             ),
-            ("tenants", share(&|customer| customer.features[6] == FeatureValue::Text(Some("tenant"))), 0.294, 0.012),
+            (
+                "tenants",
+                share(&|customer| customer.features[6] == FeatureValue::Text(Some("tenant"))),
+                0.294,
+                0.012,
+            ),
             (
                 "eligible",
-                share(&|customer| customer.current_score >= 600 && customer.current_limit < Decimal::from(10_000)),
+                share(&|customer| {
+                    customer.current_score >= 600 && customer.current_limit < Decimal::from(10_000)
+                }),
                 0.845,
                 0.01,
             ),
         ];
+
         for (what, found, expected, tolerance) in expectations {
             assert!((found - expected).abs() < tolerance, "{what}: {found}, expected {expected}");
         }

@@ -41,6 +41,7 @@ impl Draws {
                 return *category;
             }
         }
+
         last
     }
 }

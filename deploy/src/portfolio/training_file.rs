@@ -22,6 +22,7 @@ pub fn write_training_file(path: &Path) -> Result<()> {
     for feature in FEATURES {
         write!(text, "{},", feature.column)?;
     }
+
     writeln!(text, "{TARGET}")?;
     for index in 0..TRAINING_CUSTOMERS {
         let customer = portfolio.customer(u64::from(index));
@@ -32,8 +33,10 @@ pub fn write_training_file(path: &Path) -> Result<()> {
                 FeatureValue::Number(None) | FeatureValue::Text(None) => text.push(b','),
             }
         }
+
         writeln!(text, "{}", u8::from(customer.defaulted))?;
     }
+
     crate::project::write_whole(path, &text).context("the sample portfolio")
 }
 

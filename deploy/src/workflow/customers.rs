@@ -44,6 +44,7 @@ pub async fn migrate(context: &Context, client: &mut Client) -> Result<()> {
     } else {
         task.done(format!("applied {}", applied.join(", ")));
     }
+
     Ok(())
 }
 
@@ -61,35 +62,46 @@ pub async fn fill(
         Source::Sample { .. } => Existing::Keep,
         Source::File { .. } => Existing::UpdateUndecided,
     };
+
     let total = match &source {
         Source::Sample { count } => Some(*count),
         Source::File { .. } => None,
     };
+
     let missing = match &source {
         Source::Sample { .. } => sample::missing_columns(&columns),
         Source::File { .. } => Vec::new(),
     };
+
     if !missing.is_empty() {
         context.ui.warn(format!(
             "the model reads {}, which the sample portfolio does not have: left empty; load your own customers with setup-db --data",
             missing.join(", ")
         ));
     }
+
     task.phase(match &source {
-        Source::Sample { count } => format!("loading {} of the sample portfolio", ui::thousands(*count)),
+        Source::Sample { count } => {
+            format!("loading {} of the sample portfolio", ui::thousands(*count))
+        }
         Source::File { path, .. } => format!("loading {}", path.display()),
     });
+
     let plan = Load { columns: columns.clone(), existing, reset };
     let progress = Arc::new(AtomicU64::new(0));
     let shown = |rows: u64| {
         progress.store(rows, Ordering::Relaxed);
         task.tick(match total {
-            Some(total) if rows >= total => format!("{} copied; writing the tables", ui::thousands(rows)),
+            Some(total) if rows >= total => {
+                format!("{} copied; writing the tables", ui::thousands(rows))
+            }
             Some(total) => format!("{} of {} copied", ui::thousands(rows), ui::thousands(total)),
             None => format!("{} copied", ui::thousands(rows)),
         });
     };
-    let loaded = load(client, &plan, move |sender| produce(source, &columns, today, &sender), shown).await?;
+
+    let loaded =
+        load(client, &plan, move |sender| produce(source, &columns, today, &sender), shown).await?;
     task.done(format!(
         "{} read: {} new, {} brought up to date, {} kept as they were",
         ui::thousands(loaded.rows),
@@ -97,6 +109,7 @@ pub async fn fill(
         ui::thousands(loaded.updated),
         ui::thousands(loaded.rows - loaded.inserted - loaded.updated)
     ));
+
     Ok(loaded)
 }
 
@@ -121,29 +134,38 @@ fn produce(
             while let Some(row) = file.next_row()? {
                 batch.push(row);
                 rows += 1;
-                if batch.len() == BATCH && sender.blocking_send(std::mem::take(&mut batch)).is_err() {
+                if batch.len() == BATCH && sender.blocking_send(std::mem::take(&mut batch)).is_err()
+                {
                     return Ok(());
                 }
             }
+
             if rows == 0 {
                 return Err(Problem::usage("the file has a header and no rows")
                     .at(path.display().to_string())
                     .next("add one row per customer")
                     .into());
             }
+
             // A closed channel means that the copy failed, and its error is the one to show.
             let _ = sender.blocking_send(batch);
         }
     }
+
     Ok(())
 }
 
 /// Customers to run on: the tables as they are if anybody is in them, else the sample.
-pub async fn ensure(context: &Context, client: &mut Client, columns: Vec<SourceColumn>) -> Result<()> {
+pub async fn ensure(
+    context: &Context,
+    client: &mut Client,
+    columns: Vec<SourceColumn>,
+) -> Result<()> {
     migrate(context, client).await?;
     if results::customer_count(client).await?.unwrap_or_default() == 0 {
         let source = Source::Sample { count: SAMPLE_CUSTOMERS.into() };
         fill(context, client, source, columns, false).await?;
     }
+
     Ok(())
 }

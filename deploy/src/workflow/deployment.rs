@@ -46,7 +46,12 @@ impl Deployment {
             ("BucketName".to_owned(), BUCKET.to_owned()),
             ("DatabaseUrl".to_owned(), services.functions_database_url.clone()),
         ]);
-        Self { artifact_bucket: LOCAL_ARTIFACT_BUCKET.to_owned(), architecture: Architecture::host(), parameters }
+
+        Self {
+            artifact_bucket: LOCAL_ARTIFACT_BUCKET.to_owned(),
+            architecture: Architecture::host(),
+            parameters,
+        }
     }
 }
 
@@ -60,10 +65,15 @@ pub async fn deploy(context: &Context, aws: &Aws, deployment: &Deployment) -> Re
         })
         .await??
     };
+
     let root = context.project.root();
     let template = read(&root.join("cloudformation/infrastructure.yml"))?;
     let definition = read(&root.join("statemachine/limit-increase.asl.json"))?;
-    let definition_key = format!("statemachine/limit-increase-{}.asl.json", &sha256_hex(definition.as_bytes())[..32]);
+    let definition_key = format!(
+        "statemachine/limit-increase-{}.asl.json",
+        &sha256_hex(definition.as_bytes())[..32]
+    );
+
     let mut parameters = deployment.parameters.clone();
     parameters.insert("ArtifactBucket".to_owned(), deployment.artifact_bucket.clone());
     parameters.insert("Architecture".to_owned(), deployment.architecture.name().to_owned());
@@ -71,13 +81,16 @@ pub async fn deploy(context: &Context, aws: &Aws, deployment: &Deployment) -> Re
     for archive in &archives {
         parameters.insert(archive.function.code_parameter.to_owned(), archive.key.clone());
     }
+
     let sha256 = sha256_hex(&serde_json::to_vec(&(&template, &parameters))?);
     if let Some(known) = unchanged(context, aws, &sha256).await? {
         context.ui.task("Stack").done("is up to date");
         return Ok(known);
     }
+
     upload(context, aws, deployment, &archives, &definition_key, definition).await?;
-    let deployed = stack::apply(&aws.cloudformation, &Wanted { template, parameters }, &context.ui).await?;
+    let deployed =
+        stack::apply(&aws.cloudformation, &Wanted { template, parameters }, &context.ui).await?;
     let record = Record { stack_id: deployed.id.clone(), sha256 };
     write_whole(&record_file(context, aws), &serde_json::to_vec_pretty(&record)?)?;
     Ok(deployed)
@@ -90,6 +103,7 @@ async fn unchanged(context: &Context, aws: &Aws, sha256: &str) -> Result<Option<
     if record.sha256 != sha256 {
         return Ok(None);
     }
+
     let found = stack::find(&aws.cloudformation).await?;
     Ok(found.filter(|stack| stack.id == record.stack_id && stack.is_sound()))
 }
@@ -113,6 +127,7 @@ async fn upload(
     if aws.local {
         storage::ensure_bucket(aws, bucket).await?;
     }
+
     let mut sent = 0;
     for archive in archives {
         if !storage::has_object(&aws.s3, bucket, &archive.key).await? {
@@ -120,10 +135,12 @@ async fn upload(
             sent += 1;
         }
     }
+
     if !storage::has_object(&aws.s3, bucket, definition_key).await? {
         storage::put(&aws.s3, bucket, definition_key, Bytes::from(definition)).await?;
         sent += 1;
     }
+
     task.done(format!("{sent} of {} files were new to s3://{bucket}", archives.len() + 1));
     Ok(())
 }

@@ -58,30 +58,43 @@ pub fn train(context: &Context, training: &Training) -> Result<TrainedModel> {
         task.done("is up to date with its data and options");
         return Ok(known);
     }
+
     python::ensure_venv(&context.project, Venv::Training, &context.ui)?;
     task.phase(match &training.data {
         Some(path) => format!("training on {}", path.display()),
         None => {
-            format!("training on {} generated customers", crate::ui::thousands(portfolio::TRAINING_CUSTOMERS.into()))
+            format!(
+                "training on {} generated customers",
+                crate::ui::thousands(portfolio::TRAINING_CUSTOMERS.into())
+            )
         }
     });
+
     let model = context.home.model();
     context.home.make(model.parent().unwrap_or(Path::new(".")))?;
     let mut command = Command::new(context.project.venv_program(Venv::Training, "python"));
-    command.arg(context.project.root().join("training/train.py")).arg("--data").arg(&data).args(&arguments);
+    command
+        .arg(context.project.root().join("training/train.py"))
+        .arg("--data")
+        .arg(&data)
+        .args(&arguments);
     command.arg("--output").arg(&model).arg("--json");
     // The old record must not outlive the model that it describes.
     let _ = std::fs::remove_file(context.home.training_record());
     let report = run_trainer(&mut command, &task)?;
-    let content = std::fs::read(&model).with_context(|| format!("cannot read {}", model.display()))?;
+    let content =
+        std::fs::read(&model).with_context(|| format!("cannot read {}", model.display()))?;
     let trained = TrainedModel { inputs_sha256, sha256: sha256_hex(&content), report, fresh: true };
     open(&content, &model.display().to_string())?;
     write_whole(&context.home.training_record(), &serde_json::to_vec_pretty(&trained)?)?;
     task.done(format!(
         "trained: Gini {:.3} on {} held-out rows",
         trained.report["training"]["gini"].as_f64().unwrap_or_default(),
-        crate::ui::thousands(trained.report["training"]["validation_rows"].as_u64().unwrap_or_default())
+        crate::ui::thousands(
+            trained.report["training"]["validation_rows"].as_u64().unwrap_or_default()
+        )
     ));
+
     Ok(trained)
 }
 
@@ -90,6 +103,7 @@ pub fn table(context: &Context, training: &Training) -> Result<PathBuf> {
     if let Some(path) = &training.data {
         return Ok(path.clone());
     }
+
     // Always the same bytes for a version of the generator, so writing it again changes nothing.
     portfolio::write_training_file(&context.home.portfolio())?;
     Ok(context.home.portfolio())
@@ -101,6 +115,7 @@ pub fn arguments(context: &Context, training: &Training) -> Vec<String> {
     if training.data.is_some() {
         return training.options.clone();
     }
+
     let descriptions = context.project.root().join("training/sample_descriptions.json");
     let mut arguments: Vec<String> =
         ["--target", portfolio::TARGET, "--positive", portfolio::POSITIVE, "--descriptions"]
@@ -118,6 +133,7 @@ fn inputs_sha256(context: &Context, data: &Path, arguments: &[String]) -> Result
         hasher.update((part.len() as u64).to_le_bytes());
         hasher.update(part);
     };
+
     add(&std::fs::read(data).map_err(|error| {
         Problem::usage(format!("cannot read the training data: {error}"))
             .at(data.display().to_string())
@@ -127,14 +143,23 @@ fn inputs_sha256(context: &Context, data: &Path, arguments: &[String]) -> Result
         // A file that is named is an input by its content, not by its path.
         add(&std::fs::read(argument).unwrap_or_else(|_| argument.clone().into_bytes()));
     }
+
     let training = context.project.root().join("training");
     let mut sources = vec![training.join("train.py"), training.join("requirements.txt")];
-    let modules = std::fs::read_dir(training.join("limit_training")).context("training/limit_training is missing")?;
-    sources.extend(modules.flatten().map(|entry| entry.path()).filter(|path| path.extension() == Some("py".as_ref())));
+    let modules = std::fs::read_dir(training.join("limit_training"))
+        .context("training/limit_training is missing")?;
+    sources.extend(
+        modules
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| path.extension() == Some("py".as_ref())),
+    );
+
     sources.sort();
     for source in sources {
         add(&std::fs::read(&source).with_context(|| format!("cannot read {}", source.display()))?);
     }
+
     Ok(hex::encode(hasher.finalize()))
 }
 
@@ -144,17 +169,23 @@ fn run_trainer(command: &mut Command, task: &crate::ui::Task) -> Result<Value> {
         Ok(output) => output,
         Err(error) => return Err(trainer_problem(error)),
     };
+
     serde_json::from_str(output.trim()).context("train.py did not print one JSON object")
 }
 
 /// The trainer's `error: .. where: .. next: ..` as a problem of ours.
 fn trainer_problem(error: anyhow::Error) -> anyhow::Error {
     let said = Problem::of(&error).next.unwrap_or_default();
-    let part =
-        |label: &str| said.lines().find_map(|line| line.trim().strip_prefix(label)).map(|text| text.trim().to_owned());
+    let part = |label: &str| {
+        said.lines()
+            .find_map(|line| line.trim().strip_prefix(label))
+            .map(|text| text.trim().to_owned())
+    };
+
     match (part("error:"), part("next:")) {
         (Some(what), Some(next)) => {
-            let mut problem = Problem::usage(format!("the model was not trained: {what}")).next(next);
+            let mut problem =
+                Problem::usage(format!("the model was not trained: {what}")).next(next);
             problem.place = part("where:");
             problem.into()
         }
@@ -174,17 +205,22 @@ pub fn trained(context: &Context) -> Result<Option<TrainedModel>> {
 /// Puts the model of the home into a bucket, unless the very same is there.
 pub async fn upload(context: &Context, aws: &Aws, bucket: &str) -> Result<bool> {
     let path = context.home.model();
-    let content = Bytes::from(std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?);
+    let content = Bytes::from(
+        std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?,
+    );
+
     let task = context.ui.task("Upload");
     if aws.local {
         storage::ensure_bucket(aws, bucket).await?;
     }
+
     // A model is small; comparing it whole is simpler than trusting an ETag.
     let present = storage::get(&aws.s3, bucket, KEY).await?;
     if present.as_ref() == Some(&content) {
         task.done(format!("s3://{bucket}/{KEY} is this model"));
         return Ok(false);
     }
+
     storage::put(&aws.s3, bucket, KEY, content).await?;
     task.done(format!("model put at s3://{bucket}/{KEY}"));
     Ok(true)
@@ -196,9 +232,11 @@ pub async fn ensure(context: &Context, aws: &Aws) -> Result<()> {
         upload(context, aws, BUCKET).await?;
         return Ok(());
     }
+
     if storage::get(&aws.s3, BUCKET, KEY).await?.is_some() {
         return Ok(());
     }
+
     let (shared, training) = (context.clone(), Training::default());
     tokio::task::spawn_blocking(move || train(&shared, &training)).await??;
     upload(context, aws, BUCKET).await?;
@@ -209,9 +247,11 @@ pub async fn ensure(context: &Context, aws: &Aws) -> Result<()> {
 pub async fn columns(context: &Context, aws: Option<&Aws>) -> Result<Option<Vec<SourceColumn>>> {
     let path = context.home.model();
     if path.exists() {
-        let content = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let content =
+            std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         return source_columns(&content, &path.display().to_string()).map(Some);
     }
+
     let Some(aws) = aws else { return Ok(None) };
     match storage::get(&aws.s3, BUCKET, KEY).await? {
         Some(content) => source_columns(&content, &format!("s3://{BUCKET}/{KEY}")).map(Some),

@@ -37,7 +37,8 @@ pub async fn prepare(context: &Context) -> Result<Ready> {
     let mut client = database::connect(&services.database_url).await?;
     let columns = model::columns(context, Some(&aws)).await?.unwrap_or_else(sample::own_columns);
     customers::ensure(context, &mut client, columns).await?;
-    let stack = deployment::deploy(context, &aws, &deployment::Deployment::local(&services)).await?;
+    let stack =
+        deployment::deploy(context, &aws, &deployment::Deployment::local(&services)).await?;
     Ok(Ready { services, aws, stack })
 }
 
@@ -55,14 +56,20 @@ pub async fn run(
     request: &RunRequest,
     interrupted: &Arc<AtomicBool>,
 ) -> Result<Followed> {
-    request.validate().map_err(|error| Problem::usage(error.to_string()).at("the request of the run"))?;
+    request
+        .validate()
+        .map_err(|error| Problem::usage(error.to_string()).at("the request of the run"))?;
     let machine = ready.stack.output("StateMachineArn")?;
     let arn = execution::start(&ready.aws.states, machine, name, request).await?;
     execution::follow(&ready.aws, &arn, interrupted, &context.ui).await
 }
 
 /// Starts a run and waits for its end: for tests and programs.
-pub async fn run_to_end(context: &Context, ready: &Ready, request: &RunRequest) -> Result<Finished> {
+pub async fn run_to_end(
+    context: &Context,
+    ready: &Ready,
+    request: &RunRequest,
+) -> Result<Finished> {
     match run(context, ready, &new_name(), request, &Arc::default()).await? {
         Followed::Finished(finished) => Ok(finished),
         Followed::LeftRunning => Err(Problem::new("the run was left running").into()),
@@ -78,5 +85,7 @@ pub async fn summary(aws: &Aws, bucket: &str, run: &str) -> Result<RunSummary> {
             .at(format!("s3://{bucket}/{key}"))
             .next("look at the run's SaveResults state: limit-increase run --follow, or the functions' logs")
     })?;
-    serde_json::from_slice(&content).with_context(|| format!("s3://{bucket}/{key} is no summary of this release"))
+
+    serde_json::from_slice(&content)
+        .with_context(|| format!("s3://{bucket}/{key} is no summary of this release"))
 }

@@ -80,22 +80,29 @@ impl Job {
                 [one] => json!(one),
                 several => json!(several),
             };
+
             hyperparameters.insert(name, value.to_string());
         }
+
         if let Some(descriptions) = self.descriptions() {
-            hyperparameters.insert("descriptions".to_owned(), json!(file_name(&descriptions)).to_string());
+            hyperparameters
+                .insert("descriptions".to_owned(), json!(file_name(&descriptions)).to_string());
         }
+
         hyperparameters.insert("data-file".to_owned(), json!(file_name(&self.data)).to_string());
         hyperparameters.insert("sagemaker_program".to_owned(), json!(ENTRY).to_string());
         let source = format!("{}/sourcedir.tar.gz", self.prefix());
         hyperparameters.insert("sagemaker_submit_directory".to_owned(), json!(source).to_string());
-        if let Some((name, _)) = hyperparameters.iter().find(|(_, value)| value.chars().count() > MAX_VALUE_CHARS) {
+        if let Some((name, _)) =
+            hyperparameters.iter().find(|(_, value)| value.chars().count() > MAX_VALUE_CHARS)
+        {
             return Err(Problem::usage(format!(
                 "--{name} is too long for SageMaker, which takes {MAX_VALUE_CHARS} characters"
             ))
             .next("for descriptions give a file; for columns leave out those that the default would take anyway")
             .into());
         }
+
         let mut request = json!({
             "TrainingJobName": self.name,
             "AlgorithmSpecification": {"TrainingImage": self.image(), "TrainingInputMode": "File"},
@@ -114,9 +121,11 @@ impl Job {
             "StoppingCondition": {"MaxRuntimeInSeconds": MAX_RUNTIME_SECONDS},
             "EnableInterContainerTrafficEncryption": false,
         });
+
         if let Some(role) = &self.role {
             request["RoleArn"] = json!(role);
         }
+
         Ok(request)
     }
 
@@ -135,17 +144,23 @@ impl Job {
         let at = |file: &str| quoted(&self.directory.join(file).display().to_string());
         let step = |what, command| Step { what, command };
         let mut steps = vec![
-            step("upload the trainer", format!("aws s3 cp {} {prefix}/sourcedir.tar.gz", at("sourcedir.tar.gz"))),
+            step(
+                "upload the trainer",
+                format!("aws s3 cp {} {prefix}/sourcedir.tar.gz", at("sourcedir.tar.gz")),
+            ),
             step("upload the table", upload(&self.data, &prefix)),
         ];
+
         if let Some(descriptions) = self.descriptions() {
             steps.push(step("upload the descriptions", upload(&descriptions, &prefix)));
         }
+
         let role = if self.role.is_some() {
             ""
         } else {
             " --role-arn \"${ROLE:?set it to the ARN of a role that SageMaker may assume}\""
         };
+
         let archive = format!("{prefix}/output/{name}/output/model.tar.gz");
         steps.extend([
             step(
@@ -188,6 +203,7 @@ impl Job {
                 format!("aws s3 cp {} s3://{}/{KEY}", at("catboost_model.tar.gz"), self.bucket),
             ),
         ]);
+
         steps
     }
 }
@@ -220,16 +236,21 @@ fn hyperparameters_of(options: &[String]) -> Result<BTreeMap<String, Vec<String>
     let mut words = options.iter();
     while let Some(word) = words.next() {
         let (name, value) = match (word.strip_prefix("--"), word.split_once('=')) {
-            (Some(_), Some((name, value))) => (name.trim_start_matches('-'), Some(value.to_owned())),
+            (Some(_), Some((name, value))) => {
+                (name.trim_start_matches('-'), Some(value.to_owned()))
+            }
             (Some(name), None) => (name, words.next().cloned()),
             (None, _) => ("", None),
         };
+
         let value = value.filter(|_| !name.is_empty()).ok_or_else(|| {
             Problem::usage(format!("{word:?} is no option with a value"))
                 .next("write --name=value, as train.py --help lists them")
         })?;
+
         found.entry(name.to_owned()).or_default().push(value);
     }
+
     Ok(found)
 }
 
@@ -239,13 +260,22 @@ fn hyperparameters_of(options: &[String]) -> Result<BTreeMap<String, Vec<String>
 /// When a file can't be read.
 pub fn pack_source(project: &Project) -> Result<Vec<u8>> {
     let training = project.root().join("training");
-    let mut files: Vec<PathBuf> = [ENTRY, "train.py", "requirements.txt"].map(|name| training.join(name)).to_vec();
-    let modules = std::fs::read_dir(training.join("limit_training")).context("training/limit_training is missing")?;
-    files.extend(modules.flatten().map(|entry| entry.path()).filter(|path| path.extension() == Some("py".as_ref())));
+    let mut files: Vec<PathBuf> =
+        [ENTRY, "train.py", "requirements.txt"].map(|name| training.join(name)).to_vec();
+    let modules = std::fs::read_dir(training.join("limit_training"))
+        .context("training/limit_training is missing")?;
+    files.extend(
+        modules
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| path.extension() == Some("py".as_ref())),
+    );
+
     files.sort();
     let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::default()));
     for file in files {
-        let content = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let content =
+            std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
         let name = file.strip_prefix(&training).unwrap_or(&file);
         // Without times and owners of this machine: the same source is the same archive.
         let mut header = tar::Header::new_ustar();
@@ -253,6 +283,7 @@ pub fn pack_source(project: &Project) -> Result<Vec<u8>> {
         header.set_mode(0o644);
         archive.append_data(&mut header, name, content.as_slice())?;
     }
+
     Ok(archive.into_inner()?.finish()?)
 }
 
@@ -279,14 +310,17 @@ mod tests {
     #[test]
     fn the_request_says_it_all() {
         let request =
-            job(&["--target=defaulted", "--positive", "01", "--param=a=1", "--param=b=true"]).request().unwrap();
+            job(&["--target=defaulted", "--positive", "01", "--param=a=1", "--param=b=true"])
+                .request()
+                .unwrap();
         insta::assert_snapshot!(serde_json::to_string_pretty(&request).unwrap());
     }
 
     #[test]
     fn the_commands_can_be_pasted() {
         let steps = job(&["--target=defaulted", "--positive=1"]).steps();
-        let shown: Vec<String> = steps.iter().map(|step| format!("# {}\n{}", step.what, step.command)).collect();
+        let shown: Vec<String> =
+            steps.iter().map(|step| format!("# {}\n{}", step.what, step.command)).collect();
         insta::assert_snapshot!(shown.join("\n"));
     }
 
@@ -313,6 +347,7 @@ mod tests {
             let problem = Problem::of(&job(wrong).request().unwrap_err());
             assert!(problem.what.contains(wrong[0]), "{problem}");
         }
+
         let long = format!("--features={}", "column,".repeat(500));
         assert!(Problem::of(&job(&[&long]).request().unwrap_err()).what.contains("--features"));
     }
@@ -323,11 +358,16 @@ mod tests {
         let packed = pack_source(&project).unwrap();
         assert_eq!(packed, pack_source(&project).unwrap());
         let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(packed.as_slice()));
-        let names: Vec<String> =
-            archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string()).collect();
-        for name in ["sagemaker_entry.py", "train.py", "requirements.txt", "limit_training/fit.py"] {
+        let names: Vec<String> = archive
+            .entries()
+            .unwrap()
+            .map(|entry| entry.unwrap().path().unwrap().display().to_string())
+            .collect();
+        for name in ["sagemaker_entry.py", "train.py", "requirements.txt", "limit_training/fit.py"]
+        {
             assert!(names.contains(&name.to_owned()), "{name} is not in {names:?}");
         }
+
         assert!(!names.iter().any(|name| name.contains("test")), "{names:?}");
     }
 }

@@ -46,6 +46,7 @@ impl Handler {
             referred = counts.referred,
             "shard evaluated"
         );
+
         Ok(ShardEvaluated { index: shard.index, key, counts })
     }
 }
@@ -54,10 +55,17 @@ impl Handler {
 fn check_policy(run: &RunContext) -> Result<(), Failure> {
     let found = run.policy.sha256();
     if found != run.policy_sha256 {
-        let message = format!("the policy has sha256 {found}, but the run was opened with {}", run.policy_sha256);
+        let message = format!(
+            "the policy has sha256 {found}, but the run was opened with {}",
+            run.policy_sha256
+        );
+
         return Err(Failure::new(FailureKind::InvalidPolicy, message));
     }
-    run.policy.validate().map_err(|error| Failure::new(FailureKind::InvalidPolicy, error.to_string()))
+
+    run.policy
+        .validate()
+        .map_err(|error| Failure::new(FailureKind::InvalidPolicy, error.to_string()))
 }
 
 fn evaluate(policy: &Policy, scored: &Scored) -> Result<(EvaluationsWriter, Counts), HandoffError> {
@@ -72,9 +80,16 @@ fn evaluate(policy: &Policy, scored: &Scored) -> Result<(EvaluationsWriter, Coun
             Ok(score) => Scoring::Scored { score, reasons: &reasons },
             Err(reason) => Scoring::NotScored { reason },
         };
+
         let decision = decide(policy, limit, columns.income(row), scoring);
         counts.add(decision.outcome);
-        writer.push(columns.ids.value(row), (columns.current_scores.value(row), limit), score.ok(), &decision)?;
+        writer.push(
+            columns.ids.value(row),
+            (columns.current_scores.value(row), limit),
+            score.ok(),
+            &decision,
+        )?;
     }
+
     Ok((writer, counts))
 }

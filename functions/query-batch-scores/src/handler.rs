@@ -41,7 +41,11 @@ impl Handler {
     ///
     /// # Errors
     /// See the failures of the steps: request, model, policy, database, storage.
-    pub(crate) async fn handle(&self, event: Value, request_id: String) -> Result<RunOpened, Failure> {
+    pub(crate) async fn handle(
+        &self,
+        event: Value,
+        request_id: String,
+    ) -> Result<RunOpened, Failure> {
         let started_at = Utc::now();
         let order = request::read(event, &request_id, started_at)?;
         let mut client = self.database.client().await?;
@@ -52,12 +56,18 @@ impl Handler {
             if known.request != order.request {
                 return Err(Failure::new(
                     FailureKind::RunConflict,
-                    format!("run {} was opened with another request; give this one another name", order.run_id),
+                    format!(
+                        "run {} was opened with another request; give this one another name",
+                        order.run_id
+                    ),
                 ));
             }
+
             return resume::resume(opening.client(), &self.storage, known.opened).await;
         }
-        let opened = open::open(opening.client(), &self.storage, &self.place, &order, started_at).await?;
+
+        let opened =
+            open::open(opening.client(), &self.storage, &self.place, &order, started_at).await?;
         opening.commit().await.map_err(|error| database_failure("opening the run", &error))?;
         tracing::info!(
             eligible = opened.eligible,
@@ -65,6 +75,7 @@ impl Handler {
             model = opened.run.model.sha256,
             "run opened"
         );
+
         Ok(opened)
     }
 }

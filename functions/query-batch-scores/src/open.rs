@@ -42,6 +42,7 @@ pub(crate) async fn open(
         Some(policy) => policy.clone(),
         None => policy_in_force(storage, place).await?,
     };
+
     let run = RunContext {
         run_id: order.run_id.clone(),
         bucket: place.bucket.clone(),
@@ -51,12 +52,14 @@ pub(crate) async fn open(
         dry_run: order.request.dry_run,
         as_of: order.as_of,
     };
+
     let selection = Selection {
         eligibility: &run.policy.eligibility,
         limit: order.request.limit,
         features: &features,
         income_column: run.policy.affordability.as_ref().map(|cap| cap.income_column.as_str()),
     };
+
     let rows = open_eligible(client, &selection).await?;
     let shards = shards::write(storage, &run, &features, rows, order.request.shard_size).await?;
     let opened = RunOpened {
@@ -66,20 +69,27 @@ pub(crate) async fn open(
         shards: ObjectRef { bucket: run.bucket.clone(), key: shard_list_key(&run.run_id) },
         run,
     };
+
     open_run(client, &order.request, &opened, started_at).await?;
     Ok(opened)
 }
 
 /// The model as it is now, and the columns that it reads.
-async fn pin_model(storage: &Storage, place: &Place) -> Result<(ModelPin, Vec<SourceColumn>), Failure> {
+async fn pin_model(
+    storage: &Storage,
+    place: &Place,
+) -> Result<(ModelPin, Vec<SourceColumn>), Failure> {
     let Place { bucket, model_key: key, .. } = place;
     let object = storage.get(bucket, key).await?.ok_or_else(|| {
         let message =
             format!("no model at s3://{bucket}/{key}; train one (limit-increase train) or upload an artifact");
         Failure::new(FailureKind::ModelMissing, message)
     })?;
-    let artifact = Artifact::open(&object.bytes)
-        .map_err(|error| Failure::new(FailureKind::ModelInvalid, format!("s3://{bucket}/{key}: {error}")))?;
+
+    let artifact = Artifact::open(&object.bytes).map_err(|error| {
+        Failure::new(FailureKind::ModelInvalid, format!("s3://{bucket}/{key}: {error}"))
+    })?;
+
     let features = artifact.manifest.source_columns();
     let pin = ModelPin {
         bucket: bucket.clone(),
@@ -88,6 +98,7 @@ async fn pin_model(storage: &Storage, place: &Place) -> Result<(ModelPin, Vec<So
         etag: object.etag,
         sha256: sha256_hex(&object.bytes),
     };
+
     Ok((pin, features))
 }
 
@@ -95,8 +106,12 @@ async fn pin_model(storage: &Storage, place: &Place) -> Result<(ModelPin, Vec<So
 async fn policy_in_force(storage: &Storage, place: &Place) -> Result<Policy, Failure> {
     let Place { bucket, policy_key: key, .. } = place;
     let Some(object) = storage.get(bucket, key).await? else { return Ok(Policy::default()) };
-    let invalid = |problem: String| Failure::new(FailureKind::InvalidPolicy, format!("s3://{bucket}/{key}: {problem}"));
-    let document = serde_json::from_slice(&object.bytes).map_err(|error| invalid(format!("not JSON: {error}")))?;
+    let invalid = |problem: String| {
+        Failure::new(FailureKind::InvalidPolicy, format!("s3://{bucket}/{key}: {problem}"))
+    };
+
+    let document = serde_json::from_slice(&object.bytes)
+        .map_err(|error| invalid(format!("not JSON: {error}")))?;
     let policy: Policy = parse(document).map_err(|failure| invalid(failure.message))?;
     policy.validate().map_err(|error| invalid(error.to_string()))?;
     Ok(policy)

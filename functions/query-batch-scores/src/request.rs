@@ -43,24 +43,34 @@ pub(crate) fn read(event: Value, request_id: &str, now: DateTime<Utc>) -> Result
             .map_err(|error| Failure::new(FailureKind::InvalidRequest, error.to_string()))?;
         (run_id, event)
     };
+
     if request.to_string().len() > MAX_REQUEST_BYTES {
         let message = format!("the request is larger than {MAX_REQUEST_BYTES} bytes");
         return Err(Failure::new(FailureKind::InvalidRequest, message));
     }
+
     let (request, asked_at) = if is_eventbridge(&request) {
         let event: EventBridgeEvent = parse(request)?;
-        tracing::info!(source = event.source, detail_type = event.detail_type, "started by EventBridge");
+        tracing::info!(
+            source = event.source,
+            detail_type = event.detail_type,
+            "started by EventBridge"
+        );
+
         (RunRequest::default(), event.time.unwrap_or(now))
     } else {
         (parse(request)?, now)
     };
+
     if let Err(error) = request.validate() {
         let kind = match error {
             limit_increase_workflow::request::RequestError::Policy(_) => FailureKind::InvalidPolicy,
             _ => FailureKind::InvalidRequest,
         };
+
         return Err(Failure::new(kind, error.to_string()));
     }
+
     Ok(Order { run_id, as_of: request.as_of.unwrap_or_else(|| asked_at.date_naive()), request })
 }
 
@@ -100,7 +110,10 @@ mod tests {
         let order = read(scheduled(), "req-1", now()).unwrap();
         assert_eq!((order.run_id.as_str(), order.request.limit), ("req-1", Some(20)));
         let order = read(json!({}), "req-2", now()).unwrap();
-        assert_eq!((order.run_id.as_str(), order.as_of.to_string().as_str()), ("req-2", "2026-11-24"));
+        assert_eq!(
+            (order.run_id.as_str(), order.as_of.to_string().as_str()),
+            ("req-2", "2026-11-24")
+        );
     }
 
     #[test]
@@ -112,10 +125,14 @@ mod tests {
             (json!({"run_id": "r", "request": 5}), "invalid type"),
             (json!({"run_id": "a/b", "request": {}}), "run_id: "),
             (json!({"run_id": "r", "request": {"as_of": "2026-13-01"}}), "as_of: "),
-            (json!({"run_id": "r", "request": {"policy": {"round_down_to": "0"}}}), "policy.round_down_to: must"),
+            (
+                json!({"run_id": "r", "request": {"policy": {"round_down_to": "0"}}}),
+                "policy.round_down_to: must",
+            ),
             (json!({"run_id": "r", "request": {}, "more": 1}), "more: unknown field"),
             (json!({"run_id": "r", "request": {"x": "y".repeat(70_000)}}), "the request is larger"),
         ];
+
         for (event, expected) in cases {
             let failure = read(event.clone(), "x", now()).unwrap_err();
             assert!(failure.message.starts_with(expected), "{event}: {}", failure.message);

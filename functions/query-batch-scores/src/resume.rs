@@ -12,13 +12,18 @@ use limit_increase_workflow::{Failure, FailureKind, ShardRef};
 ///
 /// # Errors
 /// When the database or the storage fails, or the shard list is not the one that was written.
-pub(crate) async fn resume(client: &Client, storage: &Storage, opened: RunOpened) -> Result<RunOpened, Failure> {
+pub(crate) async fn resume(
+    client: &Client,
+    storage: &Storage,
+    opened: RunOpened,
+) -> Result<RunOpened, Failure> {
     let run_id = &opened.run.run_id;
     let applied = applied_shards(client, run_id).await?;
     if applied.is_empty() {
         tracing::info!(eligible = opened.eligible, "the run is open already");
         return Ok(opened);
     }
+
     let ObjectRef { bucket, key } = &opened.shards;
     let list = storage.get_handoff(bucket, key).await?;
     let mut shards: Vec<ShardRef> = serde_json::from_slice(&list).map_err(|error| {
@@ -27,6 +32,7 @@ pub(crate) async fn resume(client: &Client, storage: &Storage, opened: RunOpened
             format!("s3://{bucket}/{key} is no shard list: {error}; start a new run"),
         )
     })?;
+
     shards.retain(|shard| !applied.contains(&shard.index));
     let list = serde_json::to_vec(&shards)
         .map_err(|error| Failure::new(FailureKind::Internal, format!("shard list: {error}")))?;

@@ -24,14 +24,18 @@ pub(crate) async fn write(
     let mut shards = Shards { storage, run, written: Vec::new(), upload: None };
     let mut writer = CustomersWriter::new(features);
     while let Some(row) = rows.next().await? {
-        writer.push(&row.customer()?, row.features()?).map_err(|error| shards.not_writable(&error))?;
+        writer
+            .push(&row.customer()?, row.features()?)
+            .map_err(|error| shards.not_writable(&error))?;
         if writer.rows() >= shard_size as usize {
             shards.flush(&mut writer).await?;
         }
     }
+
     if writer.rows() > 0 {
         shards.flush(&mut writer).await?;
     }
+
     shards.finish().await
 }
 
@@ -50,8 +54,12 @@ impl Shards<'_> {
         let key = Stage::Customers.shard_key(&self.run.run_id, index);
         let bytes = writer.finish().map_err(|error| self.not_writable(&error))?;
         self.settle().await?;
-        let (storage, bucket, target) = (self.storage.clone(), self.run.bucket.clone(), key.clone());
-        self.upload = Some(tokio::spawn(async move { storage.put(&bucket, &target, bytes, CONTENT_TYPE).await }));
+        let (storage, bucket, target) =
+            (self.storage.clone(), self.run.bucket.clone(), key.clone());
+        self.upload =
+            Some(tokio::spawn(
+                async move { storage.put(&bucket, &target, bytes, CONTENT_TYPE).await },
+            ));
         self.written.push(ShardRef { index, key, rows });
         Ok(())
     }
@@ -59,9 +67,9 @@ impl Shards<'_> {
     async fn settle(&mut self) -> Result<(), Failure> {
         match self.upload.take() {
             None => Ok(()),
-            Some(upload) => upload
-                .await
-                .map_err(|error| Failure::new(FailureKind::Internal, format!("an upload was interrupted: {error}")))?,
+            Some(upload) => upload.await.map_err(|error| {
+                Failure::new(FailureKind::Internal, format!("an upload was interrupted: {error}"))
+            })?,
         }
     }
 

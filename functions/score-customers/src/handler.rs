@@ -34,15 +34,30 @@ impl Handler {
         let ShardTask { run, shard } = parse(event)?;
         let model = self.models.get(&self.storage, &run.model).await?;
         let bytes = self.storage.get_handoff(&run.bucket, &shard.key).await?;
-        let bad = |error: limit_increase_handoff::HandoffError| error.into_failure(&run.bucket, &shard.key);
+        let bad = |error: limit_increase_handoff::HandoffError| {
+            error.into_failure(&run.bucket, &shard.key)
+        };
+
         let customers = Customers::read(bytes, shard.rows).map_err(bad)?;
         let result = score(&model, &customers).map_err(|error| match error {
             ScoreError::Handoff(error) => bad(error),
             ScoreError::Model(failure) => failure,
         })?;
+
         let key = Stage::ScoredCustomers.shard_key(&run.run_id, shard.index);
         self.storage.put(&run.bucket, &key, result.bytes, CONTENT_TYPE).await?;
-        tracing::info!(shard = shard.index.0, scored = result.scored, referred = result.referred, "shard scored");
-        Ok(ShardScored { index: shard.index, key, scored: result.scored, referred: result.referred })
+        tracing::info!(
+            shard = shard.index.0,
+            scored = result.scored,
+            referred = result.referred,
+            "shard scored"
+        );
+
+        Ok(ShardScored {
+            index: shard.index,
+            key,
+            scored: result.scored,
+            referred: result.referred,
+        })
     }
 }

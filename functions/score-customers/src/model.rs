@@ -21,23 +21,34 @@ impl ModelCache {
     /// # Errors
     /// `Permanent.ModelChanged` when the object is not the pinned one, `Permanent.ModelInvalid` when it can't be
     /// scored with, or the storage's failure.
-    pub(crate) async fn get(&self, storage: &Storage, pin: &ModelPin) -> Result<Arc<Model>, Failure> {
+    pub(crate) async fn get(
+        &self,
+        storage: &Storage,
+        pin: &ModelPin,
+    ) -> Result<Arc<Model>, Failure> {
         let mut last = self.last.lock().await;
         if let Some((sha256, model)) = last.as_ref()
             && *sha256 == pin.sha256
         {
             return Ok(model.clone());
         }
+
         let place = format!("s3://{}/{}", pin.bucket, pin.key);
         let object = storage.get_pinned(pin).await?;
         let sha256 = sha256_hex(&object.bytes);
         if sha256 != pin.sha256 {
-            let message =
-                format!("{place} has sha256 {sha256}, but the run was opened with {}; start a new run", pin.sha256);
+            let message = format!(
+                "{place} has sha256 {sha256}, but the run was opened with {}; start a new run",
+                pin.sha256
+            );
+
             return Err(Failure::new(FailureKind::ModelChanged, message));
         }
-        let invalid =
-            |error: &dyn std::error::Error| Failure::new(FailureKind::ModelInvalid, format!("{place}: {error}"));
+
+        let invalid = |error: &dyn std::error::Error| {
+            Failure::new(FailureKind::ModelInvalid, format!("{place}: {error}"))
+        };
+
         let artifact = Artifact::open(&object.bytes).map_err(|error| invalid(&error))?;
         let model = Arc::new(Model::load(&artifact).map_err(|error| invalid(&error))?);
         tracing::info!(sha256, sources = model.inputs().len(), "model loaded");

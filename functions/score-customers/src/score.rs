@@ -38,10 +38,12 @@ impl From<HandoffError> for ScoreError {
 /// When the hand-off lacks what the model reads, or the model breaks one of its own invariants.
 pub(crate) fn score(model: &Model, customers: &Customers) -> Result<ScoredShard, ScoreError> {
     let frame = frame(model, customers)?;
-    let batch = model
-        .score(&frame)
-        .map_err(|error| ScoreError::Model(Failure::new(FailureKind::Internal, format!("scoring failed: {error}"))))?;
-    let mut writer = ScoredWriter::new(model.inputs().iter().map(|input| input.column.name.clone()).collect());
+    let batch = model.score(&frame).map_err(|error| {
+        ScoreError::Model(Failure::new(FailureKind::Internal, format!("scoring failed: {error}")))
+    })?;
+
+    let mut writer =
+        ScoredWriter::new(model.inputs().iter().map(|input| input.column.name.clone()).collect());
     let (mut scored, mut referred) = (0, 0);
     for row in 0..customers.rows() {
         match batch.row(row) {
@@ -54,6 +56,7 @@ pub(crate) fn score(model: &Model, customers: &Customers) -> Result<ScoredShard,
                     base_value: outcome.base_value,
                     shap_values: outcome.shap_values,
                 };
+
                 writer.push_scored(&row, &outcome.reasons())?;
             }
             RowOutcome::Referred(reason) => {
@@ -62,6 +65,7 @@ pub(crate) fn score(model: &Model, customers: &Customers) -> Result<ScoredShard,
             }
         }
     }
+
     Ok(ScoredShard { bytes: writer.finish(customers)?, scored, referred })
 }
 
@@ -74,6 +78,7 @@ fn frame<'c>(model: &Model, customers: &'c Customers) -> Result<Frame<'c>, Hando
             FeatureArray::Texts(array) => Column::Texts(array.iter().collect()),
         })
     };
+
     Ok(Frame {
         columns: model.inputs().iter().map(column).collect::<Result<_, HandoffError>>()?,
         has_features: customers.has_features()?.values().iter().collect(),

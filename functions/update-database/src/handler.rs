@@ -50,13 +50,23 @@ impl Handler {
         let task: UpdateTask = parse(event)?;
         let database = &self.database;
         Ok(match task {
-            UpdateTask::ApplyShard(task) => Answer::Applied(shard::apply(database, &self.storage, &task).await?),
-            UpdateTask::FinishRun(opened) => Answer::Finished(Box::new(self.finish(database, &opened).await?)),
+            UpdateTask::ApplyShard(task) => {
+                Answer::Applied(shard::apply(database, &self.storage, &task).await?)
+            }
+            UpdateTask::FinishRun(opened) => {
+                Answer::Finished(Box::new(self.finish(database, &opened).await?))
+            }
             UpdateTask::RecordFailure { run_id, error, cause, execution } => {
                 let what = if execution.is_some() { Failed::Run } else { Failed::Shard };
                 let redrive_count = execution.map_or(0, |execution| execution.redrive_count);
                 Answer::Recorded(
-                    record(database, &run_id, what, RecordedFailure { error, cause, redrive_count }).await?,
+                    record(
+                        database,
+                        &run_id,
+                        what,
+                        RecordedFailure { error, cause, redrive_count },
+                    )
+                    .await?,
                 )
             }
             UpdateTask::FailOrResume { error, cause, failed_at_redrive, execution, .. }
@@ -73,10 +83,17 @@ impl Handler {
     }
 
     /// Closes the run in the ledger and writes its summary, both or neither.
-    async fn finish(&self, database: &Database, opened: &RunToFinish) -> Result<RunSummary, Failure> {
+    async fn finish(
+        &self,
+        database: &Database,
+        opened: &RunToFinish,
+    ) -> Result<RunSummary, Failure> {
         let mut client = database.client().await?;
-        let summary =
-            finish_run(&mut client, opened, |summary| self.write_summary(&opened.run.bucket, summary)).await?;
+        let summary = finish_run(&mut client, opened, |summary| {
+            self.write_summary(&opened.run.bucket, summary)
+        })
+        .await?;
+
         tracing::info!(
             eligible = summary.eligible,
             approved = summary.counts.approved,
@@ -85,6 +102,7 @@ impl Handler {
             stale = summary.counts.stale,
             "run closed"
         );
+
         metrics::run_closed(&summary);
         Ok(summary)
     }
@@ -92,7 +110,9 @@ impl Handler {
     async fn write_summary(&self, bucket: &str, summary: RunSummary) -> Result<(), Failure> {
         let json = serde_json::to_vec_pretty(&summary)
             .map_err(|error| Failure::new(FailureKind::Internal, format!("summary: {error}")))?;
-        self.storage.put(bucket, &summary_key(&summary.run_id), Bytes::from(json), "application/json").await
+        self.storage
+            .put(bucket, &summary_key(&summary.run_id), Bytes::from(json), "application/json")
+            .await
     }
 }
 
@@ -103,10 +123,12 @@ async fn record(
     failure: RecordedFailure,
 ) -> Result<RecordedFailure, Failure> {
     tracing::warn!(error = failure.error, cause = failure.cause, "recording a failure");
-    let Some(first) = record_failure(&*database.client().await?, run_id, what, &failure).await? else {
+    let Some(first) = record_failure(&*database.client().await?, run_id, what, &failure).await?
+    else {
         tracing::warn!("the run was closed before this shard's failure came; it stays closed");
         return Ok(failure);
     };
+
     metrics::failure_recorded(run_id, &failure.error);
     Ok(first)
 }
@@ -118,6 +140,7 @@ fn message_of(cause: String) -> String {
         #[serde(rename = "errorMessage")]
         message: String,
     }
+
     serde_json::from_str::<Wrapped>(&cause).map_or(cause, |wrapped| wrapped.message)
 }
 
@@ -134,6 +157,7 @@ mod tests {
             ("The Map failed.", "The Map failed."),
             ("", ""),
         ];
+
         for (cause, expected) in cases {
             assert_eq!(message_of(cause.to_owned()), expected, "{cause}");
         }

@@ -14,7 +14,11 @@ use limit_increase_workflow::{Failure, RunContext, ShardRef};
 ///
 /// # Errors
 /// By the step that failed: hand-off, ledger, database, storage.
-pub(crate) async fn apply(database: &Database, storage: &Storage, task: &ShardTask) -> Result<ShardApplied, Failure> {
+pub(crate) async fn apply(
+    database: &Database,
+    storage: &Storage,
+    task: &ShardTask,
+) -> Result<ShardApplied, Failure> {
     let ShardTask { run, shard } = task;
     let source = Stage::Evaluations.shard_key(&run.run_id, shard.index);
     let bytes = storage.get_handoff(&run.bucket, &source).await?;
@@ -26,6 +30,7 @@ pub(crate) async fn apply(database: &Database, storage: &Storage, task: &ShardTa
         Shard::Applied(outcome) => outcome,
         Shard::Held(held) => decide(held, storage, run, shard, &evaluations).await?,
     };
+
     tracing::info!(
         shard = shard.index.0,
         approved = outcome.counts.approved,
@@ -35,6 +40,7 @@ pub(crate) async fn apply(database: &Database, storage: &Storage, task: &ShardTa
         replayed = outcome.replayed,
         "shard applied"
     );
+
     Ok(ShardApplied { index: shard.index, counts: outcome.counts, replayed: outcome.replayed })
 }
 
@@ -60,6 +66,7 @@ async fn decide(
         let applied = if stale.contains(evaluation.customer_id) { Applied::Stale } else { written };
         results.push(evaluation, applied);
     }
+
     let bytes = results.finish().map_err(|error| error.into_failure(&run.bucket, &key))?;
     storage.replace(&run.bucket, &key, previous.as_deref(), bytes, CONTENT_TYPE).await?;
     held.commit().await?;

@@ -51,6 +51,7 @@ pub(crate) fn extract(bytes: &[u8]) -> Result<Extracted, ArtifactError> {
     if bytes.len() > MAX_ARCHIVE_BYTES {
         return Err(ArtifactError::TooLarge { bytes: bytes.len(), max: MAX_ARCHIVE_BYTES });
     }
+
     // One byte more than the bound can be read, so that reaching the bound is told from ending at it.
     let mut archive = tar::Archive::new(GzDecoder::new(bytes).take(MAX_TOTAL_BYTES + 1));
     let mut found: [Option<Vec<u8>>; 3] = [None, None, None];
@@ -61,16 +62,20 @@ pub(crate) fn extract(bytes: &[u8]) -> Result<Extracted, ArtifactError> {
         if found[at].is_some() {
             return Err(ArtifactError::Duplicate { name: slot.name });
         }
+
         found[at] = Some(read_entry(&mut entry, slot)?);
     }
+
     let mut rest = archive.into_inner();
     check_end(&mut rest)?;
     if rest.limit() == 0 {
         return Err(ArtifactError::TotalTooLarge { max: MAX_TOTAL_BYTES });
     }
+
     if !rest.into_inner().into_inner().is_empty() {
         return Err(ArtifactError::TrailingData { what: "there are bytes" });
     }
+
     let [onnx, model_json, manifest] = found;
     let need = |file: Option<Vec<u8>>, name| file.ok_or(ArtifactError::Missing { name });
     Ok(Extracted {
@@ -92,25 +97,32 @@ fn slot_of<R: Read>(entry: &tar::Entry<'_, R>) -> Result<usize, ArtifactError> {
         EntryType::GNULongName | EntryType::GNULongLink => Some("a GNU extension header"),
         _ => Some("a special file"),
     };
+
     if let Some(kind) = kind {
         return Err(ArtifactError::NotAFile { name: shown(), kind });
     }
+
     SLOTS
         .iter()
         .position(|slot| slot.name.as_bytes() == &*name)
         .ok_or_else(|| ArtifactError::UnexpectedEntry { name: shown() })
 }
 
-fn read_entry<R: Read>(entry: &mut tar::Entry<'_, R>, slot: Slot) -> Result<Vec<u8>, ArtifactError> {
+fn read_entry<R: Read>(
+    entry: &mut tar::Entry<'_, R>,
+    slot: Slot,
+) -> Result<Vec<u8>, ArtifactError> {
     let size = entry.size();
     if size > slot.max {
         return Err(ArtifactError::EntryTooLarge { name: slot.name, bytes: size, max: slot.max });
     }
+
     let mut content = Vec::new();
     entry.take(slot.max).read_to_end(&mut content).map_err(damaged)?;
     if content.len() as u64 != size {
         return Err(ArtifactError::Damaged { reason: format!("{} ends early", slot.name) });
     }
+
     Ok(content)
 }
 
@@ -125,10 +137,14 @@ fn check_end(rest: &mut impl Read) -> Result<(), ArtifactError> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(damaged(error)),
         };
+
         padding += read as u64;
         if buffer[..read].iter().any(|&byte| byte != 0) {
-            return Err(ArtifactError::TrailingData { what: "there is something other than padding" });
+            return Err(ArtifactError::TrailingData {
+                what: "there is something other than padding",
+            });
         }
+
         if padding > MAX_PADDING_BYTES {
             return Err(ArtifactError::TrailingData { what: "there is too much padding" });
         }

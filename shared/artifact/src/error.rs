@@ -2,15 +2,16 @@
 
 use thiserror::Error;
 
-const REPACK: &str =
-    "pack again with train.py, or with: tar --format=ustar -czf model.tar.gz model.onnx model.json manifest.json";
+const REPACK: &str = "pack again with train.py, or with: tar --format=ustar -czf model.tar.gz model.onnx model.json manifest.json";
 
 /// Why an artifact is refused.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ArtifactError {
     /// The archive itself is larger than any artifact may be.
-    #[error("the archive has {bytes} bytes, at most {max} are accepted; train with fewer or shallower trees")]
+    #[error(
+        "the archive has {bytes} bytes, at most {max} are accepted; train with fewer or shallower trees"
+    )]
     TooLarge {
         /// Its size.
         bytes: usize,
@@ -52,7 +53,9 @@ pub enum ArtifactError {
         name: &'static str,
     },
     /// A file beyond its bound.
-    #[error("{name} has {bytes} bytes, at most {max} are accepted; train with fewer or shallower trees")]
+    #[error(
+        "{name} has {bytes} bytes, at most {max} are accepted; train with fewer or shallower trees"
+    )]
     EntryTooLarge {
         /// Its name.
         name: &'static str,
@@ -74,7 +77,9 @@ pub enum ArtifactError {
         what: &'static str,
     },
     /// A file is not the one that the manifest describes.
-    #[error("{name} has {found}, the manifest says {expected}; the files are not from one training, train again")]
+    #[error(
+        "{name} has {found}, the manifest says {expected}; the files are not from one training, train again"
+    )]
     Mismatch {
         /// Its name.
         name: &'static str,
@@ -92,7 +97,9 @@ pub enum ArtifactError {
         reason: String,
     },
     /// The manifest is of another schema.
-    #[error("manifest.json has schema_version {found}, this version reads {expected}; train again with its train.py")]
+    #[error(
+        "manifest.json has schema_version {found}, this version reads {expected}; train again with its train.py"
+    )]
     SchemaVersion {
         /// Found.
         found: u64,

@@ -63,7 +63,10 @@ impl Visitor<'_> for InputVisitor {
     }
 
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<InputValue, E> {
-        #[expect(clippy::cast_possible_truncation, reason = "checked on the next line to lose nothing")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "checked on the next line to lose nothing"
+        )]
         let narrow = value as f32;
         if f64::from(narrow).to_bits() == value.to_bits() {
             Ok(InputValue(narrow))

@@ -18,7 +18,8 @@ impl Manifest {
     #[must_use]
     pub fn inputs(&self) -> Vec<ModelInput> {
         // Columns of one source are consecutive: the manifest is validated when it is parsed.
-        let groups = self.features.chunk_by(|left, right| left.source_column == right.source_column);
+        let groups =
+            self.features.chunk_by(|left, right| left.source_column == right.source_column);
         groups.filter_map(<[Feature]>::first).map(Feature::input).collect()
     }
 
@@ -35,6 +36,7 @@ impl Feature {
             FeatureKind::Numeric => ColumnKind::Number,
             FeatureKind::OneHot => ColumnKind::Category,
         };
+
         ModelInput {
             column: SourceColumn { name: self.source_column.clone(), kind },
             description: self.description.clone(),

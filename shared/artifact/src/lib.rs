@@ -14,14 +14,15 @@ mod manifest;
 mod validate;
 
 pub use archive::{
-    MAX_ARCHIVE_BYTES, MAX_MANIFEST_BYTES, MAX_MODEL_JSON_BYTES, MAX_ONNX_BYTES, MAX_PADDING_BYTES, MAX_TOTAL_BYTES,
+    MAX_ARCHIVE_BYTES, MAX_MANIFEST_BYTES, MAX_MODEL_JSON_BYTES, MAX_ONNX_BYTES, MAX_PADDING_BYTES,
+    MAX_TOTAL_BYTES,
 };
 pub use error::ArtifactError;
 pub use golden::{GoldenRow, InputValue};
 pub use input::ModelInput;
 pub use manifest::{
-    CalibrationBand, Feature, FeatureKind, FileDigest, Files, MAX_FEATURES, MAX_GOLDEN_ROWS, Manifest, SCHEMA_VERSION,
-    ScorecardParameters, Target, Training,
+    CalibrationBand, Feature, FeatureKind, FileDigest, Files, MAX_FEATURES, MAX_GOLDEN_ROWS,
+    Manifest, SCHEMA_VERSION, ScorecardParameters, Target, Training,
 };
 
 /// A model artifact whose files are what its manifest says they are.

@@ -70,7 +70,9 @@ pub struct Feature {
 }
 
 /// Tells `"category": null` from no category.
-fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
@@ -153,10 +155,12 @@ impl FileDigest {
         if content.len() as u64 != self.bytes {
             return mismatch(format!("{} bytes", content.len()), format!("{} bytes", self.bytes));
         }
+
         let found = sha256_hex(content);
         if found != self.sha256 {
             return mismatch(format!("sha256 {found}"), format!("sha256 {}", self.sha256));
         }
+
         Ok(())
     }
 }
@@ -169,13 +173,16 @@ impl Manifest {
     pub fn parse(bytes: &[u8]) -> Result<Self, ArtifactError> {
         check_version(bytes)?;
         let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-        let manifest: Self = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-            let path = error.path().to_string();
-            ArtifactError::Manifest { path, reason: error.into_inner().to_string() }
+        let manifest: Self =
+            serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+                let path = error.path().to_string();
+                ArtifactError::Manifest { path, reason: error.into_inner().to_string() }
+            })?;
+        deserializer.end().map_err(|error| ArtifactError::Manifest {
+            path: ".".to_owned(),
+            reason: error.to_string(),
         })?;
-        deserializer
-            .end()
-            .map_err(|error| ArtifactError::Manifest { path: ".".to_owned(), reason: error.to_string() })?;
+
         manifest.validate()?;
         Ok(manifest)
     }
@@ -187,11 +194,17 @@ fn check_version(bytes: &[u8]) -> Result<(), ArtifactError> {
     struct Version {
         schema_version: u64,
     }
-    let version: Version = serde_json::from_slice(bytes)
-        .map_err(|error| ArtifactError::Manifest { path: "schema_version".to_owned(), reason: error.to_string() })?;
+
+    let version: Version = serde_json::from_slice(bytes).map_err(|error| {
+        ArtifactError::Manifest { path: "schema_version".to_owned(), reason: error.to_string() }
+    })?;
+
     if version.schema_version == u64::from(SCHEMA_VERSION) {
         Ok(())
     } else {
-        Err(ArtifactError::SchemaVersion { found: version.schema_version, expected: SCHEMA_VERSION })
+        Err(ArtifactError::SchemaVersion {
+            found: version.schema_version,
+            expected: SCHEMA_VERSION,
+        })
     }
 }

@@ -4,7 +4,9 @@ use std::collections::HashSet;
 
 use crate::error::ArtifactError;
 use crate::golden::GoldenRow;
-use crate::manifest::{Feature, FeatureKind, MAX_FEATURES, MAX_GOLDEN_ROWS, Manifest, ScorecardParameters};
+use crate::manifest::{
+    Feature, FeatureKind, MAX_FEATURES, MAX_GOLDEN_ROWS, Manifest, ScorecardParameters,
+};
 
 /// The longest name of a source column: a PostgreSQL identifier.
 const MAX_COLUMN_BYTES: usize = 63;
@@ -21,20 +23,30 @@ impl Manifest {
     pub(crate) fn validate(&self) -> Check {
         self.scorecard.validate()?;
         if self.features.is_empty() || self.features.len() > MAX_FEATURES {
-            return invalid("features", format!("{} columns, 1 to {MAX_FEATURES} are accepted", self.features.len()));
+            return invalid(
+                "features",
+                format!("{} columns, 1 to {MAX_FEATURES} are accepted", self.features.len()),
+            );
         }
+
         self.validate_names()?;
         for (at, feature) in self.features.iter().enumerate() {
             feature.validate(&format!("features[{at}]"))?;
         }
+
         self.validate_sources()?;
         if self.golden_rows.is_empty() || self.golden_rows.len() > MAX_GOLDEN_ROWS {
             let rows = self.golden_rows.len();
-            return invalid("golden_rows", format!("{rows} rows, 1 to {MAX_GOLDEN_ROWS} are accepted"));
+            return invalid(
+                "golden_rows",
+                format!("{rows} rows, 1 to {MAX_GOLDEN_ROWS} are accepted"),
+            );
         }
+
         for (at, row) in self.golden_rows.iter().enumerate() {
             row.validate(&format!("golden_rows[{at}]"), self.features.len())?;
         }
+
         Ok(())
     }
 
@@ -42,9 +54,13 @@ impl Manifest {
         let mut seen = HashSet::new();
         for (at, feature) in self.features.iter().enumerate() {
             if !seen.insert(feature.name.as_str()) {
-                return invalid(format!("features[{at}].name"), format!("{:?} is there twice", feature.name));
+                return invalid(
+                    format!("features[{at}].name"),
+                    format!("{:?} is there twice", feature.name),
+                );
             }
         }
+
         Ok(())
     }
 
@@ -52,27 +68,46 @@ impl Manifest {
     fn validate_sources(&self) -> Check {
         let mut seen = HashSet::new();
         let mut at = 0;
-        for group in self.features.chunk_by(|left, right| left.source_column == right.source_column) {
+        for group in self.features.chunk_by(|left, right| left.source_column == right.source_column)
+        {
             let [first, others @ ..] = group else { continue };
             let path = format!("features[{at}]");
             at += group.len();
             if !seen.insert(first.source_column.as_str()) {
-                return invalid(path, format!("columns of {:?} are not next to each other", first.source_column));
+                return invalid(
+                    path,
+                    format!("columns of {:?} are not next to each other", first.source_column),
+                );
             }
+
             if others.iter().any(|other| other.kind != first.kind) {
-                return invalid(path, format!("{:?} is both numeric and categorical", first.source_column));
+                return invalid(
+                    path,
+                    format!("{:?} is both numeric and categorical", first.source_column),
+                );
             }
+
             if first.kind == FeatureKind::Numeric && !others.is_empty() {
-                return invalid(path, format!("numeric {:?} has several columns", first.source_column));
+                return invalid(
+                    path,
+                    format!("numeric {:?} has several columns", first.source_column),
+                );
             }
+
             if others.iter().any(|other| other.description != first.description) {
-                return invalid(path, format!("{:?} has several descriptions", first.source_column));
+                return invalid(
+                    path,
+                    format!("{:?} has several descriptions", first.source_column),
+                );
             }
+
             let mut categories = HashSet::new();
-            if let Some(twice) = group.iter().find(|feature| !categories.insert(&feature.category)) {
+            if let Some(twice) = group.iter().find(|feature| !categories.insert(&feature.category))
+            {
                 return invalid(path, format!("category of {:?} is there twice", twice.name));
             }
         }
+
         Ok(())
     }
 }
@@ -81,24 +116,35 @@ impl Feature {
     fn validate(&self, path: &str) -> Check {
         let column = &self.source_column;
         if column.is_empty() || column.len() > MAX_COLUMN_BYTES || column.contains('\0') {
-            let reason = format!("{column:?} is not a column name of 1 to {MAX_COLUMN_BYTES} bytes");
+            let reason =
+                format!("{column:?} is not a column name of 1 to {MAX_COLUMN_BYTES} bytes");
             return invalid(format!("{path}.source_column"), reason);
         }
+
         if self.description.trim().is_empty() {
             return invalid(format!("{path}.description"), "is empty, but customers read it");
         }
+
         match (self.kind, &self.category, &self.median) {
             (FeatureKind::Numeric, None, Some(median)) => match median {
-                Some(median) if !median.is_finite() => invalid(format!("{path}.median"), "is not finite"),
+                Some(median) if !median.is_finite() => {
+                    invalid(format!("{path}.median"), "is not finite")
+                }
                 _ => Ok(()),
             },
             (FeatureKind::OneHot, Some(category), None) => match category.as_deref() {
                 // NULL and the empty text are one and the same to an encoder, which could then find two columns.
-                Some("") => invalid(format!("{path}.category"), "is empty text; a missing value is null"),
+                Some("") => {
+                    invalid(format!("{path}.category"), "is empty text; a missing value is null")
+                }
                 _ => Ok(()),
             },
-            (FeatureKind::Numeric, ..) => invalid(path, "a numeric feature has a median and no category"),
-            (FeatureKind::OneHot, ..) => invalid(path, "a one-hot feature has a category and no median"),
+            (FeatureKind::Numeric, ..) => {
+                invalid(path, "a numeric feature has a median and no category")
+            }
+            (FeatureKind::OneHot, ..) => {
+                invalid(path, "a one-hot feature has a category and no median")
+            }
         }
     }
 }
@@ -107,33 +153,56 @@ impl ScorecardParameters {
     fn validate(&self) -> Check {
         let positive = |value: f64| value.is_finite() && value > 0.0;
         if !positive(self.pdo) || self.pdo > MAX_SCORE {
-            return invalid("scorecard.pdo", format!("{} is not a positive number of points", self.pdo));
+            return invalid(
+                "scorecard.pdo",
+                format!("{} is not a positive number of points", self.pdo),
+            );
         }
+
         if !positive(self.target_odds) {
-            return invalid("scorecard.target_odds", format!("{} is not a positive ratio", self.target_odds));
+            return invalid(
+                "scorecard.target_odds",
+                format!("{} is not a positive ratio", self.target_odds),
+            );
         }
+
         if !self.target_score.is_finite() || self.target_score.abs() > MAX_SCORE {
-            return invalid("scorecard.target_score", format!("{} is not a score", self.target_score));
+            return invalid(
+                "scorecard.target_score",
+                format!("{} is not a score", self.target_score),
+            );
         }
+
         Ok(())
     }
 }
 
 impl GoldenRow {
     fn validate(&self, path: &str, columns: usize) -> Check {
-        for (field, found) in [("inputs", self.inputs.len()), ("shap_values", self.shap_values.len())] {
+        for (field, found) in
+            [("inputs", self.inputs.len()), ("shap_values", self.shap_values.len())]
+        {
             if found != columns {
-                return invalid(format!("{path}.{field}"), format!("has {found} values for {columns} columns"));
+                return invalid(
+                    format!("{path}.{field}"),
+                    format!("has {found} values for {columns} columns"),
+                );
             }
         }
+
         // JSON can't write what is not finite, but it can write 1e999.
         let all = [self.raw_value, self.probability, self.base_value];
         if all.iter().chain(&self.shap_values).any(|value| !value.is_finite()) {
             return invalid(path, "has an answer that is not finite");
         }
+
         if !(0.0..=1.0).contains(&self.probability) {
-            return invalid(format!("{path}.probability"), format!("{} is not a probability", self.probability));
+            return invalid(
+                format!("{path}.probability"),
+                format!("{} is not a probability", self.probability),
+            );
         }
+
         Ok(())
     }
 }

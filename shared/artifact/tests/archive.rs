@@ -12,13 +12,15 @@ use tar::EntryType;
 #[test]
 fn the_three_files_in_any_order_are_an_artifact() {
     let manifest = manifest().to_string();
-    let files = [("model.onnx", ONNX), ("model.json", MODEL), ("manifest.json", manifest.as_bytes())];
+    let files =
+        [("model.onnx", ONNX), ("model.json", MODEL), ("manifest.json", manifest.as_bytes())];
     for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
         let archive = pack(&order.map(|at| files[at]));
         let artifact = Artifact::open(&archive).unwrap();
         assert_eq!((artifact.onnx.as_slice(), artifact.model_json.as_slice()), (ONNX, MODEL));
         assert_eq!(artifact.sha256, sha256_hex(&archive));
-        let columns: Vec<String> = artifact.manifest.source_columns().into_iter().map(|column| column.name).collect();
+        let columns: Vec<String> =
+            artifact.manifest.source_columns().into_iter().map(|column| column.name).collect();
         assert_eq!(columns, ["a", "b", "c"]);
     }
 }
@@ -26,7 +28,8 @@ fn the_three_files_in_any_order_are_an_artifact() {
 #[test]
 fn any_other_entry_is_refused_by_name() {
     let manifest = manifest().to_string();
-    let files = [("model.onnx", ONNX), ("model.json", MODEL), ("manifest.json", manifest.as_bytes())];
+    let files =
+        [("model.onnx", ONNX), ("model.json", MODEL), ("manifest.json", manifest.as_bytes())];
     for extra in [
         "../model.onnx",
         "/etc/passwd",
@@ -40,9 +43,13 @@ fn any_other_entry_is_refused_by_name() {
             let mut entries = files.to_vec();
             entries.insert(if first { 0 } else { 3 }, (extra, b"x"));
             let message = refusal(&pack(&entries));
-            assert!(message.contains(&format!("{extra:?}")) && message.contains("pack again"), "{message}");
+            assert!(
+                message.contains(&format!("{extra:?}")) && message.contains("pack again"),
+                "{message}"
+            );
         }
     }
+
     for (name, content) in files {
         let mut entries = files.to_vec();
         entries.push((name, content));
@@ -66,6 +73,7 @@ fn links_directories_and_extension_headers_are_refused() {
         EntryType::GNUSparse,
         EntryType::Continuous,
     ];
+
     for kind in kinds {
         let mut tar = tar::Builder::new(Vec::new());
         tar.append(&header("model.onnx", 0, kind), std::io::empty()).unwrap();
@@ -77,7 +85,12 @@ fn links_directories_and_extension_headers_are_refused() {
 #[test]
 fn nothing_but_padding_may_follow_the_archive() {
     let manifest = manifest().to_string();
-    let tar = tar_of(&[("model.onnx", ONNX), ("model.json", MODEL), ("manifest.json", manifest.as_bytes())]);
+    let tar = tar_of(&[
+        ("model.onnx", ONNX),
+        ("model.json", MODEL),
+        ("manifest.json", manifest.as_bytes()),
+    ]);
+
     let padded = |count: u64| [tar.as_slice(), &vec![0; usize::try_from(count).unwrap()]].concat();
     Artifact::open(&gzip(&padded(10 << 10))).unwrap();
     assert!(refusal(&gzip(&padded(MAX_PADDING_BYTES + 1))).contains("too much padding"));
@@ -94,8 +107,12 @@ fn files_that_are_not_the_manifests_are_refused() {
         (b"longer than before", MODEL, "model.onnx has 18 bytes"),
         (ONNX, b"{\"the\": \"other\"}", "model.json has sha256"),
     ] {
-        let message =
-            refusal(&pack(&[("model.onnx", onnx), ("model.json", model), ("manifest.json", manifest.as_bytes())]));
+        let message = refusal(&pack(&[
+            ("model.onnx", onnx),
+            ("model.json", model),
+            ("manifest.json", manifest.as_bytes()),
+        ]));
+
         assert!(message.contains(name) && message.contains("train again"), "{message}");
     }
 }
@@ -146,6 +163,7 @@ proptest! {
         for (at, value) in flips {
             header.as_mut_bytes()[at] = value;
         }
+
         header.set_cksum();
         prop_assert!(Artifact::open(&gzip(&[header.as_bytes().as_slice(), &body].concat())).is_err());
     }
@@ -158,6 +176,7 @@ proptest! {
             let at = at.index(tar.len());
             tar[at] = value;
         }
+
         let _ = Artifact::open(&gzip(&tar));
     }
 }

@@ -9,7 +9,9 @@ use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use limit_increase_artifact::{MAX_ARCHIVE_BYTES, MAX_MANIFEST_BYTES, MAX_ONNX_BYTES, MAX_TOTAL_BYTES};
+use limit_increase_artifact::{
+    MAX_ARCHIVE_BYTES, MAX_MANIFEST_BYTES, MAX_ONNX_BYTES, MAX_TOTAL_BYTES,
+};
 use support::{gzip, header, manifest, refusal, with_manifest};
 use tar::EntryType;
 
@@ -36,6 +38,7 @@ fn bomb(head: &[u8], zeros: u64) -> Vec<u8> {
     for _ in 0..zeros >> 20 {
         encoder.write_all(&block).unwrap();
     }
+
     encoder.finish().unwrap()
 }
 
@@ -43,7 +46,8 @@ fn bomb(head: &[u8], zeros: u64) -> Vec<u8> {
 fn manifest_bomb() -> Vec<u8> {
     let text = manifest().to_string();
     let room = usize::try_from(MAX_MANIFEST_BYTES).unwrap() - text.len();
-    text.replacen(r#""shap_values":["#, &format!(r#""shap_values":[{}"#, "0,".repeat(room / 2)), 1).into_bytes()
+    text.replacen(r#""shap_values":["#, &format!(r#""shap_values":[{}"#, "0,".repeat(room / 2)), 1)
+        .into_bytes()
 }
 
 /// Two files within their bounds that are beyond the total together.
@@ -56,6 +60,7 @@ fn two_large_files(each: u64) -> Vec<u8> {
             encoder.write_all(&block).unwrap();
         }
     }
+
     encoder.finish().unwrap()
 }
 
@@ -83,6 +88,7 @@ fn memory_stays_within_the_stated_bounds() {
         let message = refusal(&bomb(&[], 512 << 20));
         assert!(message.contains("too much padding") || message.contains("has no"), "{message}");
     });
+
     let each = 100 << 20;
     assert!(each < MAX_ONNX_BYTES && 2 * each > MAX_TOTAL_BYTES);
     let archive = two_large_files(each);
@@ -99,6 +105,7 @@ fn memory_stays_within_the_stated_bounds() {
             println!("memory is not checked: this system does not tell it");
             return;
         };
+
         println!("{what} took {} KiB of {} KiB", taken >> 10, most >> 10);
         assert!(taken <= most, "{what} took {taken} bytes");
     }

@@ -81,19 +81,25 @@ pub(crate) fn parse(url: &DatabaseUrl) -> Result<Address, Failure> {
     if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
         return Err(bad("it names no host".to_owned()));
     }
+
     let encrypted = match settings.mode.as_deref() {
         Some("disable") => false,
         None | Some("allow" | "prefer") => !is_loopback(&config),
         Some("require" | "verify-ca" | "verify-full") => true,
         Some(_) => {
-            return Err(bad("sslmode is none of disable, allow, prefer, require, verify-ca, verify-full".to_owned()));
+            return Err(bad(
+                "sslmode is none of disable, allow, prefer, require, verify-ca, verify-full"
+                    .to_owned(),
+            ));
         }
     };
+
     config.ssl_mode(if encrypted { SslMode::Require } else { SslMode::Disable });
     let roots = match settings.root_certificates {
         Some(file) if file != "system" => Roots::File(file),
         _ => Roots::Public,
     };
+
     bound(&mut config);
     Ok(Address { config, tls: encrypted.then_some(roots) })
 }
@@ -121,7 +127,9 @@ fn reason(error: &tokio_postgres::Error) -> String {
     let source = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
     let unknown = source.strip_prefix("unknown option `").and_then(|rest| rest.strip_suffix('`'));
     match unknown {
-        Some(name) if UNSUPPORTED.contains(&name) => format!("its parameter {name} is not supported"),
+        Some(name) if UNSUPPORTED.contains(&name) => {
+            format!("its parameter {name} is not supported")
+        }
         Some(_) => "it has an unknown parameter".to_owned(),
         // The driver names its own parameter here, never the value.
         None if source.starts_with("invalid value for option `") => source,
@@ -134,8 +142,12 @@ fn is_loopback(config: &Config) -> bool {
     if !config.get_hostaddrs().is_empty() {
         return config.get_hostaddrs().iter().all(IpAddr::is_loopback);
     }
+
     config.get_hosts().iter().all(|host| match host {
-        Host::Tcp(name) => name == "localhost" || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback()),
+        Host::Tcp(name) => {
+            name == "localhost" || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        }
+
         #[cfg(unix)]
         Host::Unix(_) => true,
     })
@@ -146,18 +158,24 @@ fn bound(config: &mut Config) {
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(Duration::from_secs(10));
     }
+
     config.keepalives_idle(Duration::from_secs(30));
     config.tcp_user_timeout(Duration::from_secs(60));
     if config.get_application_name().is_none() {
-        config
-            .application_name(environment::optional("AWS_LAMBDA_FUNCTION_NAME").as_deref().unwrap_or("limit-increase"));
+        config.application_name(
+            environment::optional("AWS_LAMBDA_FUNCTION_NAME")
+                .as_deref()
+                .unwrap_or("limit-increase"),
+        );
     }
+
     // Ours first: an option of the URL's own comes later and wins.
     let options = format!(
         "-c statement_timeout={STATEMENT_TIMEOUT_SECONDS}s -c lock_timeout={LOCK_TIMEOUT_SECONDS}s \
          -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_SECONDS}s -c timezone=UTC {}",
         config.get_options().unwrap_or_default()
     );
+
     config.options(options.trim());
 }
 
@@ -176,6 +194,7 @@ impl TlsSettings {
             "sslrootcert" => self.root_certificates = Some(value.to_owned()),
             _ => return false,
         }
+
         true
     }
 }
@@ -191,13 +210,16 @@ fn take_tls_settings(address: &str) -> Result<(String, TlsSettings), Failure> {
                 bare.push_str(&format!("{key}={} ", quote(&value)));
             }
         }
+
         return Ok((bare, settings));
     }
+
     // The driver takes all before the first @ for credentials, so a question mark there begins nothing.
     let credentials = address.find('@').map_or(0, |at| at + 1);
     let Some(query) = address[credentials..].find('?').map(|mark| credentials + mark) else {
         return Ok((address.to_owned(), settings));
     };
+
     let mut kept = Vec::new();
     for parameter in address[query + 1..].split('&') {
         let (key, value) = parameter.split_once('=').unwrap_or((parameter, ""));
@@ -205,6 +227,7 @@ fn take_tls_settings(address: &str) -> Result<(String, TlsSettings), Failure> {
             kept.push(parameter);
         }
     }
+
     let end = if kept.is_empty() { query } else { query + 1 };
     Ok((format!("{}{}", &address[..end], kept.join("&")), settings))
 }
@@ -221,13 +244,17 @@ fn pairs(text: &str) -> Option<Vec<(String, String)>> {
     while !rest.is_empty() {
         let (key, after) = rest.split_once('=')?;
         let key = key.trim_end();
-        if key.is_empty() || !key.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_') {
+        if key.is_empty()
+            || !key.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
+        {
             return None;
         }
+
         let (value, after) = value(after.trim_start())?;
         found.push((key.to_owned(), value));
         rest = after.trim_start();
     }
+
     Some(found)
 }
 
@@ -244,6 +271,7 @@ fn value(text: &str) -> Option<(String, &str)> {
             letter => value.push(letter),
         }
     }
+
     (!quoted).then_some((value, ""))
 }
 

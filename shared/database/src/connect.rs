@@ -51,10 +51,13 @@ impl Database {
             Some(current) => current,
             None => self.read().await?,
         };
+
         match current.pool.get().await {
             Ok(client) => Ok(client),
             Err(error) => match (refused_credentials(&error), self.credentials.secret()) {
-                (Some(state), Some(secret)) => self.client_with_renewed(&current, secret, &state, &error).await,
+                (Some(state), Some(secret)) => {
+                    self.client_with_renewed(&current, secret, &state, &error).await
+                }
                 _ => Err(pool_failure(&error)),
             },
         }
@@ -67,14 +70,21 @@ impl Database {
         state: &SqlState,
         error: &PoolError,
     ) -> Result<Object, Failure> {
-        tracing::warn!(secret, sqlstate = state.code(), "PostgreSQL refuses the credentials; reading them again");
+        tracing::warn!(
+            secret,
+            sqlstate = state.code(),
+            "PostgreSQL refuses the credentials; reading them again"
+        );
+
         let renewed = self.read().await?;
         if renewed.url != refused.url {
             return renewed.pool.get().await.map_err(|error| pool_failure(&error));
         }
+
         if *state != SqlState::INVALID_PASSWORD {
             return Err(pool_failure(error));
         }
+
         // A rotation sets the password first and the secret's current version a moment later.
         Err(Failure::new(
             FailureKind::TransientSecrets,
@@ -109,6 +119,7 @@ fn pool(url: &DatabaseUrl) -> Result<Pool, Failure> {
         Some(roots) => Manager::from_config(address.config, tls::connector(roots)?, recycling),
         None => Manager::from_config(address.config, NoTls, recycling),
     };
+
     Pool::builder(manager)
         .max_size(1)
         .runtime(deadpool_postgres::Runtime::Tokio1)
@@ -116,7 +127,9 @@ fn pool(url: &DatabaseUrl) -> Result<Pool, Failure> {
         .recycle_timeout(Some(Duration::from_secs(5)))
         .wait_timeout(Some(Duration::from_secs(20)))
         .build()
-        .map_err(|error| Failure::new(FailureKind::Configuration, format!("connection pool: {error}")))
+        .map_err(|error| {
+            Failure::new(FailureKind::Configuration, format!("connection pool: {error}"))
+        })
 }
 
 /// One connection outside any pool, for the command line.
@@ -129,7 +142,8 @@ pub async fn connect(url: &DatabaseUrl) -> Result<Client, Failure> {
     // The connection's task ends with the client; its error reaches the client's next call.
     Ok(match &address.tls {
         Some(roots) => {
-            let (client, connection) = address.config.connect(tls::connector(roots)?).await.map_err(refused)?;
+            let (client, connection) =
+                address.config.connect(tls::connector(roots)?).await.map_err(refused)?;
             tokio::spawn(connection);
             client
         }

@@ -65,11 +65,18 @@ impl Credentials {
     /// As the environment has it: `DATABASE_URL`, else the secret that `DATABASE_SECRET_ARN` names. Nothing is read yet.
     #[must_use]
     pub fn from_environment(config: &SdkConfig) -> Self {
-        Self(match (environment::optional("DATABASE_URL"), environment::optional("DATABASE_SECRET_ARN")) {
-            (Some(url), _) => Source::Fixed(DatabaseUrl(url)),
-            (None, Some(arn)) => Source::Secret { client: aws_sdk_secretsmanager::Client::new(config), arn },
-            (None, None) => Source::Missing,
-        })
+        Self(
+            match (
+                environment::optional("DATABASE_URL"),
+                environment::optional("DATABASE_SECRET_ARN"),
+            ) {
+                (Some(url), _) => Source::Fixed(DatabaseUrl(url)),
+                (None, Some(arn)) => {
+                    Source::Secret { client: aws_sdk_secretsmanager::Client::new(config), arn }
+                }
+                (None, None) => Source::Missing,
+            },
+        )
     }
 
     /// A URL that stays as it is.
@@ -106,7 +113,10 @@ impl Credentials {
     }
 }
 
-async fn read_secret(client: &aws_sdk_secretsmanager::Client, arn: &str) -> Result<DatabaseUrl, Failure> {
+async fn read_secret(
+    client: &aws_sdk_secretsmanager::Client,
+    arn: &str,
+) -> Result<DatabaseUrl, Failure> {
     let answer = client.get_secret_value().secret_id(arn).send().await.map_err(|error| {
         let refused = matches!(
             error.code(),
@@ -118,9 +128,11 @@ async fn read_secret(client: &aws_sdk_secretsmanager::Client, arn: &str) -> Resu
                     | "InvalidRequestException"
             )
         );
+
         let kind = if refused { FailureKind::Configuration } else { FailureKind::TransientSecrets };
         Failure::new(kind, format!("secret {arn} cannot be read: {}", describe(&error)))
     })?;
+
     from_secret(answer.secret_string().unwrap_or_default()).ok_or_else(|| {
         configuration(&format!(
             "secret {arn} is neither a postgresql:// URL nor RDS's JSON with username, password and host"
@@ -132,11 +144,17 @@ async fn read_secret(client: &aws_sdk_secretsmanager::Client, arn: &str) -> Resu
 /// hold the secret.
 fn describe<R: fmt::Debug>(error: &SdkError<GetSecretValueError, R>) -> String {
     if let Some(refusal) = error.as_service_error() {
-        return [refusal.code(), refusal.message()].into_iter().flatten().collect::<Vec<_>>().join(": ");
+        return [refusal.code(), refusal.message()]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join(": ");
     }
+
     if matches!(error, SdkError::ResponseError(_)) {
         return "the answer cannot be read".to_owned();
     }
+
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
@@ -144,6 +162,7 @@ fn describe<R: fmt::Debug>(error: &SdkError<GetSecretValueError, R>) -> String {
         text.push_str(&cause.to_string());
         source = cause.source();
     }
+
     text
 }
 
@@ -156,9 +175,13 @@ fn from_secret(secret: &str) -> Option<DatabaseUrl> {
     if secret.starts_with("postgres://") || secret.starts_with("postgresql://") {
         return Some(DatabaseUrl(secret.to_owned()));
     }
+
     let rds: RdsSecret = serde_json::from_str(secret).ok()?;
     let host = rds.host.or_else(|| environment::optional("DATABASE_HOST"))?;
-    let name = rds.dbname.or_else(|| environment::optional("DATABASE_NAME")).unwrap_or_else(|| "postgres".to_owned());
+    let name = rds
+        .dbname
+        .or_else(|| environment::optional("DATABASE_NAME"))
+        .unwrap_or_else(|| "postgres".to_owned());
     Some(DatabaseUrl(format!(
         "host={} port={} dbname={} user={} password={} sslmode=verify-full",
         quote(&host),
@@ -177,8 +200,7 @@ mod tests {
 
     #[test]
     fn a_password_with_every_awkward_character_survives() {
-        let secret =
-            r#"{"username":"bank","password":"p'a\\s s@/:?#","host":"db.internal","port":5433,"dbname":"core"}"#;
+        let secret = r#"{"username":"bank","password":"p'a\\s s@/:?#","host":"db.internal","port":5433,"dbname":"core"}"#;
         let url = from_secret(secret).unwrap();
         let config = driver_config(&url).unwrap();
         assert_eq!(config.get_password(), Some(&br"p'a\s s@/:?#"[..]));
@@ -201,7 +223,8 @@ mod tests {
     #[test]
     fn an_answer_that_cannot_be_read_is_not_shown() {
         let answer = r#"{"SecretString": "hunter2" "#;
-        let error: SdkError<GetSecretValueError, &str> = SdkError::response_error("no end of hunter2", answer);
+        let error: SdkError<GetSecretValueError, &str> =
+            SdkError::response_error("no end of hunter2", answer);
         assert!(format!("{error:?}").contains("hunter2"), "the SDK shows what it got");
         assert!(!describe(&error).contains("hunter2"), "{}", describe(&error));
     }

@@ -43,7 +43,10 @@ pub struct HeldShard<'c> {
 
 impl std::fmt::Debug for HeldShard<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("HeldShard").field("run", &self.run).field("shard", &self.shard).finish_non_exhaustive()
+        f.debug_struct("HeldShard")
+            .field("run", &self.run)
+            .field("shard", &self.shard)
+            .finish_non_exhaustive()
     }
 }
 
@@ -56,15 +59,23 @@ fn failed(error: tokio_postgres::Error) -> Failure {
 ///
 /// # Errors
 /// `Permanent.RunConflict` when the run was never opened or has ended; else by SQLSTATE.
-pub async fn hold_shard<'c>(client: &'c mut Client, run: &'c RunId, shard: ShardIndex) -> Result<Shard<'c>, Failure> {
+pub async fn hold_shard<'c>(
+    client: &'c mut Client,
+    run: &'c RunId,
+    shard: ShardIndex,
+) -> Result<Shard<'c>, Failure> {
     let transaction = client.transaction().await.map_err(failed)?;
     transaction
-        .execute("SELECT pg_advisory_xact_lock(hashtextextended($1, $2))", &[&run.as_str(), &i64::from(shard.0)])
+        .execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended($1, $2))",
+            &[&run.as_str(), &i64::from(shard.0)],
+        )
         .await
         .map_err(failed)?;
     if let Some(outcome) = applied_shard(&transaction, run, shard).await? {
         return Ok(Shard::Applied(outcome));
     }
+
     require_open(&transaction, run).await?;
     Ok(Shard::Held(HeldShard { transaction, run, shard }))
 }
@@ -85,15 +96,23 @@ impl HeldShard<'_> {
     ) -> Result<(ShardOutcome, HashSet<String>), Failure> {
         let Self { transaction, run, shard } = self;
         stage(transaction, evaluations).await.map_err(failed)?;
-        let stale = stale(transaction, if dry_run { STALE_NOW } else { UPDATE }).await.map_err(failed)?;
+        let stale =
+            stale(transaction, if dry_run { STALE_NOW } else { UPDATE }).await.map_err(failed)?;
         let (counts, total_increase) = count(evaluations, &stale);
         if counts.total() != evaluations.len() as u64 {
             return Err(Failure::new(
                 FailureKind::Internal,
-                format!("shard {shard}: {} customers counted of {}", counts.total(), evaluations.len()),
+                format!(
+                    "shard {shard}: {} customers counted of {}",
+                    counts.total(),
+                    evaluations.len()
+                ),
             ));
         }
-        insert_ledger_row(transaction, run, *shard, counts, total_increase).await.map_err(failed)?;
+
+        insert_ledger_row(transaction, run, *shard, counts, total_increase)
+            .await
+            .map_err(failed)?;
         Ok((ShardOutcome { counts, total_increase, replayed: false }, stale))
     }
 
@@ -107,7 +126,10 @@ impl HeldShard<'_> {
 }
 
 /// Brings the decisions into a temporary table, by binary COPY.
-async fn stage(transaction: &Transaction<'_>, evaluations: &[Evaluation<'_>]) -> Result<(), tokio_postgres::Error> {
+async fn stage(
+    transaction: &Transaction<'_>,
+    evaluations: &[Evaluation<'_>],
+) -> Result<(), tokio_postgres::Error> {
     transaction
         .batch_execute(
             // For each of the shard's rows one look-up by key: the planner, who doesn't know that the rows are a small
@@ -133,8 +155,10 @@ async fn stage(transaction: &Transaction<'_>, evaluations: &[Evaluation<'_>]) ->
             &evaluation.new_limit,
             &evaluation.reason,
         ];
+
         writer.as_mut().write(&row).await?;
     }
+
     writer.finish().await?;
     Ok(())
 }
@@ -168,7 +192,10 @@ const STALE_NOW: &str = concat!(
     ")"
 );
 
-async fn stale(transaction: &Transaction<'_>, sql: &str) -> Result<HashSet<String>, tokio_postgres::Error> {
+async fn stale(
+    transaction: &Transaction<'_>,
+    sql: &str,
+) -> Result<HashSet<String>, tokio_postgres::Error> {
     Ok(transaction.query(sql, &[]).await?.iter().map(|row| row.get(0)).collect())
 }
 
@@ -180,11 +207,13 @@ fn count(evaluations: &[Evaluation<'_>], stale: &HashSet<String>) -> (Counts, De
             counts.stale += 1;
             continue;
         }
+
         counts.add(evaluation.outcome);
         if let (Outcome::Approved, Some(new_limit)) = (evaluation.outcome, evaluation.new_limit) {
             total_increase += new_limit - evaluation.current_limit;
         }
     }
+
     (counts, total_increase)
 }
 

@@ -44,23 +44,24 @@ pub struct EligibleRow<'s> {
 }
 
 /// Columns before the features.
-const FIXED: [Type; 6] = [Type::TEXT, Type::INT4, Type::NUMERIC, Type::DATE, Type::NUMERIC, Type::BOOL];
+const FIXED: [Type; 6] =
+    [Type::TEXT, Type::INT4, Type::NUMERIC, Type::DATE, Type::NUMERIC, Type::BOOL];
 
 /// Starts the stream.
 ///
 /// # Errors
 /// `Permanent.DatabaseSchema` when `customer_features` lacks a column that the model or the policy reads, or has it in
 /// a type that doesn't go; else by SQLSTATE.
-pub async fn open_eligible(client: &Client, selection: &Selection<'_>) -> Result<EligibleStream, Failure> {
+pub async fn open_eligible(
+    client: &Client,
+    selection: &Selection<'_>,
+) -> Result<EligibleStream, Failure> {
     let sql = statement(client, selection).await?;
     let types: Vec<Type> = FIXED
         .into_iter()
-        .chain(
-            selection
-                .features
-                .iter()
-                .map(|column| if column.kind == ColumnKind::Category { Type::TEXT } else { Type::FLOAT8 }),
-        )
+        .chain(selection.features.iter().map(|column| {
+            if column.kind == ColumnKind::Category { Type::TEXT } else { Type::FLOAT8 }
+        }))
         .collect();
     let stream = client.copy_out(&sql).await.map_err(|error| database_failure(READING, &error))?;
     Ok(EligibleStream {
@@ -99,6 +100,7 @@ impl EligibleRow<'_> {
                 has_features: self.row.try_get::<bool>(5)?,
             })
         };
+
         read().map_err(|error: tokio_postgres::Error| database_failure(READING, &error))
     }
 
@@ -115,7 +117,9 @@ impl EligibleRow<'_> {
                 CellValue::Number(self.row.try_get::<Option<f64>>(index)?)
             })
         };
-        let features: Result<_, tokio_postgres::Error> = self.features.iter().enumerate().map(read).collect();
+
+        let features: Result<_, tokio_postgres::Error> =
+            self.features.iter().enumerate().map(read).collect();
         features.map_err(|error| database_failure(READING, &error))
     }
 }
@@ -129,18 +133,22 @@ async fn statement(client: &Client, selection: &Selection<'_>) -> Result<String,
         columns.push_str(", ");
         columns.push_str(&feature_expression(column, type_of(&types, &column.name)?)?);
     }
+
     let income = match selection.income_column {
         None => "NULL::numeric".to_owned(),
         Some(name) => income_expression(name, type_of(&types, name)?)?,
     };
+
     // A cap takes the best scores. Without one the order decides nothing, and in the order of the keys, which is mostly that
     // of the table, nothing need be sorted, the first row comes at once, and a shard's rows lie close together for its UPDATE.
     let (cap, order) = match selection.limit {
-        Some(limit) => {
-            (format!("ORDER BY current_score DESC, customer_id LIMIT {limit}"), "b.current_score DESC, b.customer_id")
-        }
+        Some(limit) => (
+            format!("ORDER BY current_score DESC, customer_id LIMIT {limit}"),
+            "b.current_score DESC, b.customer_id",
+        ),
         None => (String::new(), "b.customer_id"),
     };
+
     let score = selection.eligibility.minimum_current_score;
     let below = selection.eligibility.current_limit_below;
     // Dates outside the years 1 to 9999, infinity among them, become NULL rather than an error that stops the run.
@@ -185,18 +193,23 @@ async fn feature_types(client: &Client) -> Result<Vec<(String, String)>, Failure
     if rows.is_empty() {
         return Err(schema("table customer_features does not exist".to_owned()));
     }
+
     if !unique.get::<_, bool>(0) {
         return Err(schema(
-            "customer_features has no primary key on customer_id: a customer could appear twice".to_owned(),
+            "customer_features has no primary key on customer_id: a customer could appear twice"
+                .to_owned(),
         ));
     }
+
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
 fn schema(problem: String) -> Failure {
     Failure::new(
         FailureKind::DatabaseSchema,
-        format!("{problem}; run limit-increase setup-db, or load the features that the model reads (setup-db --data)"),
+        format!(
+            "{problem}; run limit-increase setup-db, or load the features that the model reads (setup-db --data)"
+        ),
     )
 }
 
@@ -205,7 +218,11 @@ fn type_of<'t>(types: &'t [(String, String)], name: &str) -> Result<&'t str, Fai
         .iter()
         .find(|(column, _)| column == name)
         .map(|(_, type_name)| type_name.as_str())
-        .ok_or_else(|| schema(format!("customer_features has no column {name:?}, which the model or the policy reads")))
+        .ok_or_else(|| {
+            schema(format!(
+                "customer_features has no column {name:?}, which the model or the policy reads"
+            ))
+        })
 }
 
 /// A feature as float8 or text. A number that float8 can't hold becomes infinity, for which the customer is referred, or
@@ -215,6 +232,7 @@ fn feature_expression(column: &SourceColumn, type_name: &str) -> Result<String, 
     if column.kind == ColumnKind::Category {
         return Ok(format!("{name}::text"));
     }
+
     match type_name {
         "float8" => Ok(name),
         "int2" | "int4" | "int8" | "float4" => Ok(format!("{name}::float8")),
@@ -234,9 +252,9 @@ fn feature_expression(column: &SourceColumn, type_name: &str) -> Result<String, 
 fn income_expression(name: &str, type_name: &str) -> Result<String, Failure> {
     let column = format!("f.{}", quote_identifier(name));
     match type_name {
-        "int2" | "int4" | "int8" | "float4" | "float8" | "numeric" => {
-            Ok(format!("CASE WHEN {column} BETWEEN -1e11 AND 1e11 THEN round({column}::numeric, 2) END"))
-        }
+        "int2" | "int4" | "int8" | "float4" | "float8" | "numeric" => Ok(format!(
+            "CASE WHEN {column} BETWEEN -1e11 AND 1e11 THEN round({column}::numeric, 2) END"
+        )),
         other => Err(schema(format!(
             "column {name:?} of customer_features has type {other}, but the policy's affordability cap needs a number"
         ))),

@@ -13,14 +13,17 @@ pub fn database_failure(doing: &str, error: &tokio_postgres::Error) -> Failure {
             Some(next) => (FailureKind::DatabaseRefused, next),
             None => (FailureKind::TransientDatabase, ""),
         };
+
         return Failure::new(kind, format!("{doing}: {}{next}", chain(error)));
     };
+
     let (kind, next) = classify(db.code());
     let mut message = format!("{doing}: {} (SQLSTATE {})", db.message(), db.code().code());
     for more in [db.detail(), db.hint()].into_iter().flatten() {
         message.push_str(". ");
         message.push_str(more);
     }
+
     message.push_str(next);
     Failure::new(kind, message)
 }
@@ -30,12 +33,16 @@ pub fn database_failure(doing: &str, error: &tokio_postgres::Error) -> Failure {
 pub fn pool_failure(error: &PoolError) -> Failure {
     match error {
         PoolError::Backend(error) => database_failure("cannot connect to PostgreSQL", error),
-        other => Failure::new(FailureKind::TransientDatabase, format!("cannot connect to PostgreSQL: {other}")),
+        other => Failure::new(
+            FailureKind::TransientDatabase,
+            format!("cannot connect to PostgreSQL: {other}"),
+        ),
     }
 }
 
 fn classify(code: &SqlState) -> (FailureKind, &'static str) {
-    const SCHEMA: &str = "; run the migrations (limit-increase setup-db) and load the features that the model reads";
+    const SCHEMA: &str =
+        "; run the migrations (limit-increase setup-db) and load the features that the model reads";
     let text = code.code();
     match text.get(..2).unwrap_or_default() {
         // Connection exception, rollback (serialisation, deadlock), resources (connections, memory, disk), operator
@@ -68,18 +75,23 @@ fn refused_tls(error: &tokio_postgres::Error) -> Option<&'static str> {
                 _ => "; the server has to speak TLS 1.2 or 1.3",
             });
         }
+
         // The driver has no type for these two.
         match current.to_string().as_str() {
             "server does not support TLS" => {
-                return Some("; switch TLS on in the server (ssl = on), or ask for plain text (sslmode=disable)");
+                return Some(
+                    "; switch TLS on in the server (ssl = on), or ask for plain text (sslmode=disable)",
+                );
             }
             "no hostname provided for TLS handshake" => {
                 return Some("; a certificate is for a name: give host besides hostaddr");
             }
             _ => {}
         }
+
         source = current.source();
     }
+
     None
 }
 
@@ -93,8 +105,10 @@ fn chain(error: &dyn std::error::Error) -> String {
             text.push_str(": ");
             text.push_str(&cause_text);
         }
+
         source = cause.source();
     }
+
     text
 }
 
@@ -118,6 +132,7 @@ mod tests {
             (SqlState::INVALID_PASSWORD, FailureKind::DatabaseRefused),
             (SqlState::CHECK_VIOLATION, FailureKind::DatabaseRefused),
         ];
+
         for (state, kind) in cases {
             assert_eq!(classify(&state).0, kind, "{}", state.code());
         }

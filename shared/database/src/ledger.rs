@@ -39,8 +39,12 @@ fn writing(error: tokio_postgres::Error) -> Failure {
 }
 
 fn unsigned<T: TryFrom<i64>>(run: &RunId, column: &str, value: i64) -> Result<T, Failure> {
-    T::try_from(value)
-        .map_err(|_| Failure::new(FailureKind::Internal, format!("run {run}: ledger column {column} holds {value}")))
+    T::try_from(value).map_err(|_| {
+        Failure::new(
+            FailureKind::Internal,
+            format!("run {run}: ledger column {column} holds {value}"),
+        )
+    })
 }
 
 /// The run, if it was opened.
@@ -66,8 +70,11 @@ pub async fn find_run(client: &Client, run: &RunId) -> Result<Option<LedgerRun>,
             row.try_get::<_, i32>(4)?,
         ))
     };
-    let (status, request, context, eligible, shard_count) = read()
-        .map_err(|error| conflict(format!("run {run}: its ledger row can't be read by this release: {error}")))?;
+
+    let (status, request, context, eligible, shard_count) = read().map_err(|error| {
+        conflict(format!("run {run}: its ledger row can't be read by this release: {error}"))
+    })?;
+
     let shard_count = unsigned(run, "shard_count", shard_count.into())?;
     let opened = RunOpened {
         eligible: unsigned(run, "eligible", eligible)?,
@@ -76,6 +83,7 @@ pub async fn find_run(client: &Client, run: &RunId) -> Result<Option<LedgerRun>,
         shards: ObjectRef { bucket: context.bucket.clone(), key: shard_list_key(run) },
         run: context,
     };
+
     Ok(Some(LedgerRun { status, request, opened }))
 }
 
@@ -128,14 +136,19 @@ pub async fn open_run(
     if written == 1 {
         Ok(())
     } else {
-        Err(conflict(format!("run {run} has failed before it was open, or another attempt has opened it; redrive it")))
+        Err(conflict(format!(
+            "run {run} has failed before it was open, or another attempt has opened it; redrive it"
+        )))
     }
 }
 
 /// Fails unless shards of the run may still be applied. A failed run may: that is a redrive.
 pub(crate) async fn require_open(client: &impl GenericClient, run: &RunId) -> Result<(), Failure> {
     let row = client
-        .query_opt("SELECT status FROM limit_increase_runs WHERE run_id = $1 AND context IS NOT NULL", &[&run.as_str()])
+        .query_opt(
+            "SELECT status FROM limit_increase_runs WHERE run_id = $1 AND context IS NOT NULL",
+            &[&run.as_str()],
+        )
         .await
         .map_err(reading)?;
     match row.map(|row| row.get::<_, String>(0)).as_deref() {
@@ -163,7 +176,11 @@ pub async fn applied_shard(
         .await
         .map_err(reading)?;
     let Some(row) = row else { return Ok(None) };
-    Ok(Some(ShardOutcome { counts: counts(run, &row, 0)?, total_increase: row.get(4), replayed: true }))
+    Ok(Some(ShardOutcome {
+        counts: counts(run, &row, 0)?,
+        total_increase: row.get(4),
+        replayed: true,
+    }))
 }
 
 /// The shards of a run that were applied.
@@ -175,7 +192,9 @@ pub async fn applied_shards(client: &Client, run: &RunId) -> Result<BTreeSet<Sha
         .query("SELECT shard_index FROM limit_increase_shards WHERE run_id = $1", &[&run.as_str()])
         .await
         .map_err(reading)?;
-    rows.iter().map(|row| unsigned(run, "shard_index", i64::from(row.get::<_, i32>(0))).map(ShardIndex)).collect()
+    rows.iter()
+        .map(|row| unsigned(run, "shard_index", i64::from(row.get::<_, i32>(0))).map(ShardIndex))
+        .collect()
 }
 
 fn counts(run: &RunId, row: &Row, first: usize) -> Result<Counts, Failure> {
@@ -196,7 +215,11 @@ fn counts(run: &RunId, row: &Row, first: usize) -> Result<Counts, Failure> {
 /// # Errors
 /// `Permanent.RunConflict` when shards are missing or do not add up, a failure was recorded, or the run was opened as another;
 /// `record`'s failure; else by SQLSTATE.
-pub async fn finish_run<R, F>(client: &mut Client, opened: &RunToFinish, record: R) -> Result<RunSummary, Failure>
+pub async fn finish_run<R, F>(
+    client: &mut Client,
+    opened: &RunToFinish,
+    record: R,
+) -> Result<RunSummary, Failure>
 where
     R: FnOnce(RunSummary) -> F,
     F: Future<Output = Result<(), Failure>>,
@@ -217,18 +240,22 @@ where
     if status == "FAILED" {
         return Err(conflict(format!("run {run} has failed; redrive the execution")));
     }
+
     let closed = status == "SUCCEEDED";
     let started_at: DateTime<Utc> = row.get(1);
     let finished_at: DateTime<Utc> = row.get(2);
     let context = row
         .try_get::<_, Json<RunContext>>(3)
-        .map_err(|error| conflict(format!("run {run}: its ledger row can't be read by this release: {error}")))?
+        .map_err(|error| {
+            conflict(format!("run {run}: its ledger row can't be read by this release: {error}"))
+        })?
         .0;
     if context != opened.run || unsigned::<u64>(run, "eligible", row.get(4))? != opened.eligible {
         return Err(conflict(format!(
             "run {run} was opened with another model, policy or selection than it is to be closed with"
         )));
     }
+
     let sums = transaction
         .query_one(
             "SELECT coalesce(sum(approved), 0)::bigint, coalesce(sum(declined), 0)::bigint,
@@ -250,6 +277,7 @@ where
             opened.eligible
         )));
     }
+
     if !closed {
         transaction
             .execute(
@@ -270,6 +298,7 @@ where
             .await
             .map_err(writing)?;
     }
+
     let summary = RunSummary {
         run_id: run.clone(),
         status: "SUCCEEDED".to_owned(),
@@ -285,6 +314,7 @@ where
         started_at,
         finished_at,
     };
+
     record(summary.clone()).await?;
     transaction.commit().await.map_err(writing)?;
     Ok(summary)
@@ -327,7 +357,11 @@ pub async fn record_failure(
         )
         .await
         .map_err(writing)?;
-    Ok(row.map(|row| RecordedFailure { error: row.get(0), cause: row.get(1), redrive_count: failure.redrive_count }))
+    Ok(row.map(|row| RecordedFailure {
+        error: row.get(0),
+        cause: row.get(1),
+        redrive_count: failure.redrive_count,
+    }))
 }
 
 /// Opens a failed run again: what fails from now on is recorded anew. A run in any other state stays as it is.

@@ -21,8 +21,8 @@ pub use decisions::{HeldShard, Shard, ShardOutcome, hold_shard};
 pub use eligible::{EligibleStream, Selection, open_eligible};
 pub use error::{database_failure, pool_failure};
 pub use ledger::{
-    Failed, LedgerRun, applied_shard, applied_shards, find_run, finish_run, hold_run, open_run, record_failure,
-    resume_run,
+    Failed, LedgerRun, applied_shard, applied_shards, find_run, finish_run, hold_run, open_run,
+    record_failure, resume_run,
 };
 pub use migrate::migrate;
 pub use tokio_postgres::Client;

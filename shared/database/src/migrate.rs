@@ -37,7 +37,10 @@ pub async fn migrate(client: &mut Client) -> Result<Vec<&'static str>, Failure> 
     for (version, name, sql) in MIGRATIONS {
         let sha256 = sha256_hex(sql.as_bytes());
         let known = transaction
-            .query_opt("SELECT sha256 FROM limit_increase_migrations WHERE version = $1", &[&version])
+            .query_opt(
+                "SELECT sha256 FROM limit_increase_migrations WHERE version = $1",
+                &[&version],
+            )
             .await
             .map_err(failed)?;
         match known.map(|row| row.get::<_, String>(0)) {
@@ -52,7 +55,10 @@ pub async fn migrate(client: &mut Client) -> Result<Vec<&'static str>, Failure> 
             }
             None => {
                 let doing = format!("applying migration {version} ({name})");
-                transaction.batch_execute(sql).await.map_err(|error| database_failure(&doing, &error))?;
+                transaction
+                    .batch_execute(sql)
+                    .await
+                    .map_err(|error| database_failure(&doing, &error))?;
                 transaction
                     .execute(
                         "INSERT INTO limit_increase_migrations (version, name, sha256) VALUES ($1, $2, $3)",
@@ -64,6 +70,7 @@ pub async fn migrate(client: &mut Client) -> Result<Vec<&'static str>, Failure> 
             }
         }
     }
+
     transaction.commit().await.map_err(failed)?;
     Ok(applied)
 }

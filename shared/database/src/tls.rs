@@ -26,6 +26,7 @@ pub(crate) fn connector(roots: &Roots) -> Result<MakeRustlsConnect, Failure> {
             }
         }
     }
+
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -39,13 +40,17 @@ fn add(store: &mut RootCertStore, named_by: &str, path: &str) -> Result<(), Fail
     let unreadable = |problem: &dyn std::fmt::Display| {
         Failure::new(
             FailureKind::Configuration,
-            format!("{named_by} {path}: {problem}; expected certificates in PEM, such as RDS's global-bundle.pem"),
+            format!(
+                "{named_by} {path}: {problem}; expected certificates in PEM, such as RDS's global-bundle.pem"
+            ),
         )
     };
+
     let before = store.len();
     for certificate in CertificateDer::pem_file_iter(path).map_err(|error| unreadable(&error))? {
         let certificate = certificate.map_err(|error| unreadable(&error))?;
         store.add(certificate).map_err(|error| unreadable(&error))?;
     }
+
     if store.len() == before { Err(unreadable(&"there is no certificate in it")) } else { Ok(()) }
 }

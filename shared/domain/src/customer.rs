@@ -15,7 +15,9 @@ pub enum InvalidValue {
         found: usize,
     },
     /// Money that `DECIMAL(10, 2)` cannot hold, or that is negative.
-    #[error("credit limit must be from 0.00 to 99999999.99 with at most two decimals, found {found}")]
+    #[error(
+        "credit limit must be from 0.00 to 99999999.99 with at most two decimals, found {found}"
+    )]
     CreditLimit {
         /// The value found.
         found: Decimal,
@@ -43,7 +45,11 @@ impl TryFrom<String> for CustomerId {
 
     fn try_from(id: String) -> Result<Self, InvalidValue> {
         let found = id.chars().count();
-        if found == 0 || found > Self::MAX_CHARS { Err(InvalidValue::CustomerId { found }) } else { Ok(Self(id)) }
+        if found == 0 || found > Self::MAX_CHARS {
+            Err(InvalidValue::CustomerId { found })
+        } else {
+            Ok(Self(id))
+        }
     }
 }
 

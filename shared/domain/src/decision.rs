@@ -34,7 +34,9 @@ impl Outcome {
     /// The outcome of a stored text, if it is one.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Approved, Self::Declined, Self::Referred].into_iter().find(|outcome| outcome.as_str() == text)
+        [Self::Approved, Self::Declined, Self::Referred]
+            .into_iter()
+            .find(|outcome| outcome.as_str() == text)
     }
 }
 
@@ -88,20 +90,24 @@ pub fn decide(
     let Ok(current) = CreditLimit::try_from(current_limit) else {
         return referred(&format!("the current limit {current_limit} is not a valid amount"));
     };
+
     let (score, reasons) = match scoring {
         Scoring::Scored { score, reasons } => (score, reasons),
         Scoring::NotScored { reason } => return referred(reason),
     };
+
     let minimum = policy.minimum_score;
     if score < minimum {
         let mut reason = format!("Score {score} is below the minimum of {minimum}.");
         append_reasons(&mut reason, reasons);
         return Decision { outcome: Outcome::Declined, new_limit: None, reason };
     }
+
     let cap = match affordable(policy, annual_income) {
         Ok(cap) => cap,
         Err(reason) => return referred(reason),
     };
+
     match raised_limit(policy, current, cap) {
         Some(new_limit) => Decision {
             outcome: Outcome::Approved,
@@ -138,22 +144,32 @@ fn append_reasons(text: &mut String, reasons: &[&str]) {
             text.push_str("; ");
             text.push_str(reason);
         }
+
         text.push('.');
     }
 }
 
 /// The largest limit that the income carries; `None` when the policy has no affordability cap.
-fn affordable(policy: &Policy, annual_income: Option<Decimal>) -> Result<Option<Decimal>, &'static str> {
+fn affordable(
+    policy: &Policy,
+    annual_income: Option<Decimal>,
+) -> Result<Option<Decimal>, &'static str> {
     let Some(rule) = &policy.affordability else { return Ok(None) };
-    let income = annual_income.ok_or("the annual income is missing, and the policy caps limits by income")?;
+    let income = annual_income
+        .ok_or("the annual income is missing, and the policy caps limits by income")?;
     if income.is_sign_negative() {
         return Err("the annual income is negative, and the policy caps limits by income");
     }
+
     // An income times share that overflows 96 bits is no cap at all.
     Ok(Some(income.checked_mul(rule.maximum_share).unwrap_or(Decimal::MAX)))
 }
 
-fn raised_limit(policy: &Policy, current: CreditLimit, cap: Option<Decimal>) -> Option<CreditLimit> {
+fn raised_limit(
+    policy: &Policy,
+    current: CreditLimit,
+    cap: Option<Decimal>,
+) -> Option<CreditLimit> {
     let grown = current.amount() * (Decimal::ONE + policy.growth_for(current));
     let capped = grown.min(policy.maximum_limit).min(cap.unwrap_or(Decimal::MAX));
     let rounded = capped - capped % policy.round_down_to;
@@ -161,7 +177,12 @@ fn raised_limit(policy: &Policy, current: CreditLimit, cap: Option<Decimal>) -> 
 }
 
 /// Names the cap that kept the new limit below plain growth, for the reason text.
-fn binding_cap(policy: &Policy, current: CreditLimit, new_limit: CreditLimit, cap: Option<Decimal>) -> String {
+fn binding_cap(
+    policy: &Policy,
+    current: CreditLimit,
+    new_limit: CreditLimit,
+    cap: Option<Decimal>,
+) -> String {
     let grown = current.amount() * (Decimal::ONE + policy.growth_for(current));
     let lowest = policy.maximum_limit.min(cap.unwrap_or(Decimal::MAX));
     if grown <= lowest || new_limit.amount() > lowest {

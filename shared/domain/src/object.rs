@@ -21,6 +21,7 @@ macro_rules! read_from_objects_alone {
                         $name::deserialize(serde::de::value::MapAccessDeserializer::new(fields))
                     }
                 }
+
                 deserializer.deserialize_map(Object)
             }
         }

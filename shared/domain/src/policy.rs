@@ -82,7 +82,10 @@ pub struct PolicyError {
 
 impl Default for Eligibility {
     fn default() -> Self {
-        Self { minimum_current_score: CreditScore::new(600), current_limit_below: Decimal::new(1_000_000, 2) }
+        Self {
+            minimum_current_score: CreditScore::new(600),
+            current_limit_below: Decimal::new(1_000_000, 2),
+        }
     }
 }
 
@@ -105,7 +108,10 @@ impl Default for Policy {
 impl Policy {
     /// SHA-256 of the policy's JSON, with the fields in the order of the type: the identity of a policy.
     #[must_use]
-    #[expect(clippy::expect_used, reason = "a policy holds only numbers, texts and lists, which JSON always takes")]
+    #[expect(
+        clippy::expect_used,
+        reason = "a policy holds only numbers, texts and lists, which JSON always takes"
+    )]
     pub fn sha256(&self) -> String {
         sha256_hex(&serde_json::to_vec(self).expect("a policy is always written as JSON"))
     }
@@ -131,6 +137,7 @@ impl Policy {
                 "must not be above maximum_limit, or every new limit rounds down to zero",
             ));
         }
+
         if let Some(cap) = &self.affordability {
             if cap.income_column.is_empty() || cap.income_column.len() > 63 {
                 return Err(wrong(
@@ -138,6 +145,7 @@ impl Policy {
                     "must name a column of customer_features (1 to 63 bytes)",
                 ));
             }
+
             if cap.maximum_share <= Decimal::ZERO || !is_fraction(cap.maximum_share) {
                 return Err(wrong(
                     "affordability.maximum_share",
@@ -145,6 +153,7 @@ impl Policy {
                 ));
             }
         }
+
         Ok(())
     }
 
@@ -152,22 +161,29 @@ impl Policy {
         let Some((last, bounded)) = self.tiers.split_last() else {
             return Err(wrong("tiers", "must have at least one tier"));
         };
+
         if self.tiers.len() > Self::MAX_TIERS {
             return Err(wrong(
                 "tiers",
                 &format!("must have at most {} tiers, found {}", Self::MAX_TIERS, self.tiers.len()),
             ));
         }
+
         let mut previous = Decimal::ZERO;
         for (position, tier) in bounded.iter().enumerate() {
             let field = format!("tiers[{position}].limit_below");
             let Some(bound) = tier.limit_below else {
                 return Err(wrong(&field, "is missing: only the last tier has no upper bound"));
             };
+
             money(&field, bound)?;
             if bound <= previous {
-                return Err(wrong(&field, &format!("is {bound}, but tiers must rise: it has to be above {previous}")));
+                return Err(wrong(
+                    &field,
+                    &format!("is {bound}, but tiers must rise: it has to be above {previous}"),
+                ));
             }
+
             if bound >= self.maximum_limit {
                 return Err(wrong(
                     &field,
@@ -177,8 +193,10 @@ impl Policy {
                     ),
                 ));
             }
+
             previous = bound;
         }
+
         if last.limit_below.is_some() {
             let field = format!("tiers[{}].limit_below", bounded.len());
             return Err(wrong(
@@ -186,6 +204,7 @@ impl Policy {
                 "must be absent: the last tier has no upper bound, or larger limits would have no rule",
             ));
         }
+
         for (position, tier) in self.tiers.iter().enumerate() {
             if tier.growth < Decimal::ZERO || !is_fraction(tier.growth) {
                 return Err(wrong(
@@ -194,6 +213,7 @@ impl Policy {
                 ));
             }
         }
+
         Ok(())
     }
 
@@ -222,7 +242,10 @@ fn money(field: &str, amount: Decimal) -> Result<(), PolicyError> {
         Ok(limit) if !limit.amount().is_zero() => Ok(()),
         _ => Err(wrong(
             field,
-            &format!("must be above 0, at most {} and in whole cents, found {amount}", CreditLimit::MAX),
+            &format!(
+                "must be above 0, at most {} and in whole cents, found {amount}",
+                CreditLimit::MAX
+            ),
         )),
     }
 }
@@ -250,8 +273,11 @@ mod tests {
 
     #[test]
     fn numbers_may_be_written_as_numbers() {
-        let policy: Policy =
-            serde_json::from_str(r#"{"tiers":[{"limit_below":5000.10,"growth":0.5},{"growth":0.25}]}"#).unwrap();
+        let policy: Policy = serde_json::from_str(
+            r#"{"tiers":[{"limit_below":5000.10,"growth":0.5},{"growth":0.25}]}"#,
+        )
+        .unwrap();
+
         assert_eq!(policy.tiers[0].limit_below.unwrap().to_string(), "5000.1");
         policy.validate().unwrap();
     }
@@ -260,8 +286,14 @@ mod tests {
     fn what_is_wrong_is_named() {
         let cases = [
             (r#"{"tiers":[]}"#, "policy.tiers: must have at least one tier"),
-            (r#"{"tiers":[{"limit_below":"5","growth":"1"}]}"#, "policy.tiers[0].limit_below: must be absent"),
-            (r#"{"tiers":[{"growth":"1"},{"growth":"1"}]}"#, "policy.tiers[0].limit_below: is missing"),
+            (
+                r#"{"tiers":[{"limit_below":"5","growth":"1"}]}"#,
+                "policy.tiers[0].limit_below: must be absent",
+            ),
+            (
+                r#"{"tiers":[{"growth":"1"},{"growth":"1"}]}"#,
+                "policy.tiers[0].limit_below: is missing",
+            ),
             (
                 r#"{"tiers":[{"limit_below":"500","growth":"1"},{"limit_below":"500","growth":"1"},{"growth":"1"}]}"#,
                 "policy.tiers[1].limit_below: is 500, but tiers must rise",
@@ -275,10 +307,20 @@ mod tests {
             (r#"{"round_down_to":"0"}"#, "policy.round_down_to"),
             (r#"{"round_down_to":"0.001"}"#, "policy.round_down_to"),
             (r#"{"round_down_to":"20001"}"#, "policy.round_down_to"),
-            (r#"{"eligibility":{"current_limit_below":"0"}}"#, "policy.eligibility.current_limit_below"),
-            (r#"{"affordability":{"income_column":"","maximum_share":"0.5"}}"#, "policy.affordability.income_column"),
-            (r#"{"affordability":{"income_column":"x","maximum_share":"0"}}"#, "policy.affordability.maximum_share"),
+            (
+                r#"{"eligibility":{"current_limit_below":"0"}}"#,
+                "policy.eligibility.current_limit_below",
+            ),
+            (
+                r#"{"affordability":{"income_column":"","maximum_share":"0.5"}}"#,
+                "policy.affordability.income_column",
+            ),
+            (
+                r#"{"affordability":{"income_column":"x","maximum_share":"0"}}"#,
+                "policy.affordability.maximum_share",
+            ),
         ];
+
         for (json, expected) in cases {
             let message = refused(json);
             assert!(message.starts_with(expected), "{json}: {message}");
@@ -288,8 +330,12 @@ mod tests {
     #[test]
     fn unknown_fields_and_nan_are_refused() {
         assert!(
-            serde_json::from_str::<Policy>(r#"{"minimum_scor":1}"#).unwrap_err().to_string().contains("minimum_scor")
+            serde_json::from_str::<Policy>(r#"{"minimum_scor":1}"#)
+                .unwrap_err()
+                .to_string()
+                .contains("minimum_scor")
         );
+
         assert!(serde_json::from_str::<Policy>(r#"{"maximum_limit":"NaN"}"#).is_err());
     }
 }

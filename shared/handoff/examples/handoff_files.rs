@@ -20,16 +20,21 @@ type Error = Box<dyn std::error::Error>;
 const ROWS: u32 = 300;
 
 fn main() -> Result<(), Error> {
-    let directory = PathBuf::from(std::env::args_os().nth(1).ok_or("usage: handoff_files DIRECTORY")?);
+    let directory =
+        PathBuf::from(std::env::args_os().nth(1).ok_or("usage: handoff_files DIRECTORY")?);
     let customers = customers()?;
     let scored = scored(&Customers::read(customers.clone(), ROWS)?)?;
     let evaluations = evaluations()?;
     let results = results(&Evaluations::read(evaluations.clone(), ROWS)?)?;
-    for (name, bytes) in
-        [("customers", customers), ("scored_customers", scored), ("evaluations", evaluations), ("results", results)]
-    {
+    for (name, bytes) in [
+        ("customers", customers),
+        ("scored_customers", scored),
+        ("evaluations", evaluations),
+        ("results", results),
+    ] {
         std::fs::write(directory.join(format!("{name}.parquet")), bytes)?;
     }
+
     Ok(())
 }
 
@@ -54,9 +59,14 @@ fn customers() -> Result<bytes::Bytes, Error> {
             annual_income: (row > 0).then(|| Decimal::new(2_800_050, 2)),
             has_features: row != 1,
         };
+
         let home = if row == 2 { None } else { Some("tenant, \"ü\"") };
-        writer.push(&customer, [CellValue::Number((row != 1).then_some(0.1)), CellValue::Text(home)])?;
+        writer.push(
+            &customer,
+            [CellValue::Number((row != 1).then_some(0.1)), CellValue::Text(home)],
+        )?;
     }
+
     Ok(writer.finish()?)
 }
 
@@ -72,8 +82,10 @@ fn scored(customers: &Customers) -> Result<bytes::Bytes, Error> {
             base_value: -3.0,
             shap_values: &[value, 3.0],
         };
+
         writer.push_scored(&scores, &[("Bureau score is low", 12.5)])?;
     }
+
     Ok(writer.finish(customers)?)
 }
 
@@ -82,12 +94,22 @@ fn evaluations() -> Result<bytes::Bytes, Error> {
     for row in 0..ROWS {
         let raised = CreditLimit::try_from(Decimal::new(749_900, 2))?;
         let decision = if row % 2 == 0 {
-            Decision { outcome: Outcome::Approved, new_limit: Some(raised), reason: format!("Reason {row}") }
+            Decision {
+                outcome: Outcome::Approved,
+                new_limit: Some(raised),
+                reason: format!("Reason {row}"),
+            }
         } else {
-            Decision { outcome: Outcome::Declined, new_limit: None, reason: format!("Reason {row}") }
+            Decision {
+                outcome: Outcome::Declined,
+                new_limit: None,
+                reason: format!("Reason {row}"),
+            }
         };
+
         writer.push(&id(row), (640, limit(row)), Some(CreditScore::new(612)), &decision)?;
     }
+
     Ok(writer.finish()?)
 }
 
@@ -96,5 +118,6 @@ fn results(evaluations: &Evaluations) -> Result<bytes::Bytes, Error> {
     for (row, evaluation) in evaluations.iter()?.enumerate() {
         writer.push(&evaluation?, if row == 0 { Applied::Stale } else { Applied::Applied });
     }
+
     Ok(writer.finish()?)
 }

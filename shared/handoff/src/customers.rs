@@ -1,7 +1,9 @@
 //! `pipeline/customers`: the eligible customers of a shard, with the features that the model reads.
 
 use arrow_array::builder::{Float64Builder, StringBuilder};
-use arrow_array::{BooleanArray, Date32Array, Decimal128Array, Float64Array, Int32Array, StringArray};
+use arrow_array::{
+    BooleanArray, Date32Array, Decimal128Array, Float64Array, Int32Array, StringArray,
+};
 use arrow_schema::DataType;
 use bytes::Bytes;
 use chrono::NaiveDate;
@@ -75,23 +77,34 @@ impl CustomersWriter {
             row: number,
             problem: problem.to_owned(),
         };
-        let limit = cents(row.current_limit).ok_or_else(|| bad("current_limit", "is finer than a cent"))?;
+
+        let limit =
+            cents(row.current_limit).ok_or_else(|| bad("current_limit", "is finer than a cent"))?;
         let income = match row.annual_income {
             None => None,
-            Some(amount) => Some(cents(amount).ok_or_else(|| bad("annual_income", "is finer than a cent"))?),
+            Some(amount) => {
+                Some(cents(amount).ok_or_else(|| bad("annual_income", "is finer than a cent"))?)
+            }
         };
+
         let mut values = values.into_iter();
         for (builder, column) in self.features.iter_mut().zip(&self.columns) {
             match (builder, values.next()) {
-                (FeatureBuilder::Number(builder), Some(CellValue::Number(value))) => builder.append_option(value),
-                (FeatureBuilder::Text(builder), Some(CellValue::Text(value))) => builder.append_option(value),
+                (FeatureBuilder::Number(builder), Some(CellValue::Number(value))) => {
+                    builder.append_option(value)
+                }
+                (FeatureBuilder::Text(builder), Some(CellValue::Text(value))) => {
+                    builder.append_option(value)
+                }
                 _ => return Err(bad(&column.name, "is not of its column's kind")),
             }
         }
+
         self.ids.append_value(row.customer_id);
         self.scores.push(row.current_score);
         self.limits.push(Some(limit));
-        self.dates.push(row.application_date.map(|date| (date - NaiveDate::default()).num_days() as i32));
+        self.dates
+            .push(row.application_date.map(|date| (date - NaiveDate::default()).num_days() as i32));
         self.incomes.push(income);
         self.has_features.push(row.has_features);
         Ok(())
@@ -109,7 +122,12 @@ impl CustomersWriter {
         columns.push("current_limit", false, amounts(std::mem::take(&mut self.limits), &MONEY));
         columns.push("application_date", true, Date32Array::from(std::mem::take(&mut self.dates)));
         columns.push("annual_income", true, amounts(std::mem::take(&mut self.incomes), &INCOME));
-        columns.push("has_features", false, BooleanArray::from(std::mem::take(&mut self.has_features)));
+        columns.push(
+            "has_features",
+            false,
+            BooleanArray::from(std::mem::take(&mut self.has_features)),
+        );
+
         for (builder, column) in self.features.iter_mut().zip(&self.columns) {
             let name = format!("feature_{}", column.name);
             match builder {
@@ -117,6 +135,7 @@ impl CustomersWriter {
                 FeatureBuilder::Text(builder) => columns.push(&name, true, builder.finish()),
             }
         }
+
         columns.into_parquet(rows)
     }
 }
@@ -250,9 +269,15 @@ mod tests {
         let customers = Customers::read(writer.finish().unwrap(), 2).unwrap();
         assert_eq!(customers.ids().unwrap().value(0), "a'b\n");
         assert_eq!(customers.limits().unwrap().value(1), 499_999);
-        let FeatureArray::Numbers(bureau) = customers.feature(&columns()[0]).unwrap() else { panic!("numbers") };
+        let FeatureArray::Numbers(bureau) = customers.feature(&columns()[0]).unwrap() else {
+            panic!("numbers")
+        };
+
         assert!(bureau.value(0).is_nan() && bureau.is_null(1));
-        let FeatureArray::Texts(home) = customers.feature(&columns()[1]).unwrap() else { panic!("texts") };
+        let FeatureArray::Texts(home) = customers.feature(&columns()[1]).unwrap() else {
+            panic!("texts")
+        };
+
         assert_eq!(home.value(0), "O'Hara \"x\"\nü");
         assert_eq!(writer.rows(), 0, "the writer is empty again");
     }
@@ -261,9 +286,12 @@ mod tests {
     fn equal_rows_make_equal_bytes() {
         let file = || {
             let mut writer = CustomersWriter::new(&columns());
-            writer.push(&row("a"), [CellValue::Number(Some(1.5)), CellValue::Text(Some("x"))]).unwrap();
+            writer
+                .push(&row("a"), [CellValue::Number(Some(1.5)), CellValue::Text(Some("x"))])
+                .unwrap();
             writer.finish().unwrap()
         };
+
         assert_eq!(file(), file());
     }
 
@@ -274,7 +302,11 @@ mod tests {
         let mut writer = CustomersWriter::new(&columns()[..1]);
         writer.push(&row("a"), [CellValue::Number(None)]).unwrap();
         let bytes = writer.finish().unwrap();
-        assert!(matches!(Customers::read(bytes.clone(), 2), Err(HandoffError::Rows { found: 1, expected: 2 })));
+        assert!(matches!(
+            Customers::read(bytes.clone(), 2),
+            Err(HandoffError::Rows { found: 1, expected: 2 })
+        ));
+
         let customers = Customers::read(bytes, 1).unwrap();
         assert!(matches!(customers.feature(&columns()[1]), Err(HandoffError::MissingColumn(_))));
         let as_text = SourceColumn::category("bureau");
@@ -289,6 +321,7 @@ mod tests {
                 let id = format!("CUST_{number}");
                 writer.push(&row(&id), [CellValue::Number(Some(f64::from(number))), CellValue::Text(Some("x"))]).unwrap();
             }
+
             let mut bytes = writer.finish().unwrap().to_vec();
             let at = at % bytes.len();
             bytes[at] ^= 1 << bit;

@@ -40,6 +40,7 @@ impl EvaluationsWriter {
             row: self.scores.len(),
             problem: "is finer than a cent".to_owned(),
         })?;
+
         self.ids.append_value(customer_id);
         self.scores.push(current_score);
         self.limits.push(Some(limit));
@@ -85,6 +86,7 @@ impl Evaluations {
         for evaluation in evaluations.iter()? {
             evaluation?;
         }
+
         Ok(evaluations)
     }
 
@@ -92,7 +94,9 @@ impl Evaluations {
     ///
     /// # Errors
     /// When a column, or in an item a row, is not as the contract has it.
-    pub fn iter(&self) -> Result<impl Iterator<Item = Result<Evaluation<'_>, HandoffError>>, HandoffError> {
+    pub fn iter(
+        &self,
+    ) -> Result<impl Iterator<Item = Result<Evaluation<'_>, HandoffError>>, HandoffError> {
         let table = &self.table;
         let ids: &StringArray = table.filled("customer_id", &DataType::Utf8)?;
         let scores: &Int32Array = table.filled("current_score", &DataType::Int32)?;
@@ -101,9 +105,16 @@ impl Evaluations {
         let new_limits: &Decimal128Array = table.column("new_limit", &MONEY)?;
         let reasons: &StringArray = table.filled("decision_reason", &DataType::Utf8)?;
         Ok((0..table.rows()).map(move |row| {
-            let bad = |column: &str, problem: String| HandoffError::Value { column: column.to_owned(), row, problem };
-            let outcome = Outcome::parse(outcomes.value(row))
-                .ok_or_else(|| bad("decision", format!("{:?} is no decision", outcomes.value(row))))?;
+            let bad = |column: &str, problem: String| HandoffError::Value {
+                column: column.to_owned(),
+                row,
+                problem,
+            };
+
+            let outcome = Outcome::parse(outcomes.value(row)).ok_or_else(|| {
+                bad("decision", format!("{:?} is no decision", outcomes.value(row)))
+            })?;
+
             let current_limit = Decimal::from_i128_with_scale(limits.value(row), 2);
             let new_limit = amount_at(new_limits, row);
             let consistent = match (outcome, new_limit) {
@@ -111,9 +122,14 @@ impl Evaluations {
                 (Outcome::Approved, None) => false,
                 (_, new) => new.is_none(),
             };
+
             if !consistent {
-                return Err(bad("new_limit", format!("{new_limit:?} does not go with {outcome} from {current_limit}")));
+                return Err(bad(
+                    "new_limit",
+                    format!("{new_limit:?} does not go with {outcome} from {current_limit}"),
+                ));
             }
+
             Ok(Evaluation {
                 customer_id: ids.value(row),
                 current_score: scores.value(row),
@@ -134,18 +150,22 @@ mod tests {
 
     fn file(decision: &Decision) -> Bytes {
         let mut writer = EvaluationsWriter::default();
-        writer.push("a", (640, Decimal::new(400_000, 2)), Some(CreditScore::new(700)), decision).unwrap();
+        writer
+            .push("a", (640, Decimal::new(400_000, 2)), Some(CreditScore::new(700)), decision)
+            .unwrap();
         writer.finish().unwrap()
     }
 
     fn decision(outcome: Outcome, new_limit: Option<i64>) -> Decision {
-        let new_limit = new_limit.map(|cents| CreditLimit::try_from(Decimal::new(cents, 2)).unwrap());
+        let new_limit =
+            new_limit.map(|cents| CreditLimit::try_from(Decimal::new(cents, 2)).unwrap());
         Decision { outcome, new_limit, reason: "because".to_owned() }
     }
 
     #[test]
     fn decisions_come_back_as_they_went_in() {
-        let evaluations = Evaluations::read(file(&decision(Outcome::Approved, Some(600_000))), 1).unwrap();
+        let evaluations =
+            Evaluations::read(file(&decision(Outcome::Approved, Some(600_000))), 1).unwrap();
         let row = evaluations.iter().unwrap().next().unwrap().unwrap();
         assert_eq!((row.customer_id, row.outcome, row.reason), ("a", Outcome::Approved, "because"));
         assert_eq!(row.new_limit.unwrap().to_string(), "6000.00");

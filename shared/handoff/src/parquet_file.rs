@@ -73,7 +73,10 @@ impl HandoffError {
     /// The failure of a step that met this in the object under `key`.
     #[must_use]
     pub fn into_failure(self, bucket: &str, key: &str) -> Failure {
-        Failure::new(FailureKind::HandoffInvalid, format!("s3://{bucket}/{key}: {self}; start a new run"))
+        Failure::new(
+            FailureKind::HandoffInvalid,
+            format!("s3://{bucket}/{key}: {self}; start a new run"),
+        )
     }
 }
 
@@ -96,7 +99,12 @@ impl Columns {
 
     /// A column whose values hardly repeat (a key, a sentence, a SHAP value): building a dictionary of them would be
     /// work for nothing.
-    pub(crate) fn push_distinct(&mut self, name: &str, nullable: bool, array: impl Array + 'static) {
+    pub(crate) fn push_distinct(
+        &mut self,
+        name: &str,
+        nullable: bool,
+        array: impl Array + 'static,
+    ) {
         self.distinct.push(name.to_owned());
         self.push(name, nullable, array);
     }
@@ -119,6 +127,7 @@ impl Columns {
                 properties = properties.set_column_compression(path, Compression::UNCOMPRESSED);
             }
         }
+
         let mut writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties.build()))?;
         writer.write(&batch)?;
         Ok(writer.into_inner()?.into())
@@ -138,7 +147,11 @@ impl Table {
     }
 
     /// As [`Table::from_parquet`], of some columns only; the others are not decoded, and not there.
-    pub(crate) fn columns_from_parquet(bytes: Bytes, rows: u32, columns: &[&str]) -> Result<Self, HandoffError> {
+    pub(crate) fn columns_from_parquet(
+        bytes: Bytes,
+        rows: u32,
+        columns: &[&str],
+    ) -> Result<Self, HandoffError> {
         Self::guarded(bytes, rows, Some(columns))
     }
 
@@ -151,20 +164,24 @@ impl Table {
     fn decode(bytes: Bytes, rows: u32, columns: Option<&[&str]>) -> Result<Self, HandoffError> {
         let expected = u64::from(rows);
         let mut builder = ParquetRecordBatchReaderBuilder::try_new(bytes)?;
-        let found = u64::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or(u64::MAX);
+        let found =
+            u64::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or(u64::MAX);
         if found != expected || rows > RunRequest::MAX_SHARD_SIZE {
             return Err(HandoffError::Rows { found, expected });
         }
+
         if let Some(columns) = columns {
             let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
             builder = builder.with_projection(mask);
         }
+
         let schema = builder.schema().clone();
         let mut reader = builder.with_batch_size(rows.max(1) as usize).build()?;
         let batch = match reader.next() {
             Some(batch) => batch?,
             None => RecordBatch::new_empty(schema),
         };
+
         match batch.num_rows() as u64 {
             found if found == expected => Ok(Self { batch }),
             found => Err(HandoffError::Rows { found, expected }),
@@ -176,23 +193,40 @@ impl Table {
     }
 
     /// A column by name, of exactly this type.
-    pub(crate) fn column<A: Array + 'static>(&self, name: &str, expected: &DataType) -> Result<&A, HandoffError> {
-        let array = self.batch.column_by_name(name).ok_or_else(|| HandoffError::MissingColumn(name.to_owned()))?;
+    pub(crate) fn column<A: Array + 'static>(
+        &self,
+        name: &str,
+        expected: &DataType,
+    ) -> Result<&A, HandoffError> {
+        let array = self
+            .batch
+            .column_by_name(name)
+            .ok_or_else(|| HandoffError::MissingColumn(name.to_owned()))?;
         let wrong = || HandoffError::ColumnType {
             column: name.to_owned(),
             found: array.data_type().clone(),
             expected: expected.clone(),
         };
+
         if array.data_type() != expected {
             return Err(wrong());
         }
+
         array.as_any().downcast_ref().ok_or_else(wrong)
     }
 
     /// Like [`Table::column`], without any NULL.
-    pub(crate) fn filled<A: Array + 'static>(&self, name: &str, expected: &DataType) -> Result<&A, HandoffError> {
+    pub(crate) fn filled<A: Array + 'static>(
+        &self,
+        name: &str,
+        expected: &DataType,
+    ) -> Result<&A, HandoffError> {
         let array = self.column::<A>(name, expected)?;
-        if array.null_count() > 0 { Err(HandoffError::UnexpectedNull(name.to_owned())) } else { Ok(array) }
+        if array.null_count() > 0 {
+            Err(HandoffError::UnexpectedNull(name.to_owned()))
+        } else {
+            Ok(array)
+        }
     }
 }
 

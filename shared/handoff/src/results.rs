@@ -75,5 +75,7 @@ pub fn read(bytes: Bytes, rows: u32) -> Result<Vec<[String; 3]>, HandoffError> {
     let table = Table::from_parquet(bytes, rows)?;
     let text = |name: &str| table.filled::<StringArray>(name, &DataType::Utf8);
     let (ids, decisions, outcomes) = (text("customer_id")?, text("decision")?, text("outcome")?);
-    Ok((0..table.rows()).map(|row| [ids, decisions, outcomes].map(|column| column.value(row).to_owned())).collect())
+    Ok((0..table.rows())
+        .map(|row| [ids, decisions, outcomes].map(|column| column.value(row).to_owned()))
+        .collect())
 }

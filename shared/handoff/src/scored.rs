@@ -64,14 +64,23 @@ impl ScoredWriter {
     ///
     /// # Errors
     /// When there is not exactly one SHAP value for each source column.
-    pub fn push_scored<S: AsRef<str>>(&mut self, row: &ScoreRow<'_>, reasons: &[(S, f64)]) -> Result<(), HandoffError> {
+    pub fn push_scored<S: AsRef<str>>(
+        &mut self,
+        row: &ScoreRow<'_>,
+        reasons: &[(S, f64)],
+    ) -> Result<(), HandoffError> {
         if row.shap_values.len() != self.sources.len() {
             return Err(HandoffError::Value {
                 column: "shap".to_owned(),
                 row: self.scored.len(),
-                problem: format!("{} SHAP values for {} source columns", row.shap_values.len(), self.sources.len()),
+                problem: format!(
+                    "{} SHAP values for {} source columns",
+                    row.shap_values.len(),
+                    self.sources.len()
+                ),
             });
         }
+
         self.scored.push(true);
         self.referral.append_null();
         self.scores.push(Some(row.score.value()));
@@ -81,11 +90,13 @@ impl ScoredWriter {
         for (builder, value) in self.shap.iter_mut().zip(row.shap_values) {
             builder.append_value(*value);
         }
+
         for position in 0..MAX_REASONS {
             let reason = reasons.get(position);
             self.reasons[position].append_option(reason.map(|(text, _)| text.as_ref()));
             self.points[position].append_option(reason.map(|(_, points)| *points));
         }
+
         Ok(())
     }
 
@@ -121,10 +132,21 @@ impl ScoredWriter {
         for (source, builder) in self.sources.iter().zip(&mut self.shap) {
             columns.push_distinct(&format!("shap_{source}"), true, builder.finish());
         }
+
         for position in 0..MAX_REASONS {
-            columns.push(&format!("reason_{}", position + 1), true, self.reasons[position].finish());
-            columns.push_distinct(&format!("reason_{}_points", position + 1), true, self.points[position].finish());
+            columns.push(
+                &format!("reason_{}", position + 1),
+                true,
+                self.reasons[position].finish(),
+            );
+
+            columns.push_distinct(
+                &format!("reason_{}_points", position + 1),
+                true,
+                self.points[position].finish(),
+            );
         }
+
         columns.into_parquet(customers.rows())
     }
 }
@@ -205,6 +227,7 @@ impl Scored {
             scores: table.column("new_score", &DataType::Int32)?,
             reasons: [text("reason_1")?, text("reason_2")?, text("reason_3")?, text("reason_4")?],
         };
+
         // A decision must never rest on a score that isn't there.
         for row in 0..table.rows() {
             let (column, filled) = if columns.scored.value(row) {
@@ -212,10 +235,12 @@ impl Scored {
             } else {
                 ("referral_reason", columns.referral.is_valid(row))
             };
+
             if !filled {
                 return Err(HandoffError::UnexpectedNull(column.to_owned()));
             }
         }
+
         Ok(columns)
     }
 
@@ -256,7 +281,11 @@ impl<'a> ScoredColumns<'a> {
     /// Adverse-action reasons, worst first.
     #[must_use]
     pub fn reasons(&self, row: usize) -> Vec<&'a str> {
-        self.reasons.iter().filter(|array| array.is_valid(row)).map(|array| array.value(row)).collect()
+        self.reasons
+            .iter()
+            .filter(|array| array.is_valid(row))
+            .map(|array| array.value(row))
+            .collect()
     }
 }
 
@@ -278,8 +307,10 @@ mod tests {
                 annual_income: None,
                 has_features: true,
             };
+
             customers.push(&row, []).unwrap();
         }
+
         let mut writer = ScoredWriter::new(vec!["bureau".to_owned()]);
         let row = ScoreRow {
             raw_value: -3.5,
@@ -288,6 +319,7 @@ mod tests {
             base_value: -3.0,
             shap_values: &[-0.5],
         };
+
         writer.push_scored(&row, &[("Bureau score is low", 14.4)]).unwrap();
         writer.push_referred("no features");
         writer.finish(&Customers::read(customers.finish().unwrap(), 2).unwrap()).unwrap()
@@ -295,19 +327,31 @@ mod tests {
 
     #[test]
     fn a_decision_needs_no_explanation() {
-        let (all, decisive) = (Scored::read(file(), 2).unwrap(), Scored::read_for_decisions(file(), 2).unwrap());
+        let (all, decisive) =
+            (Scored::read(file(), 2).unwrap(), Scored::read_for_decisions(file(), 2).unwrap());
         for scored in [&all, &decisive] {
             let columns = scored.columns().unwrap();
             assert_eq!((columns.ids.value(1), columns.limit(1)), ("b", Decimal::new(499_999, 2)));
-            assert_eq!((columns.score(0), columns.score(1)), (Ok(CreditScore::new(612)), Err("no features")));
-            assert_eq!((columns.reasons(0), columns.reasons(1)), (vec!["Bureau score is low"], vec![]));
+            assert_eq!(
+                (columns.score(0), columns.score(1)),
+                (Ok(CreditScore::new(612)), Err("no features"))
+            );
+
+            assert_eq!(
+                (columns.reasons(0), columns.reasons(1)),
+                (vec!["Bureau score is low"], vec![])
+            );
         }
+
         assert_eq!(all.numbers("shap_bureau").unwrap().value(0).to_bits(), (-0.5_f64).to_bits());
         assert!(matches!(decisive.numbers("shap_bureau"), Err(HandoffError::MissingColumn(_))));
     }
 
     #[test]
     fn a_file_of_other_rows_is_refused_however_little_is_read() {
-        assert!(matches!(Scored::read_for_decisions(file(), 3), Err(HandoffError::Rows { found: 2, expected: 3 })));
+        assert!(matches!(
+            Scored::read_for_decisions(file(), 3),
+            Err(HandoffError::Rows { found: 2, expected: 3 })
+        ));
     }
 }

@@ -69,7 +69,8 @@ where
     lambda_runtime::run(service_fn(|event: LambdaEvent<Event>| {
         let Event(payload) = event.payload;
         let run_id = payload.as_ref().ok().and_then(run_id_of).unwrap_or_default().to_owned();
-        let span = tracing::info_span!("invocation", run_id, request_id = %event.context.request_id);
+        let span =
+            tracing::info_span!("invocation", run_id, request_id = %event.context.request_id);
         let answer = payload.map(|payload| handler(payload, event.context.request_id));
         async move {
             let answer: Result<R, StepError> = match answer {
@@ -79,6 +80,7 @@ where
                 },
                 Err(problem) => Err(Failure::new(FailureKind::InvalidRequest, problem).into()),
             };
+
             match answer {
                 Ok(answer) => {
                     tracing::info!("done");
@@ -98,18 +100,31 @@ where
 /// A panic has a name too: the runtime would report it by the name of a type of Rust's, which no operator knows. What the
 /// event had in hand is dropped, a transaction with it, and the environment goes on.
 fn panicked(panic: &(dyn Any + Send)) -> StepError {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    Failure::new(FailureKind::Internal, format!("panicked: {}", text.unwrap_or("without a message"))).into()
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    Failure::new(
+        FailureKind::Internal,
+        format!("panicked: {}", text.unwrap_or("without a message")),
+    )
+    .into()
 }
 
 /// The error as Lambda reports it: `errorType` is the stable name that the state machine matches.
 fn diagnostic(error: StepError) -> Diagnostic {
-    Diagnostic { error_type: error.name, error_message: error.message.chars().take(MAX_MESSAGE_CHARS).collect() }
+    Diagnostic {
+        error_type: error.name,
+        error_message: error.message.chars().take(MAX_MESSAGE_CHARS).collect(),
+    }
 }
 
 /// The run an event belongs to: `run_id`, or `run.run_id`, as the steps' contracts have it.
 fn run_id_of(event: &Value) -> Option<&str> {
-    event.get("run_id").or_else(|| event.get("run").and_then(|run| run.get("run_id"))).and_then(Value::as_str)
+    event
+        .get("run_id")
+        .or_else(|| event.get("run").and_then(|run| run.get("run_id")))
+        .and_then(Value::as_str)
 }
 
 #[cfg(test)]
@@ -121,8 +136,10 @@ mod tests {
     #[tokio::test]
     async fn a_panic_is_a_failure_with_a_name() {
         let number = 0;
-        let panic =
-            AssertUnwindSafe(async { assert_eq!(number, 1, "the counts differ") }).catch_unwind().await.unwrap_err();
+        let panic = AssertUnwindSafe(async { assert_eq!(number, 1, "the counts differ") })
+            .catch_unwind()
+            .await
+            .unwrap_err();
         let error = panicked(&*panic);
         assert_eq!(error.name, "Permanent.Internal");
         assert!(error.message.contains("the counts differ"), "{}", error.message);
@@ -132,11 +149,18 @@ mod tests {
 
     #[test]
     fn an_event_that_cannot_be_read_is_an_event_with_a_problem() {
-        for (text, expected) in
-            [("", "EOF"), ("{", "EOF"), ("limit", "expected value"), (&"[".repeat(10_000), "recursion")]
-        {
-            let Event(payload) = Event::deserialize(&mut serde_json::Deserializer::from_str(text)).unwrap();
-            assert!(payload.as_ref().is_err_and(|problem| problem.contains(expected)), "{text:.20}: {payload:?}");
+        for (text, expected) in [
+            ("", "EOF"),
+            ("{", "EOF"),
+            ("limit", "expected value"),
+            (&"[".repeat(10_000), "recursion"),
+        ] {
+            let Event(payload) =
+                Event::deserialize(&mut serde_json::Deserializer::from_str(text)).unwrap();
+            assert!(
+                payload.as_ref().is_err_and(|problem| problem.contains(expected)),
+                "{text:.20}: {payload:?}"
+            );
         }
     }
 

@@ -57,11 +57,13 @@ fn run_closed_line(summary: &RunSummary, level: &str) -> Value {
         ("Stale", "Count", json!(counts.stale)),
         ("RunSeconds", "Seconds", json!(seconds)),
     ];
+
     if decided > 0 {
         let share = |count: u64| json!(count as f64 * 100.0 / decided as f64);
         metrics.push(("ApprovedShare", "Percent", share(counts.approved)));
         metrics.push(("ReferredShare", "Percent", share(counts.referred)));
     }
+
     let mode = if summary.dry_run { "DryRun" } else { "Live" };
     line(
         (summary.finished_at, level, "run closed", &summary.run_id),
@@ -73,8 +75,9 @@ fn run_closed_line(summary: &RunSummary, level: &str) -> Value {
 
 fn failure_line(run: &RunId, error: &str, now: DateTime<Utc>, level: &str) -> Value {
     // A dimension takes printable ASCII; whoever calls the function by hand may have written anything.
-    let known =
-        !error.is_empty() && error.len() <= MAX_ERROR_CHARS && error.bytes().all(|byte| byte.is_ascii_graphic());
+    let known = !error.is_empty()
+        && error.len() <= MAX_ERROR_CHARS
+        && error.bytes().all(|byte| byte.is_ascii_graphic());
     let error = if known { error } else { "Other" };
     line(
         (now, level, "failure recorded", run),
@@ -90,7 +93,8 @@ fn line(
     dimensions: &[(&str, String)],
     metrics: Vec<(&str, &str, Value)>,
 ) -> Value {
-    let definitions: Vec<Value> = metrics.iter().map(|(name, unit, _)| json!({"Name": name, "Unit": unit})).collect();
+    let definitions: Vec<Value> =
+        metrics.iter().map(|(name, unit, _)| json!({"Name": name, "Unit": unit})).collect();
     let mut line = Map::new();
     line.insert(
         "_aws".to_owned(),
@@ -99,6 +103,7 @@ fn line(
             "CloudWatchMetrics": [{"Namespace": NAMESPACE, "Dimensions": dimension_sets, "Metrics": definitions}],
         }),
     );
+
     line.insert("timestamp".to_owned(), json!(time.to_rfc3339_opts(SecondsFormat::Millis, true)));
     line.insert("level".to_owned(), json!(level));
     line.insert("message".to_owned(), json!(message));

@@ -14,6 +14,7 @@ pub fn init() {
     } else {
         builder.compact().try_init()
     };
+
     // An error means that a subscriber is installed already, in a test for example; its logs serve as well.
     drop(result);
 }

@@ -36,8 +36,10 @@ impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for Elements<T, M
             if elements.len() == MOST {
                 return Err(A::Error::custom(format_args!("a list has more than {MOST} elements")));
             }
+
             elements.push(element);
         }
+
         Ok(AtMost(elements))
     }
 }

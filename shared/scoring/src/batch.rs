@@ -65,6 +65,7 @@ impl ScoredBatch<'_> {
         if let Some(reason) = &self.referrals[row] {
             return RowOutcome::Referred(reason);
         }
+
         let sources = self.model.inputs().len();
         RowOutcome::Scored(ScoredRow {
             raw_value: self.answers.raw[row],
@@ -88,6 +89,7 @@ impl ScoredRow<'_> {
             let text = self.model.wordings()[source].text(&self.frame.columns[source], self.row);
             (text, self.model.scorecard().points(value))
         };
+
         reasons::worst(self.shap_values).map(reason).collect()
     }
 }

@@ -85,26 +85,39 @@ pub(crate) fn parse(json: &[u8], names: &[&str]) -> Result<Ensemble, ScoringErro
     if commas > MAX_VALUES {
         return unsupported(format!("model.json has more than {MAX_VALUES} values"), SMALLER);
     }
+
     let model: ModelJson = serde_json::from_slice(json)?;
     let info = &model.features_info;
     let foreign = [
         ("categorical features", info.categorical_features.len(), ONE_HOT),
         ("text features", info.text_features.len(), ONE_HOT),
-        ("embedding features", info.embedding_features.len(), "give each of their numbers a column of its own"),
+        (
+            "embedding features",
+            info.embedding_features.len(),
+            "give each of their numbers a column of its own",
+        ),
     ];
+
     if let Some((kind, count, instead)) = foreign.into_iter().find(|(_, count, _)| *count > 0) {
         return unsupported(format!("it has {count} {kind}"), instead);
     }
+
     let Some(AtMost(trees)) = model.oblivious_trees.filter(|_| model.trees.is_none()) else {
         return unsupported("its trees are not symmetric", "train with grow_policy=SymmetricTree");
     };
+
     if trees.is_empty() {
         return unsupported("it has no trees", "train with at least one iteration");
     }
+
     let leaves: usize = trees.iter().map(|tree| tree.leaf_values.len()).sum();
     if leaves > MAX_LEAVES {
-        return unsupported(format!("it has {leaves} leaves, at most {MAX_LEAVES} are accepted"), SMALLER);
+        return unsupported(
+            format!("it has {leaves} leaves, at most {MAX_LEAVES} are accepted"),
+            SMALLER,
+        );
     }
+
     let (scale, bias) = match model.scale_and_bias {
         None => (1.0, 0.0),
         Some((scale, AtMost(biases))) => match biases.as_slice() {
@@ -113,17 +126,21 @@ pub(crate) fn parse(json: &[u8], names: &[&str]) -> Result<Ensemble, ScoringErro
             _ => return multiclass(),
         },
     };
+
     if !scale.is_finite() || !bias.is_finite() {
         return inconsistent("scale_and_bias is not finite");
     }
+
     let columns = float_features(&model.features_info.float_features.0, names)?;
     let trees: Vec<Tree> = trees
         .into_iter()
         .enumerate()
         .map(|(number, tree)| read_tree(number, tree, &columns))
         .collect::<Result<_, _>>()?;
-    let largest: f64 =
-        trees.iter().map(|tree| tree.leaf_values.iter().fold(0.0, |most: f64, leaf| most.max(leaf.abs()))).sum();
+    let largest: f64 = trees
+        .iter()
+        .map(|tree| tree.leaf_values.iter().fold(0.0, |most: f64, leaf| most.max(leaf.abs())))
+        .sum();
     if (scale.abs() * largest + bias.abs()).is_finite() {
         Ok(Ensemble { columns, trees, scale, bias })
     } else {
@@ -136,76 +153,136 @@ fn unsupported<T>(found: impl Into<String>, instead: &'static str) -> Result<T, 
 }
 
 fn multiclass<T>() -> Result<T, ScoringError> {
-    unsupported("it predicts several classes or dimensions", "train a binary classifier (loss_function=Logloss)")
+    unsupported(
+        "it predicts several classes or dimensions",
+        "train a binary classifier (loss_function=Logloss)",
+    )
 }
 
 fn inconsistent<T>(problem: impl Into<String>) -> Result<T, ScoringError> {
     Err(ScoringError::Inconsistent(problem.into()))
 }
 
-fn float_features(json: &[FloatFeatureJson], names: &[&str]) -> Result<Vec<FloatFeature>, ScoringError> {
+fn float_features(
+    json: &[FloatFeatureJson],
+    names: &[&str],
+) -> Result<Vec<FloatFeature>, ScoringError> {
     if json.len() != names.len() {
-        return inconsistent(format!("has {} float features, the manifest {}", json.len(), names.len()));
+        return inconsistent(format!(
+            "has {} float features, the manifest {}",
+            json.len(),
+            names.len()
+        ));
     }
+
     let mut columns = Vec::with_capacity(json.len());
     for (position, (feature, name)) in json.iter().zip(names).enumerate() {
         if feature.feature_index != position || feature.flat_feature_index != position {
-            return inconsistent(format!("float feature {position} has index {}", feature.feature_index));
+            return inconsistent(format!(
+                "float feature {position} has index {}",
+                feature.feature_index
+            ));
         }
+
         if feature.feature_id.as_ref().is_some_and(|id| id != name) {
-            return inconsistent(format!("float feature {position} is not {name:?}, as the manifest has it"));
+            return inconsistent(format!(
+                "float feature {position} is not {name:?}, as the manifest has it"
+            ));
         }
+
         // CatBoost writes a float32 border as a float64 of the same value.
-        let borders: Vec<f32> = feature.borders.iter().flatten().map(|border| *border as f32).collect();
+        let borders: Vec<f32> =
+            feature.borders.iter().flatten().map(|border| *border as f32).collect();
         let rising = borders.windows(2).all(|pair| pair[0] < pair[1]);
         if !rising || !borders.iter().all(|border| border.is_finite()) {
-            return inconsistent(format!("the borders of float feature {position} are not finite and rising"));
+            return inconsistent(format!(
+                "the borders of float feature {position} are not finite and rising"
+            ));
         }
+
         columns.push(FloatFeature { borders, nan: feature.nan_value_treatment });
     }
+
     Ok(columns)
 }
 
-fn read_tree(number: usize, json: TreeJson, columns: &[FloatFeature]) -> Result<Tree, ScoringError> {
+fn read_tree(
+    number: usize,
+    json: TreeJson,
+    columns: &[FloatFeature],
+) -> Result<Tree, ScoringError> {
     let AtMost(splits) = json.splits.unwrap_or_default();
     let depth = splits.len();
     if depth > MAX_DEPTH {
-        return unsupported(format!("tree {number} has depth {depth}"), "train with depth up to 16");
+        return unsupported(
+            format!("tree {number} has depth {depth}"),
+            "train with depth up to 16",
+        );
     }
+
     let leaves = 1_usize << depth;
     if json.leaf_values.len() != leaves {
         if json.leaf_values.len().is_multiple_of(leaves) && json.leaf_values.len() > leaves {
             return multiclass();
         }
-        return inconsistent(format!("tree {number} has {} leaf values for {leaves} leaves", json.leaf_values.len()));
+
+        return inconsistent(format!(
+            "tree {number} has {} leaf values for {leaves} leaves",
+            json.leaf_values.len()
+        ));
     }
+
     if json.leaf_weights.len() != leaves {
-        return inconsistent(format!("tree {number} has {} leaf weights for {leaves} leaves", json.leaf_weights.len()));
+        return inconsistent(format!(
+            "tree {number} has {} leaf weights for {leaves} leaves",
+            json.leaf_weights.len()
+        ));
     }
+
     let good_weight = |weight: &f64| weight.is_finite() && *weight >= 0.0;
-    if !json.leaf_values.iter().all(|value| value.is_finite()) || !json.leaf_weights.iter().all(good_weight) {
-        return inconsistent(format!("tree {number} has a leaf value that is not finite or a negative weight"));
+    if !json.leaf_values.iter().all(|value| value.is_finite())
+        || !json.leaf_weights.iter().all(good_weight)
+    {
+        return inconsistent(format!(
+            "tree {number} has a leaf value that is not finite or a negative weight"
+        ));
     }
+
     if json.leaf_weights.iter().sum::<f64>() <= 0.0 {
         return inconsistent(format!("no training row has reached tree {number}"));
     }
-    let splits = splits.iter().map(|split| read_split(number, split, columns)).collect::<Result<_, _>>()?;
+
+    let splits =
+        splits.iter().map(|split| read_split(number, split, columns)).collect::<Result<_, _>>()?;
     Ok(Tree { splits, leaf_values: json.leaf_values, leaf_weights: json.leaf_weights })
 }
 
-fn read_split(tree: usize, split: &SplitJson, columns: &[FloatFeature]) -> Result<Split, ScoringError> {
+fn read_split(
+    tree: usize,
+    split: &SplitJson,
+    columns: &[FloatFeature],
+) -> Result<Split, ScoringError> {
     let kind = split.split_type.as_deref().unwrap_or("FloatFeature");
-    let (true, Some(feature), Some(border)) = (kind == "FloatFeature", split.float_feature_index, split.border) else {
-        return unsupported(format!("tree {tree} has a split of type {kind}"), "encode categories as one-hot columns");
+    let (true, Some(feature), Some(border)) =
+        (kind == "FloatFeature", split.float_feature_index, split.border)
+    else {
+        return unsupported(
+            format!("tree {tree} has a split of type {kind}"),
+            "encode categories as one-hot columns",
+        );
     };
+
     let value = border as f32;
     // Zero may be written with either sign; finite borders have no other two ways of being equal.
     let at = |column: &FloatFeature| {
         let at = column.borders.partition_point(|border| *border < value);
         column.borders.get(at).is_some_and(|border| *border <= value).then_some(at)
     };
+
     match columns.get(feature).and_then(at) {
         Some(border) => Ok(Split { column: feature, border }),
-        None => inconsistent(format!("tree {tree} splits feature {feature} at {value}, which is none of its borders")),
+        None => inconsistent(format!(
+            "tree {tree} splits feature {feature} at {value}, which is none of its borders"
+        )),
     }
 }

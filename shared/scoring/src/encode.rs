@@ -58,10 +58,13 @@ pub(crate) type Referrals = Vec<Option<Box<str>>>;
 /// The encoders of a model's sources.
 pub(crate) fn encoders(manifest: &Manifest, ensemble: &Ensemble) -> Vec<Encoder> {
     let mut first = 0;
-    let groups = manifest.features.chunk_by(|left, right| left.source_column == right.source_column);
+    let groups =
+        manifest.features.chunk_by(|left, right| left.source_column == right.source_column);
     let encoder = |(source, features): (ModelInput, &[Feature])| {
         let how = match source.column.kind {
-            ColumnKind::Number => How::Number { may_be_missing: ensemble.columns[first].nan != NanTreatment::AsIs },
+            ColumnKind::Number => {
+                How::Number { may_be_missing: ensemble.columns[first].nan != NanTreatment::AsIs }
+            }
             ColumnKind::Category => {
                 let category = |feature: &Feature| feature.category.clone().flatten();
                 let named = |(offset, feature)| Some((category(feature)?, offset));
@@ -71,9 +74,11 @@ pub(crate) fn encoders(manifest: &Manifest, ensemble: &Ensemble) -> Vec<Encoder>
                 }
             }
         };
+
         first += features.len();
         Encoder { source, first: first - features.len(), how }
     };
+
     manifest.inputs().into_iter().zip(groups).map(encoder).collect()
 }
 
@@ -84,24 +89,35 @@ pub(crate) fn encoders(manifest: &Manifest, ensemble: &Ensemble) -> Vec<Encoder>
 pub(crate) fn check(frame: &Frame<'_>, encoders: &[Encoder]) -> Result<(), ScoringError> {
     let wrong = |problem| Err(ScoringError::Frame(problem));
     if frame.columns.len() != encoders.len() {
-        return wrong(format!("{} columns, the model reads {}", frame.columns.len(), encoders.len()));
+        return wrong(format!(
+            "{} columns, the model reads {}",
+            frame.columns.len(),
+            encoders.len()
+        ));
     }
+
     for (column, encoder) in frame.columns.iter().zip(encoders) {
         let name = &encoder.source.column.name;
         let (kind, rows) = match column {
             Column::Numbers(values) => (ColumnKind::Number, values.len()),
             Column::Texts(values) => (ColumnKind::Category, values.len()),
         };
+
         if kind != encoder.source.column.kind {
             return wrong(format!(
                 "column {name:?} is {kind:?}, the model reads it as {:?}",
                 encoder.source.column.kind
             ));
         }
+
         if rows != frame.has_features.len() {
-            return wrong(format!("column {name:?} has {rows} rows of {}", frame.has_features.len()));
+            return wrong(format!(
+                "column {name:?} has {rows} rows of {}",
+                frame.has_features.len()
+            ));
         }
     }
+
     Ok(())
 }
 
@@ -119,8 +135,12 @@ pub(crate) fn encode(
     for (referral, has_features) in referrals.iter_mut().zip(&frame.has_features[start..]) {
         *referral = (!has_features).then(|| NO_FEATURES.into());
     }
+
     for (column, encoder) in frame.columns.iter().zip(encoders) {
-        let rows = matrix.chunks_exact_mut(width).map(|row| &mut row[encoder.first..]).zip(referrals.iter_mut());
+        let rows = matrix
+            .chunks_exact_mut(width)
+            .map(|row| &mut row[encoder.first..])
+            .zip(referrals.iter_mut());
         match column {
             Column::Numbers(values) => {
                 for ((row, referral), value) in rows.zip(&values[start..]) {
@@ -140,6 +160,7 @@ pub(crate) fn encode(
             }
         }
     }
+
     for (row, referral) in matrix.chunks_exact_mut(width).zip(referrals) {
         if referral.is_some() {
             row.fill(0.0);
@@ -170,6 +191,7 @@ impl Encoder {
         if single.is_finite() {
             return Ok(single);
         }
+
         match self.how {
             How::Number { may_be_missing: true } if value.is_nan() => Ok(f32::NAN),
             _ if value.is_nan() => Err(Unfit::Missing),
@@ -189,7 +211,9 @@ impl Encoder {
     fn sentence(&self, unfit: &Unfit<'_>) -> Box<str> {
         let name = lower_first(&self.source.description);
         match unfit {
-            Unfit::Missing => format!("{name} is missing and the model was trained without missing values"),
+            Unfit::Missing => {
+                format!("{name} is missing and the model was trained without missing values")
+            }
             Unfit::NotFinite => format!("{name} is infinite"),
             Unfit::TooLarge => format!("{name} is larger than the model can read"),
             Unfit::Unknown(category) => {

@@ -58,7 +58,12 @@ impl Tree {
     /// The mean leaf value over the training rows.
     pub(crate) fn mean(&self) -> f64 {
         let total: f64 = self.leaf_weights.iter().sum();
-        let weighted: f64 = self.leaf_values.iter().zip(&self.leaf_weights).map(|(value, weight)| value * weight).sum();
+        let weighted: f64 = self
+            .leaf_values
+            .iter()
+            .zip(&self.leaf_weights)
+            .map(|(value, weight)| value * weight)
+            .sum();
         weighted / total
     }
 }

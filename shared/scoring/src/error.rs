@@ -43,7 +43,9 @@ pub enum ScoringError {
     #[error("the frame does not fit the model: {0}")]
     Frame(String),
     /// SHAP values and base value do not add up to the raw value. This is a defect in the program.
-    #[error("internal: row {row}: base value and SHAP values add up to {sum:e}, the raw value is {raw:e}")]
+    #[error(
+        "internal: row {row}: base value and SHAP values add up to {sum:e}, the raw value is {raw:e}"
+    )]
     NotAdditive {
         /// The row, from 0.
         row: usize,

@@ -64,11 +64,13 @@ impl Explainer {
             trees: Vec::with_capacity(ensemble.trees.len()),
             table_bytes: 0,
         };
+
         let arch = pulp::Arch::new();
         let mut scratch = Scratch::default();
         for tree in &ensemble.trees {
             let game = TreeGame::new(tree);
-            let mut groups: Vec<usize> = game.columns().iter().map(|column| group_of[*column]).collect();
+            let mut groups: Vec<usize> =
+                game.columns().iter().map(|column| group_of[*column]).collect();
             groups.sort_unstable();
             groups.dedup();
             let places: Vec<usize> = game
@@ -77,7 +79,8 @@ impl Explainer {
                 .map(|column| groups.partition_point(|group| *group < group_of[*column]))
                 .collect();
             let bytes = groups.len() * tree.leaf_values.len() * size_of::<f64>();
-            let fits = tree.splits.len() <= MAX_TABLE_DEPTH && explainer.table_bytes + bytes <= table_bytes;
+            let fits = tree.splits.len() <= MAX_TABLE_DEPTH
+                && explainer.table_bytes + bytes <= table_bytes;
             let method = if fits {
                 explainer.table_bytes += bytes;
                 let leaves = tree.leaf_values.len();
@@ -86,12 +89,15 @@ impl Explainer {
                     #[inline(always)]
                     || fill(&game, &places, ensemble.scale, leaves, &mut table, &mut scratch),
                 );
+
                 Method::Table(table)
             } else {
                 Method::Game(Box::new(game), places)
             };
+
             explainer.trees.push(TreeExplainer { groups, method });
         }
+
         explainer
     }
 
@@ -117,7 +123,12 @@ impl Explainer {
 
     /// Adds one tree's part for each row of a block.
     #[inline(always)]
-    pub(crate) fn add_tree<const ROWS: usize>(&self, number: usize, leaves: &Leaves<ROWS>, work: &mut Work<ROWS>) {
+    pub(crate) fn add_tree<const ROWS: usize>(
+        &self,
+        number: usize,
+        leaves: &Leaves<ROWS>,
+        work: &mut Work<ROWS>,
+    ) {
         let tree = &self.trees[number];
         match &tree.method {
             Method::Table(table) => {
@@ -143,11 +154,14 @@ impl Explainer {
         scratch.played.clear();
         for row in 0..work.rows {
             let leaf = leaves.of(row);
-            let at = scratch.played.iter().position(|(played, _)| *played == leaf).unwrap_or_else(|| {
-                game.play(leaf, &mut scratch.worth, &mut scratch.values);
-                scratch.played.push((leaf, scratch.values.clone()));
-                scratch.played.len() - 1
-            });
+            let at = scratch.played.iter().position(|(played, _)| *played == leaf).unwrap_or_else(
+                || {
+                    game.play(leaf, &mut scratch.worth, &mut scratch.values);
+                    scratch.played.push((leaf, scratch.values.clone()));
+                    scratch.played.len() - 1
+                },
+            );
+
             for (value, place) in scratch.played[at].1.iter().zip(places) {
                 work.by_group[tree.groups[*place]][row] += self.scale * value;
             }
@@ -157,7 +171,14 @@ impl Explainer {
 
 /// Fills a tree's table, group by group.
 #[inline(always)]
-fn fill(game: &TreeGame, places: &[usize], scale: f64, leaves: usize, table: &mut [f64], scratch: &mut Scratch) {
+fn fill(
+    game: &TreeGame,
+    places: &[usize],
+    scale: f64,
+    leaves: usize,
+    table: &mut [f64],
+    scratch: &mut Scratch,
+) {
     for leaf in 0..leaves {
         game.play(leaf, &mut scratch.worth, &mut scratch.values);
         for (value, place) in scratch.values.iter().zip(places) {

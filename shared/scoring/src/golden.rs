@@ -22,7 +22,8 @@ pub(crate) fn check(
     plan: &Plan,
 ) -> Result<(), ScoringError> {
     let width = source_of.len();
-    let inputs: Vec<f32> = rows.iter().flat_map(|row| row.inputs.iter().map(|input| input.0)).collect();
+    let inputs: Vec<f32> =
+        rows.iter().flat_map(|row| row.inputs.iter().map(|input| input.0)).collect();
     let columns: Vec<usize> = (0..width).collect();
     let by_column = Explainer::new(ensemble, &columns, 0);
     let mut raw = vec![0.0; rows.len()];
@@ -40,20 +41,27 @@ pub(crate) fn check(
                 Err(ScoringError::Golden { row: number, what: what.to_owned(), found, expected })
             }
         };
+
         same("raw value", raw[number], row.raw_value)?;
         same("raw value from tract", answers.raw[number], row.raw_value)?;
         same("probability", probabilities(raw[number])[1], row.probability)?;
         same("probability from tract", answers.probability[number], row.probability)?;
         same("base value", by_column.base_value(), row.base_value)?;
         let mut expected_by_source = vec![0.0; sources];
-        for (column, (found, expected)) in shap[number * width..][..width].iter().zip(&row.shap_values).enumerate() {
+        for (column, (found, expected)) in
+            shap[number * width..][..width].iter().zip(&row.shap_values).enumerate()
+        {
             same(&format!("SHAP value of column {column}"), *found, *expected)?;
             expected_by_source[source_of[column]] += expected;
         }
+
         let found_by_source = &answers.shap[number * sources..][..sources];
-        for (source, (found, expected)) in found_by_source.iter().zip(&expected_by_source).enumerate() {
+        for (source, (found, expected)) in
+            found_by_source.iter().zip(&expected_by_source).enumerate()
+        {
             same(&format!("SHAP value of source {source}"), *found, *expected)?;
         }
     }
+
     Ok(())
 }

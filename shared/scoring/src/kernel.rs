@@ -57,7 +57,12 @@ impl Kernel {
             form,
             // A tree has at most 16 splits.
             depths: ensemble.trees.iter().map(|tree| tree.splits.len() as u8).collect(),
-            leaf_values: ensemble.trees.iter().flat_map(|tree| &tree.leaf_values).copied().collect(),
+            leaf_values: ensemble
+                .trees
+                .iter()
+                .flat_map(|tree| &tree.leaf_values)
+                .copied()
+                .collect(),
             scale: ensemble.scale,
             bias: ensemble.bias,
         }
@@ -74,7 +79,13 @@ impl Kernel {
     }
 
     /// As [`Kernel::score`], and the SHAP values of each row, row after row.
-    pub(crate) fn explain(&self, explainer: &Explainer, rows: &[f32], raw: &mut [f64], shap: &mut [f64]) {
+    pub(crate) fn explain(
+        &self,
+        explainer: &Explainer,
+        rows: &[f32],
+        raw: &mut [f64],
+        shap: &mut [f64],
+    ) {
         Arch::new().dispatch(Explaining { kernel: self, explainer, rows, raw, shap });
     }
 
@@ -133,8 +144,14 @@ struct Walk<'a, B, const ROWS: usize> {
 impl<B: Block<ROWS>, const ROWS: usize> Walk<'_, B, ROWS> {
     /// Trees whose leaves a byte can number.
     #[inline(always)]
-    fn shallow<const DEPTH: usize, const LEAVES: usize>(&mut self, questions: &[Question], tables: &[f64]) {
-        for (questions, table) in questions.as_chunks::<DEPTH>().0.iter().zip(tables.as_chunks::<LEAVES>().0) {
+    fn shallow<const DEPTH: usize, const LEAVES: usize>(
+        &mut self,
+        questions: &[Question],
+        tables: &[f64],
+    ) {
+        for (questions, table) in
+            questions.as_chunks::<DEPTH>().0.iter().zip(tables.as_chunks::<LEAVES>().0)
+        {
             block::ask(questions, self.block, &mut self.leaves.low);
             add_small(table, self.leaves, self.sums);
             self.next();
@@ -144,12 +161,14 @@ impl<B: Block<ROWS>, const ROWS: usize> Walk<'_, B, ROWS> {
     #[inline(always)]
     fn any(&mut self, depth: usize, questions: &[Question], tables: &[f64]) {
         for (tree, table) in tables.chunks_exact(1 << depth).enumerate() {
-            let (low, high) = questions[tree * depth..][..depth].split_at(depth.min(SPLITS_PER_BYTE));
+            let (low, high) =
+                questions[tree * depth..][..depth].split_at(depth.min(SPLITS_PER_BYTE));
             self.leaves.low = block::ask_some(low, self.block);
             self.leaves.high = block::ask_some(high, self.block);
             add_by_leaf(table, self.leaves, self.sums);
             self.next();
         }
+
         // A tree of less depth has none.
         self.leaves.high = [0; ROWS];
     }
@@ -159,6 +178,7 @@ impl<B: Block<ROWS>, const ROWS: usize> Walk<'_, B, ROWS> {
         if let Some((explainer, work)) = self.explain.as_mut() {
             explainer.add_tree(self.trees, self.leaves, work);
         }
+
         self.trees += 1;
     }
 }
@@ -243,7 +263,11 @@ impl Explaining<'_> {
 ///
 /// By the table's size, because then the compiler sees that a masked leaf number can't be out of bounds.
 #[inline(always)]
-pub(crate) fn add_by_leaf<const ROWS: usize>(table: &[f64], leaves: &Leaves<ROWS>, sums: &mut [f64; ROWS]) {
+pub(crate) fn add_by_leaf<const ROWS: usize>(
+    table: &[f64],
+    leaves: &Leaves<ROWS>,
+    sums: &mut [f64; ROWS],
+) {
     macro_rules! by_size {
         ($($leaves:literal)+) => {
             match table.len() {
@@ -260,6 +284,7 @@ pub(crate) fn add_by_leaf<const ROWS: usize>(table: &[f64], leaves: &Leaves<ROWS
             }
         };
     }
+
     by_size!(1 2 4 8 16 32 64 128 256);
 }
 

@@ -46,7 +46,8 @@ impl Model {
     /// differently from what CatBoost said.
     pub fn load(artifact: &Artifact) -> Result<Self, ScoringError> {
         let manifest = &artifact.manifest;
-        let names: Vec<&str> = manifest.features.iter().map(|feature| feature.name.as_str()).collect();
+        let names: Vec<&str> =
+            manifest.features.iter().map(|feature| feature.name.as_str()).collect();
         let ensemble = catboost_json::parse(&artifact.model_json, &names)?;
         let graph = Graph::read(&artifact.onnx, &ensemble)?;
         let sources = manifest.inputs();
@@ -70,6 +71,7 @@ impl Model {
             scoring: graph.plan(&kernel, None)?,
             explaining: graph.plan(&kernel, Some(&explainer))?,
         };
+
         golden::check(&manifest.golden_rows, &ensemble, &kernel, &source_of, &model.explaining)?;
         Ok(model)
     }
@@ -123,10 +125,12 @@ impl Model {
         encode::check(frame, &self.encoders)?;
         let (referrals, answers) = self.run(&self.scoring, frame)?;
         let rows = answers.raw.iter().zip(&answers.probability).zip(&referrals);
-        let prediction = |((&raw_value, &probability), referral): ((&f64, &f64), &Option<Box<str>>)| {
-            let prediction = Prediction { raw_value, probability, score: self.scorecard.score(raw_value) };
-            referral.is_none().then_some(prediction)
-        };
+        let prediction =
+            |((&raw_value, &probability), referral): ((&f64, &f64), &Option<Box<str>>)| {
+                let prediction =
+                    Prediction { raw_value, probability, score: self.scorecard.score(raw_value) };
+                referral.is_none().then_some(prediction)
+            };
         Ok(rows.map(prediction).collect())
     }
 
@@ -143,18 +147,22 @@ impl Model {
             encode::encode(frame, &self.encoders, start, self.width, matrix, referrals);
             plan.run(self.width, matrix, &mut answers)?;
         }
+
         Ok((referrals, answers))
     }
 
     /// Asserted for every customer: reasons that do not add up to the score can't be defended.
     fn check_additivity(&self, answers: &Answers) -> Result<(), ScoringError> {
-        for (row, (raw, values)) in answers.raw.iter().zip(answers.shap.chunks_exact(self.sources.len())).enumerate() {
+        for (row, (raw, values)) in
+            answers.raw.iter().zip(answers.shap.chunks_exact(self.sources.len())).enumerate()
+        {
             let sum = self.base_value + values.iter().sum::<f64>();
             let close = (sum - raw).abs() <= TOLERANCE * raw.abs().max(1.0);
             if !close {
                 return Err(ScoringError::NotAdditive { row, sum, raw: *raw });
             }
         }
+
         Ok(())
     }
 }

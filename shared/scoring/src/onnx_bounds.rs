@@ -57,8 +57,10 @@ pub(crate) fn check(onnx: &[u8], ensemble: &Ensemble) -> Result<(), ScoringError
         elements: MAX_ELEMENTS_PER_LEAF * leaves + MAX_OTHER_ELEMENTS,
         texts: MAX_TEXTS_PER_LEAF * leaves + MAX_OTHER_ELEMENTS,
     };
-    walk(onnx, Level::Model, &mut budget)
-        .map_err(|problem| ScoringError::Onnx(format!("{problem}, for {leaves} leaves in model.json")))
+
+    walk(onnx, Level::Model, &mut budget).map_err(|problem| {
+        ScoringError::Onnx(format!("{problem}, for {leaves} leaves in model.json"))
+    })
 }
 
 fn walk(mut message: &[u8], level: Level, budget: &mut Budget) -> Result<(), &'static str> {
@@ -74,21 +76,32 @@ fn walk(mut message: &[u8], level: Level, budget: &mut Budget) -> Result<(), &'s
                 continue;
             }
         };
+
         if let Value::Bytes(content) = value {
             spend(&mut budget.messages, 1).ok_or("has too many nodes, attributes or entries")?;
             walk(content, inner, budget)?;
         }
     }
+
     Ok(())
 }
 
 /// Counts a field that is not walked into.
-fn count(level: Level, field: u64, value: Value<'_>, budget: &mut Budget) -> Result<(), &'static str> {
+fn count(
+    level: Level,
+    field: u64,
+    value: Value<'_>,
+    budget: &mut Budget,
+) -> Result<(), &'static str> {
     const TOO_LONG: &str = "has longer arrays than its trees need";
     match (level, field, value) {
         // Texts of entries replace each other, and single numbers do.
-        (Level::Texts, ..) | (Level::Model | Level::Graph | Level::Node, _, Value::Number) => Ok(()),
-        (Level::Attribute, 7, Value::Bytes(floats)) => spend(&mut budget.elements, floats.len() / 4).ok_or(TOO_LONG),
+        (Level::Texts, ..) | (Level::Model | Level::Graph | Level::Node, _, Value::Number) => {
+            Ok(())
+        }
+        (Level::Attribute, 7, Value::Bytes(floats)) => {
+            spend(&mut budget.elements, floats.len() / 4).ok_or(TOO_LONG)
+        }
         (Level::Attribute, 8, Value::Bytes(ints)) => {
             // The last byte of each number has no continuation bit.
             let count = ints.iter().filter(|byte| **byte < 0x80).count();
@@ -122,6 +135,7 @@ fn next_field<'a>(message: &mut &'a [u8]) -> Option<(u64, Value<'a>)> {
         // Groups, which ONNX does not have.
         _ => None,
     };
+
     Some((key >> 3, value?))
 }
 

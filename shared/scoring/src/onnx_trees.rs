@@ -33,9 +33,15 @@ pub(crate) fn check(node: &NodeProto, ensemble: &Ensemble) -> Result<(), Scoring
                 check_tree(&nodes, &leaves, number, tree, ensemble)
                     .map_err(|problem| different(format!("tree {number} {problem}")))?;
             }
-            _ => return Err(different(format!("it ends within tree {number} of {}", ensemble.trees.len()))),
+            _ => {
+                return Err(different(format!(
+                    "it ends within tree {number} of {}",
+                    ensemble.trees.len()
+                )));
+            }
         }
     }
+
     if nodes.ids.is_empty() && leaves.ids.is_empty() {
         Ok(())
     } else {
@@ -69,10 +75,14 @@ fn check_operator(node: &NodeProto) -> Result<(), ScoringError> {
     let transform = find(node, "post_transform").map_or(&b""[..], |attribute| &attribute.s[..]);
     if transform != b"LOGISTIC" {
         return Err(ScoringError::Unsupported {
-            found: format!("model.onnx has post_transform {:?}", String::from_utf8_lossy(transform)),
+            found: format!(
+                "model.onnx has post_transform {:?}",
+                String::from_utf8_lossy(transform)
+            ),
             instead: "train a binary classifier (loss_function=Logloss), which has LOGISTIC",
         });
     }
+
     let labels = find(node, "classlabels_strings").map_or(0, |attribute| attribute.strings.len());
     let classes = labels.max(ints(node, "classlabels_int64s").len());
     if classes != 2 {
@@ -81,6 +91,7 @@ fn check_operator(node: &NodeProto) -> Result<(), ScoringError> {
             instead: "train a binary classifier (loss_function=Logloss)",
         });
     }
+
     Ok(())
 }
 
@@ -91,7 +102,12 @@ fn check_bias(written: &[f32], bias: f64) -> Result<(), ScoringError> {
         [good, bad] => close(-bias, *good) && close(bias, *bad),
         _ => false,
     };
-    if same { Ok(()) } else { Err(different(format!("its base_values are {written:?}, the bias is {bias}"))) }
+
+    if same {
+        Ok(())
+    } else {
+        Err(different(format!("its base_values are {written:?}, the bias is {bias}")))
+    }
 }
 
 /// The nodes not yet compared, as ONNX has them: parallel arrays.
@@ -118,6 +134,7 @@ impl<'a> Nodes<'a> {
             modes: find(node, "nodes_modes").map_or(&[][..], |attribute| &attribute.strings),
             nan_is_yes: ints(node, "nodes_missing_value_tracks_true"),
         };
+
         let lengths = [
             nodes.trees.len(),
             nodes.columns.len(),
@@ -127,6 +144,7 @@ impl<'a> Nodes<'a> {
             nodes.modes.len(),
             nodes.nan_is_yes.len(),
         ];
+
         if lengths.iter().all(|length| *length == nodes.ids.len()) {
             Ok(nodes)
         } else {
@@ -165,6 +183,7 @@ impl<'a> Leaves<'a> {
             classes: ints(node, "class_ids"),
             values: floats(node, "class_weights"),
         };
+
         let lengths = [leaves.trees.len(), leaves.classes.len(), leaves.values.len()];
         if lengths.iter().all(|length| *length == leaves.ids.len()) {
             Ok(leaves)
@@ -193,47 +212,64 @@ fn check_tree(
     if nodes.trees.iter().chain(leaves.trees).any(|of| *of != number as i64) {
         return Err("has another number of nodes or leaves".to_owned());
     }
+
     let inner = tree.leaf_values.len() - 1;
     for id in 0..nodes.ids.len() {
         let wrong = |problem: &str| Err(format!("node {id} {problem}"));
         if nodes.ids[id] != id as i64 {
             return wrong("is out of order");
         }
+
         if id >= inner {
             if nodes.modes[id] != b"LEAF" {
                 return wrong("is not a leaf");
             }
+
             continue;
         }
+
         // The root asks the last split.
         let level = (id + 1).ilog2() as usize;
         let split = tree.splits[tree.splits.len() - 1 - level];
         let column = &ensemble.columns[split.column];
-        if nodes.modes[id] != b"BRANCH_GT" || nodes.no[id] != 2 * id as i64 + 1 || nodes.yes[id] != 2 * id as i64 + 2 {
+        if nodes.modes[id] != b"BRANCH_GT"
+            || nodes.no[id] != 2 * id as i64 + 1
+            || nodes.yes[id] != 2 * id as i64 + 2
+        {
             return wrong("does not branch as a symmetric tree does");
         }
-        let same_border = nodes.borders[id].partial_cmp(&column.borders[split.border]) == Some(Ordering::Equal);
+
+        let same_border =
+            nodes.borders[id].partial_cmp(&column.borders[split.border]) == Some(Ordering::Equal);
         if nodes.columns[id] != split.column as i64 || !same_border {
             return wrong("asks another question");
         }
+
         if (nodes.nan_is_yes[id] != 0) != (column.nan == NanTreatment::AsTrue) {
             return wrong("takes missing values another way");
         }
     }
+
     check_leaves(leaves, tree, ensemble.scale)
 }
 
 fn check_leaves(leaves: &Leaves<'_>, tree: &Tree, scale: f64) -> Result<(), String> {
     let inner = tree.leaf_values.len() - 1;
     for (leaf, value) in tree.leaf_values.iter().enumerate() {
-        for (at, class, exact) in [(2 * leaf, 0, -scale * value), (2 * leaf + 1, 1, scale * value)] {
+        for (at, class, exact) in [(2 * leaf, 0, -scale * value), (2 * leaf + 1, 1, scale * value)]
+        {
             if leaves.ids[at] != (inner + leaf) as i64 || leaves.classes[at] != class {
                 return Err(format!("leaf {leaf} is out of order"));
             }
+
             if !close(exact, leaves.values[at]) {
-                return Err(format!("leaf {leaf} has the value {:e}, not {exact:e}", leaves.values[at]));
+                return Err(format!(
+                    "leaf {leaf} has the value {:e}, not {exact:e}",
+                    leaves.values[at]
+                ));
             }
         }
     }
+
     Ok(())
 }

@@ -60,9 +60,15 @@ impl Graph {
     ///
     /// # Errors
     /// When tract finds the graph to be inconsistent.
-    pub(crate) fn plan(&self, kernel: &Arc<Kernel>, explainer: Option<&Arc<Explainer>>) -> Result<Plan, ScoringError> {
+    pub(crate) fn plan(
+        &self,
+        kernel: &Arc<Kernel>,
+        explainer: Option<&Arc<Explainer>>,
+    ) -> Result<Plan, ScoringError> {
         let classifier = Classifier { kernel: kernel.clone(), explainer: explainer.cloned() };
-        self.wire(classifier).map(Plan).map_err(|error| ScoringError::Onnx(format!("tract refuses it: {error:#}")))
+        self.wire(classifier)
+            .map(Plan)
+            .map_err(|error| ScoringError::Onnx(format!("tract refuses it: {error:#}")))
     }
 
     fn wire(&self, classifier: Classifier) -> TractResult<Arc<TypedRunnableModel>> {
@@ -70,8 +76,16 @@ impl Graph {
         let [input] = *model.input_outlets()? else { bail!("it must have exactly one input") };
         let width = classifier.kernel.width();
         let rows = model.symbols.sym("rows");
-        model.set_input_fact(0, InferenceFact::dt_shape(f32::datum_type(), &[rows.to_dim(), width.to_dim()]))?;
-        let id = model.nodes().iter().find(|node| node.op_is::<Box<dyn Expansion>>()).map(|node| node.id);
+        model.set_input_fact(
+            0,
+            InferenceFact::dt_shape(f32::datum_type(), &[rows.to_dim(), width.to_dim()]),
+        )?;
+
+        let id = model
+            .nodes()
+            .iter()
+            .find(|node| node.op_is::<Box<dyn Expansion>>())
+            .map(|node| node.id);
         let id = id.context("the operator is not in the parsed graph")?;
         ensure!(model.nodes[id].inputs == [input], "the operator does not read the graph's input");
         let outputs = 2 + usize::from(classifier.explainer.is_some());
@@ -81,6 +95,7 @@ impl Graph {
             // The graph declares a label and float32 probabilities, which is not what the operator gives.
             output.fact = InferenceFact::default();
         }
+
         let outlets: Vec<OutletId> = (0..outputs).map(|output| OutletId::new(id, output)).collect();
         model.select_output_outlets(&outlets)?;
         model.into_optimized()?.into_runnable()
@@ -92,20 +107,32 @@ impl Plan {
     ///
     /// # Errors
     /// When tract fails, which it has no reason to.
-    pub(crate) fn run(&self, width: usize, rows: &[f32], answers: &mut Answers) -> Result<(), ScoringError> {
-        self.try_run(width, rows, answers).map_err(|error| ScoringError::Tract(format!("{error:#}")))
+    pub(crate) fn run(
+        &self,
+        width: usize,
+        rows: &[f32],
+        answers: &mut Answers,
+    ) -> Result<(), ScoringError> {
+        self.try_run(width, rows, answers)
+            .map_err(|error| ScoringError::Tract(format!("{error:#}")))
     }
 
     fn try_run(&self, width: usize, rows: &[f32], answers: &mut Answers) -> TractResult<()> {
         let input = Tensor::from_shape(&[rows.len() / width, width], rows)?;
         let outputs = self.0.run(tvec!(input.into_tvalue()))?;
-        let [raw, probabilities, shap @ ..] = outputs.as_slice() else { bail!("{} outputs", outputs.len()) };
+        let [raw, probabilities, shap @ ..] = outputs.as_slice() else {
+            bail!("{} outputs", outputs.len())
+        };
+
         answers.raw.extend_from_slice(raw.try_as_plain_ram()?.as_slice()?);
         let probabilities = probabilities.try_as_plain_ram()?;
-        answers.probability.extend(probabilities.as_slice::<f64>()?.chunks_exact(2).map(|classes| classes[1]));
+        answers
+            .probability
+            .extend(probabilities.as_slice::<f64>()?.chunks_exact(2).map(|classes| classes[1]));
         for shap in shap {
             answers.shap.extend_from_slice(shap.try_as_plain_ram()?.as_slice()?);
         }
+
         Ok(())
     }
 }
@@ -195,14 +222,21 @@ impl Expansion for Classifier {
             solver.equals(&output.rank, rank)?;
             solver.equals(&output.shape[0], &inputs[0].shape[0])?;
         }
+
         solver.equals(&outputs[1].shape[1], 2.to_dim())?;
         if let (Some(explainer), Some(output)) = (&self.explainer, outputs.get(2)) {
             solver.equals(&output.shape[1], explainer.groups().to_dim())?;
         }
+
         Ok(())
     }
 
-    fn wire(&self, prefix: &str, model: &mut TypedModel, inputs: &[OutletId]) -> TractResult<TVec<OutletId>> {
+    fn wire(
+        &self,
+        prefix: &str,
+        model: &mut TypedModel,
+        inputs: &[OutletId],
+    ) -> TractResult<TVec<OutletId>> {
         model.wire_node(prefix, self.clone(), inputs)
     }
 }
@@ -220,8 +254,16 @@ impl EvalOp for Classifier {
 
     fn eval(&self, _: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
         let input = args_1!(inputs);
-        let [count, width] = *input.shape() else { bail!("rows must be a matrix, found {:?}", input.shape()) };
-        ensure!(width == self.kernel.width(), "rows have {width} columns, the model {}", self.kernel.width());
+        let [count, width] = *input.shape() else {
+            bail!("rows must be a matrix, found {:?}", input.shape())
+        };
+
+        ensure!(
+            width == self.kernel.width(),
+            "rows have {width} columns, the model {}",
+            self.kernel.width()
+        );
+
         let rows = input.try_as_plain_ram()?;
         let rows = rows.as_slice::<f32>()?;
         let mut raw = vec![0.0; count];
@@ -231,22 +273,29 @@ impl EvalOp for Classifier {
             Some(explainer) => {
                 let mut values = vec![0.0; count * explainer.groups()];
                 self.kernel.explain(explainer, rows, &mut raw, &mut values);
-                shap = Some(Tensor::from_shape(&[count, explainer.groups()], &values)?.into_tvalue());
+                shap =
+                    Some(Tensor::from_shape(&[count, explainer.groups()], &values)?.into_tvalue());
             }
         }
+
         let probabilities: Vec<f64> = raw.iter().flat_map(|raw| probabilities(*raw)).collect();
         let probabilities = Tensor::from_shape(&[count, 2], &probabilities)?;
-        Ok([tensor1(&raw).into_tvalue(), probabilities.into_tvalue()].into_iter().chain(shap).collect())
+        Ok([tensor1(&raw).into_tvalue(), probabilities.into_tvalue()]
+            .into_iter()
+            .chain(shap)
+            .collect())
     }
 }
 
 impl TypedOp for Classifier {
     fn output_facts(&self, inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
         let rows = inputs[0].shape[0].clone();
-        let mut facts = tvec!(f64::fact(std::slice::from_ref(&rows)), f64::fact(&[rows.clone(), 2.to_dim()]));
+        let mut facts =
+            tvec!(f64::fact(std::slice::from_ref(&rows)), f64::fact(&[rows.clone(), 2.to_dim()]));
         if let Some(explainer) = &self.explainer {
             facts.push(f64::fact(&[rows, explainer.groups().to_dim()]));
         }
+
         Ok(facts)
     }
 
@@ -269,12 +318,15 @@ mod tests {
 
     #[test]
     fn probabilities_add_up_and_keep_their_digits_at_both_ends() {
-        for log_odds in [0.0, -0.0, 1e-9, 0.3, -7.25, 36.0, -36.0, 700.0, -700.0, f64::MAX, -f64::MAX] {
+        for log_odds in
+            [0.0, -0.0, 1e-9, 0.3, -7.25, 36.0, -36.0, 700.0, -700.0, f64::MAX, -f64::MAX]
+        {
             let [good, bad] = probabilities(log_odds);
             assert!((good + bad - 1.0).abs() <= f64::EPSILON, "{log_odds}: {good} and {bad}");
             assert_eq!(probabilities(-log_odds), [bad, good]);
             assert_eq!(bad > good, log_odds > 0.0);
         }
+
         assert_eq!(probabilities(-700.0)[1], (-700.0_f64).exp());
     }
 }

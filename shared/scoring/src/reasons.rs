@@ -24,12 +24,18 @@ pub(crate) struct Wording {
 /// The wording of each source.
 pub(crate) fn wordings(manifest: &Manifest, sources: &[ModelInput]) -> Vec<Wording> {
     let median = |source: &ModelInput| {
-        let feature = manifest.features.iter().find(|feature| feature.source_column == source.column.name);
+        let feature =
+            manifest.features.iter().find(|feature| feature.source_column == source.column.name);
         (source.column.kind == ColumnKind::Number)
             .then(|| feature?.median.flatten().map(|median| median as f32))
             .flatten()
     };
-    let wording = |source: &ModelInput| Wording { description: source.description.clone(), median: median(source) };
+
+    let wording = |source: &ModelInput| Wording {
+        description: source.description.clone(),
+        median: median(source),
+    };
+
     sources.iter().map(wording).collect()
 }
 
@@ -39,11 +45,15 @@ pub(crate) fn worst(shap_values: &[f64]) -> impl Iterator<Item = (usize, f64)> {
     for (source, &value) in shap_values.iter().enumerate() {
         // A positive value raises the log-odds of bad, and takes points.
         if value > 0.0 && worst[MAX_REASONS - 1].is_none_or(|(_, least)| value > least) {
-            let at = worst.iter().position(|kept| kept.is_none_or(|(_, kept)| value > kept)).unwrap_or(MAX_REASONS - 1);
+            let at = worst
+                .iter()
+                .position(|kept| kept.is_none_or(|(_, kept)| value > kept))
+                .unwrap_or(MAX_REASONS - 1);
             worst[at..].rotate_right(1);
             worst[at] = Some((source, value));
         }
     }
+
     worst.into_iter().flatten()
 }
 
@@ -67,6 +77,7 @@ impl Wording {
             Some(Ordering::Greater) => (" is high (", ")"),
             Some(Ordering::Equal) | None => (" is ", ""),
         };
+
         let mut text = self.say(&[before]);
         // Minus zero is zero to a reader. Writing to a string can't fail.
         let _ = write!(text, "{}", value + 0.0);
@@ -82,6 +93,7 @@ impl Wording {
         for part in parts {
             text.push_str(part);
         }
+
         text
     }
 }

@@ -41,7 +41,8 @@ impl Scorecard {
 mod tests {
     use super::*;
 
-    const STANDARD: ScorecardParameters = ScorecardParameters { pdo: 20.0, target_score: 600.0, target_odds: 30.0 };
+    const STANDARD: ScorecardParameters =
+        ScorecardParameters { pdo: 20.0, target_score: 600.0, target_odds: 30.0 };
 
     #[test]
     fn target_odds_are_the_target_score_and_doubling_adds_pdo() {
@@ -54,8 +55,12 @@ mod tests {
     #[test]
     fn a_half_point_rounds_away_from_zero() {
         // 649.5 points exactly: with PDO = ln 2 the factor is 1.
-        let unit =
-            Scorecard::new(ScorecardParameters { pdo: std::f64::consts::LN_2, target_score: 0.0, target_odds: 1.0 });
+        let unit = Scorecard::new(ScorecardParameters {
+            pdo: std::f64::consts::LN_2,
+            target_score: 0.0,
+            target_odds: 1.0,
+        });
+
         assert_eq!(unit.score(-649.5).value(), 650);
         assert_eq!(unit.score(-649.499_999).value(), 649);
         assert_eq!(unit.score(649.5).value(), -650);

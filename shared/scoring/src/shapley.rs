@@ -36,14 +36,16 @@ impl TreeGame {
         let mut levels = Vec::with_capacity(tree.splits.len());
         let mut below = tree.leaf_weights.clone();
         for split in &tree.splits {
-            let player = columns.iter().position(|column| *column == split.column).unwrap_or_else(|| {
-                columns.push(split.column);
-                columns.len() - 1
-            });
+            let player =
+                columns.iter().position(|column| *column == split.column).unwrap_or_else(|| {
+                    columns.push(split.column);
+                    columns.len() - 1
+                });
             let (pairs, _) = below.as_chunks::<2>();
             levels.push(Level { player, shares: pairs.iter().map(shares).collect() });
             below = pairs.iter().map(|[no, yes]| no + yes).collect();
         }
+
         let weights = join_weights(columns.len());
         Self { columns, levels, leaf_values: tree.leaf_values.clone(), weights }
     }
@@ -58,7 +60,9 @@ impl TreeGame {
     pub(crate) fn play(&self, leaf: usize, worth: &mut Vec<f64>, values: &mut Vec<f64>) {
         self.value_coalitions(leaf, worth);
         values.clear();
-        values.extend((0..self.columns.len()).map(|player| shapley_value(player, worth, &self.weights)));
+        values.extend(
+            (0..self.columns.len()).map(|player| shapley_value(player, worth, &self.weights)),
+        );
     }
 
     /// What each coalition is worth, from the leaves up. Before a level, `worth` has for each node the worth of each
@@ -81,6 +85,7 @@ impl TreeGame {
                     // Forward in place: what is written lies at or before what is read next.
                     join_known(worth, node * coalitions, coalitions, level.player, *shares, yes);
                 }
+
                 worth.truncate(level.shares.len() * coalitions);
             }
         }
@@ -100,6 +105,7 @@ fn join_weights(players: usize) -> Vec<f64> {
     for size in 1..players {
         by_size.push(by_size[size - 1] * size as f64 / (players - size) as f64);
     }
+
     // Nobody can join the coalition of all.
     by_size.push(0.0);
     (0..1_usize << players).map(|coalition| by_size[coalition.count_ones() as usize]).collect()
@@ -118,7 +124,14 @@ fn join_new(pair: &mut [f64], [no_share, yes_share]: [f64; 2], yes: bool) {
 
 /// Joins two nodes whose question is about a column asked below as well.
 #[inline(always)]
-fn join_known(worth: &mut [f64], at: usize, coalitions: usize, player: usize, shares: [f64; 2], yes: bool) {
+fn join_known(
+    worth: &mut [f64],
+    at: usize,
+    coalitions: usize,
+    player: usize,
+    shares: [f64; 2],
+    yes: bool,
+) {
     let (no_at, yes_at) = (2 * at, 2 * at + coalitions);
     for coalition in 0..coalitions {
         let (no_worth, yes_worth) = (worth[no_at + coalition], worth[yes_at + coalition]);
@@ -142,11 +155,14 @@ fn shapley_value(player: usize, worth: &[f64], weights: &[f64]) -> f64 {
         // Several sums at once, because the compiler may not reorder one.
         let quads = without.chunks(4).zip(with.chunks(4)).zip(weights.chunks(4));
         for ((without, with), weights) in quads {
-            for (lane, ((without, with), weight)) in lanes.iter_mut().zip(without.iter().zip(with).zip(weights)) {
+            for (lane, ((without, with), weight)) in
+                lanes.iter_mut().zip(without.iter().zip(with).zip(weights))
+            {
                 *lane += weight * (with - without);
             }
         }
     }
+
     (lanes[0] + lanes[1]) + (lanes[2] + lanes[3])
 }
 

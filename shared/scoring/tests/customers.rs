@@ -15,13 +15,22 @@ fn load(name: &str) -> (Artifact, Model) {
 
 /// One customer of the model `one_hot`: a number, a home, a number.
 fn customer(first: f64, home: Option<&str>, second: f64) -> Frame<'_> {
-    let columns = vec![Column::Numbers(vec![first]), Column::Texts(vec![home]), Column::Numbers(vec![second])];
+    let columns = vec![
+        Column::Numbers(vec![first]),
+        Column::Texts(vec![home]),
+        Column::Numbers(vec![second]),
+    ];
+
     Frame { columns, has_features: vec![true] }
 }
 
 fn referral(model: &Model, frame: &Frame<'_>) -> Option<String> {
     let batch = model.score(frame).unwrap();
-    assert_eq!(model.predict(frame).unwrap()[0].is_none(), matches!(batch.row(0), RowOutcome::Referred(_)));
+    assert_eq!(
+        model.predict(frame).unwrap()[0].is_none(),
+        matches!(batch.row(0), RowOutcome::Referred(_))
+    );
+
     match batch.row(0) {
         RowOutcome::Referred(reason) => Some(reason.to_owned()),
         RowOutcome::Scored(_) => None,
@@ -33,7 +42,11 @@ fn what_cannot_be_scored_is_referred_with_the_reason() {
     let (_, model) = load("one_hot");
     let missing = "is missing and the model was trained without missing values";
     let cases = [
-        ("a missing number", customer(f64::NAN, Some("owner"), 0.0), Some(format!("column 0 {missing}"))),
+        (
+            "a missing number",
+            customer(f64::NAN, Some("owner"), 0.0),
+            Some(format!("column 0 {missing}")),
+        ),
         (
             "an infinite number",
             customer(0.0, Some("owner"), f64::NEG_INFINITY),
@@ -49,15 +62,21 @@ fn what_cannot_be_scored_is_referred_with_the_reason() {
             customer(0.0, Some("Owner"), 0.0),
             Some("home is 'Owner', which the model does not know".to_owned()),
         ),
-        ("the first of two", customer(f64::NAN, Some("castle"), 0.0), Some(format!("column 0 {missing}"))),
+        (
+            "the first of two",
+            customer(f64::NAN, Some("castle"), 0.0),
+            Some(format!("column 0 {missing}")),
+        ),
         ("a known category", customer(0.0, Some("with parents"), 0.0), None),
         ("a missing category", customer(0.0, None, 0.0), None),
         ("an empty category", customer(0.0, Some(""), 0.0), None),
         ("the largest float32", customer(f64::from(f32::MAX), Some("owner"), 0.0), None),
     ];
+
     for (name, frame, expected) in cases {
         assert_eq!(referral(&model, &frame), expected, "{name}");
     }
+
     let mut none = customer(0.0, Some("owner"), 0.0);
     none.has_features = vec![false];
     assert_eq!(referral(&model, &none).as_deref(), Some("the customer has no features on record"));
@@ -66,7 +85,8 @@ fn what_cannot_be_scored_is_referred_with_the_reason() {
 #[test]
 fn null_and_empty_text_are_one_category() {
     let (_, model) = load("one_hot");
-    let [null, empty] = [None, Some("")].map(|home| model.predict(&customer(0.1, home, 0.2)).unwrap()[0].unwrap());
+    let [null, empty] =
+        [None, Some("")].map(|home| model.predict(&customer(0.1, home, 0.2)).unwrap()[0].unwrap());
     assert_eq!(null, empty);
 }
 
@@ -84,14 +104,20 @@ fn a_referred_customer_changes_nothing_for_the_others() {
     let (_, model) = load("one_hot");
     let numbers = |bad: f64| Column::Numbers(vec![0.1, bad, -0.3]);
     let homes = Column::Texts(vec![Some("owner"), Some("tenant"), None]);
-    let with = |bad| Frame { columns: vec![numbers(bad), homes.clone(), numbers(0.5)], has_features: vec![true; 3] };
+    let with = |bad| Frame {
+        columns: vec![numbers(bad), homes.clone(), numbers(0.5)],
+        has_features: vec![true; 3],
+    };
+
     let (good_frame, bad_frame) = (with(0.5), with(f64::INFINITY));
     let (good, bad) = (model.score(&good_frame).unwrap(), model.score(&bad_frame).unwrap());
     assert!(matches!(bad.row(1), RowOutcome::Referred(_)));
     for row in [0, 2] {
-        let (RowOutcome::Scored(left), RowOutcome::Scored(right)) = (good.row(row), bad.row(row)) else {
+        let (RowOutcome::Scored(left), RowOutcome::Scored(right)) = (good.row(row), bad.row(row))
+        else {
             panic!("row {row} is not scored")
         };
+
         assert_eq!((left.raw_value, left.shap_values), (right.raw_value, right.shap_values));
         assert_eq!(left.reasons(), right.reasons());
     }
@@ -120,7 +146,8 @@ fn reasons_are_what_took_most_points_worst_first() {
     for name in ["depth_2_trees_1000", "depth_6", "many_columns", "nan_min", "one_hot"] {
         let (artifact, model) = load(name);
         let rows: Vec<Vec<f32>> = artifact.manifest.golden_rows.iter().map(inputs).collect();
-        let rows: Vec<Vec<f32>> = rows.into_iter().filter(|row| row.iter().all(|input| input.is_finite())).collect();
+        let rows: Vec<Vec<f32>> =
+            rows.into_iter().filter(|row| row.iter().all(|input| input.is_finite())).collect();
         let frame = frame(&artifact.manifest, &rows);
         let batch = model.score(&frame).unwrap();
         let factor = artifact.manifest.scorecard.pdo / std::f64::consts::LN_2;
@@ -139,7 +166,10 @@ fn reasons_are_what_took_most_points_worst_first() {
             assert_eq!(reasons.len(), costs.len().min(4), "{name}: row {row}");
             for ((text, points), (source, expected)) in reasons.iter().zip(costs) {
                 assert!((points - expected).abs() < 1e-12, "{name}: row {row}: {text}");
-                assert!(text.starts_with(&model.inputs()[source].description), "{name}: row {row}: {text}");
+                assert!(
+                    text.starts_with(&model.inputs()[source].description),
+                    "{name}: row {row}: {text}"
+                );
             }
         }
     }
@@ -157,22 +187,37 @@ fn reasons_say_how_the_value_compares_with_the_median() {
     // SHAP values do not depend on medians, so a model is asked again with other ones for the same customer.
     let good = golden("one_feature");
     let mut seen = Vec::new();
-    for row in good.manifest.golden_rows.iter().filter(|row| row.inputs[0].0.is_finite() && row.shap_values[0] > 0.0) {
+    for row in good
+        .manifest
+        .golden_rows
+        .iter()
+        .filter(|row| row.inputs[0].0.is_finite() && row.shap_values[0] > 0.0)
+    {
         let value = row.inputs[0].0;
-        for median in [Some(f64::from(value) - 1.0), Some(f64::from(value) + 1.0), Some(f64::from(value)), None] {
+        for median in [
+            Some(f64::from(value) - 1.0),
+            Some(f64::from(value) + 1.0),
+            Some(f64::from(value)),
+            None,
+        ] {
             let mut artifact = good.clone();
             artifact.manifest.features[0].median = Some(median);
             artifact.manifest.features[0].description = "Bureau score".to_owned();
-            let found = texts(&Model::load(&artifact).unwrap(), &frame(&good.manifest, &[vec![value]]));
+            let found =
+                texts(&Model::load(&artifact).unwrap(), &frame(&good.manifest, &[vec![value]]));
             let expected = match median {
                 Some(median) if median as f32 > value => format!("Bureau score is low ({value})"),
-                Some(median) if (median as f32) < value => format!("Bureau score is high ({value})"),
+                Some(median) if (median as f32) < value => {
+                    format!("Bureau score is high ({value})")
+                }
                 _ => format!("Bureau score is {}", value + 0.0),
             };
+
             assert_eq!(found, [expected]);
             seen.push(median.is_some_and(|median| median as f32 != value));
         }
     }
+
     assert!(seen.contains(&true) && seen.contains(&false), "no row of the model costs points");
 }
 
@@ -180,13 +225,18 @@ fn reasons_say_how_the_value_compares_with_the_median() {
 fn reasons_name_categories_and_missing_values() {
     let (_, model) = load("one_hot");
     let homes = [Some("owner"), Some("tenant"), Some("with parents"), None];
-    let mut found: Vec<String> = homes.iter().flat_map(|home| texts(&model, &customer(0.5, *home, 0.5))).collect();
+    let mut found: Vec<String> =
+        homes.iter().flat_map(|home| texts(&model, &customer(0.5, *home, 0.5))).collect();
     found.retain(|text| text.starts_with("Home"));
     assert!(!found.is_empty());
-    let expected = ["Home is 'owner'", "Home is 'tenant'", "Home is 'with parents'", "Home is missing"];
+    let expected =
+        ["Home is 'owner'", "Home is 'tenant'", "Home is 'with parents'", "Home is missing"];
     assert!(found.iter().all(|text| expected.contains(&text.as_str())), "{found:?}");
     let (artifact, model) = load("nan_max");
     let all_missing = vec![vec![f32::NAN; artifact.manifest.features.len()]];
     let found = texts(&model, &frame(&artifact.manifest, &all_missing));
-    assert!(!found.is_empty() && found.iter().all(|text| text.ends_with("is missing")), "{found:?}");
+    assert!(
+        !found.is_empty() && found.iter().all(|text| text.ends_with("is missing")),
+        "{found:?}"
+    );
 }

@@ -28,8 +28,12 @@ impl Differences {
         let model = Model::load(artifact).unwrap();
         let missing_allowed = support::Reference::read(&artifact.model_json).has_nan;
         let possible = |row: &&GoldenRow| {
-            inputs(row).iter().zip(&missing_allowed).all(|(input, nan)| input.is_finite() || (*nan && input.is_nan()))
+            inputs(row)
+                .iter()
+                .zip(&missing_allowed)
+                .all(|(input, nan)| input.is_finite() || (*nan && input.is_nan()))
         };
+
         let rows: Vec<&GoldenRow> = artifact.manifest.golden_rows.iter().filter(possible).collect();
         let values: Vec<Vec<f32>> = rows.iter().map(|row| inputs(row)).collect();
         let frame = frame(&artifact.manifest, &values);
@@ -38,13 +42,16 @@ impl Differences {
         for (at, expected) in rows.iter().enumerate() {
             let RowOutcome::Scored(found) = batch.row(at) else { panic!("row {at} is not scored") };
             largest.raw = largest.raw.max(distance(found.raw_value, expected.raw_value));
-            largest.probability = largest.probability.max(distance(found.probability, expected.probability));
+            largest.probability =
+                largest.probability.max(distance(found.probability, expected.probability));
             largest.base = largest.base.max(distance(found.base_value, expected.base_value));
-            for (found, expected) in found.shap_values.iter().zip(by_source(&artifact.manifest, &expected.shap_values))
+            for (found, expected) in
+                found.shap_values.iter().zip(by_source(&artifact.manifest, &expected.shap_values))
             {
                 largest.shap = largest.shap.max(distance(*found, expected));
             }
         }
+
         largest
     }
 
@@ -67,6 +74,7 @@ fn every_golden_model_gives_catboosts_figures() {
             wrong.push(format!("{name}: {found:?}"));
         }
     }
+
     assert!(wrong.is_empty(), "differs from CatBoost:\n{}", wrong.join("\n"));
 }
 
@@ -81,6 +89,7 @@ fn a_changed_golden_figure_is_refused() {
         ("base value", |row| row.base_value += 1e-7),
         ("SHAP value", |row| row.shap_values[0] += 1e-7),
     ];
+
     for (what, change) in changes {
         let mut artifact = good.clone();
         change(&mut artifact.manifest.golden_rows[5]);
@@ -92,28 +101,37 @@ fn a_changed_golden_figure_is_refused() {
 #[test]
 fn columns_in_another_order_give_the_same_values_in_that_order() {
     let [straight, permuted] = ["depth_6", "depth_6_permuted"].map(golden);
-    let [straight_model, permuted_model] = [&straight, &permuted].map(|artifact| Model::load(artifact).unwrap());
+    let [straight_model, permuted_model] =
+        [&straight, &permuted].map(|artifact| Model::load(artifact).unwrap());
     let names = |artifact: &Artifact| -> Vec<String> {
         artifact.manifest.features.iter().map(|feature| feature.name.clone()).collect()
     };
+
     let place = |name: &String| names(&straight).iter().position(|other| other == name).unwrap();
     let order: Vec<usize> = names(&permuted).iter().map(place).collect();
     assert_ne!(order, (0..order.len()).collect::<Vec<_>>());
     let finite = |row: &Vec<f32>| row.iter().all(|input| input.is_finite());
-    let rows: Vec<Vec<f32>> = straight.manifest.golden_rows.iter().map(inputs).filter(finite).collect();
-    let moved: Vec<Vec<f32>> = rows.iter().map(|row| order.iter().map(|at| row[*at]).collect()).collect();
+    let rows: Vec<Vec<f32>> =
+        straight.manifest.golden_rows.iter().map(inputs).filter(finite).collect();
+    let moved: Vec<Vec<f32>> =
+        rows.iter().map(|row| order.iter().map(|at| row[*at]).collect()).collect();
     let straight_frame = frame(&straight.manifest, &rows);
     let permuted_frame = frame(&permuted.manifest, &moved);
     let straight_batch = straight_model.score(&straight_frame).unwrap();
     let permuted_batch = permuted_model.score(&permuted_frame).unwrap();
     for row in 0..rows.len() {
-        let (RowOutcome::Scored(left), RowOutcome::Scored(right)) = (straight_batch.row(row), permuted_batch.row(row))
+        let (RowOutcome::Scored(left), RowOutcome::Scored(right)) =
+            (straight_batch.row(row), permuted_batch.row(row))
         else {
             panic!("row {row} is not scored")
         };
+
         assert!(distance(left.raw_value, right.raw_value) <= TOLERANCE, "row {row}");
         for (at, source) in order.iter().enumerate() {
-            assert!(distance(right.shap_values[at], left.shap_values[*source]) <= TOLERANCE, "row {row}, column {at}");
+            assert!(
+                distance(right.shap_values[at], left.shap_values[*source]) <= TOLERANCE,
+                "row {row}, column {at}"
+            );
         }
     }
 }

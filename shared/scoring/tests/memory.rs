@@ -30,6 +30,7 @@ fn number(mut number: usize) -> Vec<u8> {
         bytes.push(number as u8 | 0x80);
         number >>= 7;
     }
+
     bytes.push(number as u8);
     bytes
 }
@@ -84,19 +85,35 @@ fn features(content: &str) -> Vec<u8> {
 const COLUMN: &str = r#""feature_index":0,"flat_feature_index":0,"nan_value_treatment":"AsIs""#;
 
 const JSON_BOMBS: [Bomb; 11] = [
-    ("more values than may be", || document(&format!(r#""oblivious_trees":[{},{}]"#, list("0"), list("0")))),
-    ("leaf values", || document(&format!(r#""oblivious_trees":[{{"leaf_values":{}}}]"#, list("0")))),
-    ("splits", || document(&format!(r#""oblivious_trees":[{{"leaf_values":[],"splits":{}}}]"#, list("{}")))),
+    ("more values than may be", || {
+        document(&format!(r#""oblivious_trees":[{},{}]"#, list("0"), list("0")))
+    }),
+    ("leaf values", || {
+        document(&format!(r#""oblivious_trees":[{{"leaf_values":{}}}]"#, list("0")))
+    }),
+    ("splits", || {
+        document(&format!(r#""oblivious_trees":[{{"leaf_values":[],"splits":{}}}]"#, list("{}")))
+    }),
     ("trees", || document(&format!(r#""oblivious_trees":{}"#, list(r#"{"leaf_values":[]}"#)))),
     ("other trees", || document(&format!(r#""trees":{}"#, list("[]")))),
     ("biases", || document(&format!(r#""scale_and_bias":[1,{}]"#, list("0")))),
     ("categorical features", || features(&format!(r#""categorical_features":{}"#, list("{}")))),
     ("columns", || {
-        features(&format!(r#""float_features":[{}{{{COLUMN}}}]"#, format!("{{{COLUMN}}},").repeat(VALUES / 4)))
+        features(&format!(
+            r#""float_features":[{}{{{COLUMN}}}]"#,
+            format!("{{{COLUMN}}},").repeat(VALUES / 4)
+        ))
     }),
-    ("borders", || features(&format!(r#""float_features":[{{{COLUMN},"borders":{}}}]"#, list("0")))),
+    ("borders", || {
+        features(&format!(r#""float_features":[{{{COLUMN},"borders":{}}}]"#, list("0")))
+    }),
     ("lists in lists", || vec![b'['; FILE_BYTES]),
-    ("a text", || features(&format!(r#""float_features":[{{"feature_id":"{}"}}]"#, r"\n".repeat(FILE_BYTES / 2)))),
+    ("a text", || {
+        features(&format!(
+            r#""float_features":[{{"feature_id":"{}"}}]"#,
+            r"\n".repeat(FILE_BYTES / 2)
+        ))
+    }),
 ];
 
 #[test]
@@ -113,13 +130,20 @@ fn memory_stays_within_the_stated_bound() {
             println!("memory is not checked: this system does not tell it");
             return;
         };
+
         let refused = Model::load(&artifact).err();
         let taken = peak_bytes().unwrap().saturating_sub(before);
-        println!("{name}: {} KiB; {}", taken >> 10, refused.as_ref().map(ToString::to_string).unwrap_or_default());
+        println!(
+            "{name}: {} KiB; {}",
+            taken >> 10,
+            refused.as_ref().map(ToString::to_string).unwrap_or_default()
+        );
+
         assert!(refused.is_some(), "{name} is accepted");
         largest = largest.max(taken);
         assert!(taken <= MAX_LOAD_BYTES, "{name} took {taken} bytes");
     }
+
     println!("at most {} KiB of {} KiB", largest >> 10, MAX_LOAD_BYTES >> 10);
 }
 

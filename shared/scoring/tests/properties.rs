@@ -35,7 +35,8 @@ struct Loaded {
 static MODELS: LazyLock<Vec<Loaded>> = LazyLock::new(|| {
     let load = |name| {
         let artifact = golden(name);
-        let (model, reference) = (Model::load(&artifact).unwrap(), Reference::read(&artifact.model_json));
+        let (model, reference) =
+            (Model::load(&artifact).unwrap(), Reference::read(&artifact.model_json));
         Loaded { name, manifest: artifact.manifest, model, reference }
     };
     NAMES.into_iter().map(load).collect()
@@ -53,14 +54,17 @@ impl Loaded {
                 row[columns[0]] = self.number(columns[0], pick);
             }
         }
+
         row
     }
 
     fn number(&self, column: usize, pick: u64) -> f32 {
         let borders = &self.reference.borders[column];
-        let border = borders.get((pick >> 8) as usize % borders.len().max(1)).copied().unwrap_or_default();
+        let border =
+            borders.get((pick >> 8) as usize % borders.len().max(1)).copied().unwrap_or_default();
         let anything = f32::from_bits((pick >> 16) as u32);
-        let neighbour = [border, border.next_up(), border.next_down(), -border, anything][pick as usize % 5];
+        let neighbour =
+            [border, border.next_up(), border.next_down(), -border, anything][pick as usize % 5];
         match neighbour {
             _ if self.reference.has_nan[column] && pick.is_multiple_of(7) => f32::NAN,
             value if value.is_finite() => value,
@@ -150,15 +154,22 @@ proptest! {
 #[test]
 fn a_batch_larger_than_one_call_of_tract_is_scored_alike() {
     let loaded = MODELS.iter().find(|loaded| loaded.name == "many_columns").unwrap();
-    let distinct: Vec<Vec<f32>> = (0..97_u64).map(|at| loaded.row(&[at.wrapping_mul(0x9E37_79B9_7F4A_7C15)])).collect();
+    let distinct: Vec<Vec<f32>> =
+        (0..97_u64).map(|at| loaded.row(&[at.wrapping_mul(0x9E37_79B9_7F4A_7C15)])).collect();
     let rows: Vec<Vec<f32>> = (0..4_001).map(|at| distinct[at % distinct.len()].clone()).collect();
     let frame = frame(&loaded.manifest, &rows);
     let batch = loaded.model.score(&frame).unwrap();
     for at in 0..rows.len() {
-        let (RowOutcome::Scored(found), RowOutcome::Scored(first)) = (batch.row(at), batch.row(at % distinct.len()))
+        let (RowOutcome::Scored(found), RowOutcome::Scored(first)) =
+            (batch.row(at), batch.row(at % distinct.len()))
         else {
             panic!("row {at}")
         };
-        assert_eq!((found.raw_value, found.shap_values), (first.raw_value, first.shap_values), "row {at}");
+
+        assert_eq!(
+            (found.raw_value, found.shap_values),
+            (first.raw_value, first.shap_values),
+            "row {at}"
+        );
     }
 }

@@ -36,9 +36,11 @@ fn other_kinds_of_models_are_refused_with_what_to_do_instead() {
         ("categorical", "categorical features", "one-hot"),
         ("multiclass", "several classes", "loss_function=Logloss"),
     ];
+
     for (name, found, instead) in cases {
         let path = golden_directory().join(format!("refused/{name}.json"));
-        let message = refusal(&Artifact { model_json: std::fs::read(path).unwrap(), ..GOOD.clone() });
+        let message =
+            refusal(&Artifact { model_json: std::fs::read(path).unwrap(), ..GOOD.clone() });
         assert!(message.contains(found) && message.contains(instead), "{name}: {message}");
     }
 }
@@ -47,13 +49,29 @@ fn other_kinds_of_models_are_refused_with_what_to_do_instead() {
 fn a_model_json_that_is_not_the_onnx_or_contradicts_itself_is_refused() {
     type Change = fn(&mut Value);
     let cases: [(&str, Change, &str); 20] = [
-        ("a leaf value", |m| nudge(&mut m["oblivious_trees"][7]["leaf_values"][1]), "tree 7 leaf 1"),
-        ("a split's border", |m| m["oblivious_trees"][3]["splits"][0]["border"] = json!(0.123), "none of its borders"),
+        (
+            "a leaf value",
+            |m| nudge(&mut m["oblivious_trees"][7]["leaf_values"][1]),
+            "tree 7 leaf 1",
+        ),
+        (
+            "a split's border",
+            |m| m["oblivious_trees"][3]["splits"][0]["border"] = json!(0.123),
+            "none of its borders",
+        ),
         ("another border of the column", another_border, "asks another question"),
-        ("leaf weights", |m| m["oblivious_trees"][3]["leaf_weights"][0] = json!(1e6), "golden row 0"),
+        (
+            "leaf weights",
+            |m| m["oblivious_trees"][3]["leaf_weights"][0] = json!(1e6),
+            "golden row 0",
+        ),
         ("a bias", |m| m["scale_and_bias"] = json!([1, [0.5]]), "model.onnx"),
         ("a scale", |m| m["scale_and_bias"] = json!([1.5, [0]]), "leaf 0 has the value"),
-        ("a tree less", |m| drop(m["oblivious_trees"].as_array_mut().unwrap().pop()), "more than the 59 trees"),
+        (
+            "a tree less",
+            |m| drop(m["oblivious_trees"].as_array_mut().unwrap().pop()),
+            "more than the 59 trees",
+        ),
         ("a tree more", one_more_tree, "it ends within tree 60"),
         ("treatment of missing values", treat_as_true, "missing values another way"),
         ("unknown treatment", |m| treatment(m, "AsZero"), "AsZero"),
@@ -61,25 +79,50 @@ fn a_model_json_that_is_not_the_onnx_or_contradicts_itself_is_refused() {
         ("a column's place", |m| feature(m)["flat_feature_index"] = json!(1), "float feature 0"),
         ("a column less", a_column_less, "the manifest 4"),
         ("falling borders", |m| feature(m)["borders"] = json!([2.0, 1.0]), "not finite and rising"),
-        ("leaf values cut", |m| m["oblivious_trees"][0]["leaf_values"] = json!([1.0]), "1 leaf values for 2 leaves"),
-        ("no leaf weights", |m| m["oblivious_trees"][0]["leaf_weights"] = json!([]), "0 leaf weights for 2 leaves"),
-        ("text features", |m| m["features_info"]["text_features"] = json!([{}, {}]), "2 text features; encode them"),
-        ("embeddings", |m| m["features_info"]["embedding_features"] = json!([{}]), "a column of its own"),
+        (
+            "leaf values cut",
+            |m| m["oblivious_trees"][0]["leaf_values"] = json!([1.0]),
+            "1 leaf values for 2 leaves",
+        ),
+        (
+            "no leaf weights",
+            |m| m["oblivious_trees"][0]["leaf_weights"] = json!([]),
+            "0 leaf weights for 2 leaves",
+        ),
+        (
+            "text features",
+            |m| m["features_info"]["text_features"] = json!([{}, {}]),
+            "2 text features; encode them",
+        ),
+        (
+            "embeddings",
+            |m| m["features_info"]["embedding_features"] = json!([{}]),
+            "a column of its own",
+        ),
         ("no trees", |m| m["oblivious_trees"] = json!([]), "no trees"),
-        ("no training rows", |m| m["oblivious_trees"][0]["leaf_weights"] = json!([0, 0]), "no training row"),
+        (
+            "no training rows",
+            |m| m["oblivious_trees"][0]["leaf_weights"] = json!([0, 0]),
+            "no training row",
+        ),
     ];
+
     for (name, change, expected) in cases {
         let message = refusal(&with_json(change));
         assert!(message.contains(expected), "{name}: {message}");
     }
+
     let too_deep = refusal(&with_json(|model| {
         let split = model["oblivious_trees"][0]["splits"][0].clone();
         model["oblivious_trees"][0]["splits"] = Value::Array(vec![split; 17]);
     }));
+
     assert!(too_deep.contains("depth 17") && too_deep.contains("depth up to 16"), "{too_deep}");
     // JSON can write what float64 does not hold.
-    let text =
-        String::from_utf8(with_json(|model| model["oblivious_trees"][0]["leaf_values"][0] = json!(0.5)).model_json);
+    let text = String::from_utf8(
+        with_json(|model| model["oblivious_trees"][0]["leaf_values"][0] = json!(0.5)).model_json,
+    );
+
     let overflow = text.unwrap().replacen("\"leaf_values\":[0.5", "\"leaf_values\":[1e999", 1);
     assert!(overflow.contains("1e999"));
     refusal(&Artifact { model_json: overflow.into_bytes(), ..GOOD.clone() });
@@ -124,10 +167,16 @@ fn a_column_less(model: &mut Value) {
 fn an_onnx_of_another_model_is_refused() {
     for other in ["one_feature", "depth_6", "depth_2_trees_1000", "nan_max"] {
         let message = refusal(&Artifact { onnx: golden(other).onnx, ..GOOD.clone() });
-        assert!(message.contains("model.onnx") && message.contains("train.py"), "{other}: {message}");
+        assert!(
+            message.contains("model.onnx") && message.contains("train.py"),
+            "{other}: {message}"
+        );
     }
+
     for content in [&b""[..], b"onnx", &[0xff; 100]] {
-        assert!(refusal(&Artifact { onnx: content.to_vec(), ..GOOD.clone() }).contains("model.onnx"));
+        assert!(
+            refusal(&Artifact { onnx: content.to_vec(), ..GOOD.clone() }).contains("model.onnx")
+        );
     }
 }
 
@@ -138,7 +187,8 @@ fn a_leaf_or_border_changed_in_the_onnx_is_refused() {
     let border = model["oblivious_trees"][20]["splits"][0]["border"].as_f64().unwrap() as f32;
     for (what, value) in [("leaf", leaf), ("border", border)] {
         let mut onnx = GOOD.onnx.clone();
-        let found: Vec<usize> = (0..onnx.len() - 4).filter(|at| onnx[*at..*at + 4] == value.to_le_bytes()).collect();
+        let found: Vec<usize> =
+            (0..onnx.len() - 4).filter(|at| onnx[*at..*at + 4] == value.to_le_bytes()).collect();
         assert!(!found.is_empty(), "{what}: {value} is not in the ONNX as it is");
         onnx[found[0]..found[0] + 4].copy_from_slice(&(value * 1.01).to_le_bytes());
         let message = refusal(&Artifact { onnx, ..GOOD.clone() });
@@ -162,17 +212,23 @@ fn without_metadata(onnx: &[u8]) -> Vec<u8> {
     while let Some(key) = rest.first() {
         let number = |bytes: &[u8]| {
             let length = 1 + bytes.iter().position(|byte| *byte < 0x80).unwrap();
-            let value = bytes[..length].iter().rev().fold(0, |value, byte| value << 7 | usize::from(byte & 0x7f));
+            let value = bytes[..length]
+                .iter()
+                .rev()
+                .fold(0, |value, byte| value << 7 | usize::from(byte & 0x7f));
             (length, value)
         };
+
         let (length, value) = number(&rest[1..]);
         // A whole number, or bytes with their length before them.
         let field = if key & 7 == 0 { 1 + length } else { 1 + length + value };
         if key >> 3 != 14 {
             kept.extend_from_slice(&rest[..field]);
         }
+
         rest = &rest[field..];
     }
+
     kept
 }
 
@@ -181,12 +237,16 @@ fn without_metadata(onnx: &[u8]) -> Vec<u8> {
 fn every_flipped_bit_of_the_model_is_refused_or_changes_no_figure() {
     let good = &*SMALLEST;
     let rows = &good.manifest.golden_rows;
-    let inputs: Vec<Vec<f32>> = rows.iter().map(inputs).filter(|row| row.iter().all(|x| x.is_finite())).collect();
+    let inputs: Vec<Vec<f32>> =
+        rows.iter().map(inputs).filter(|row| row.iter().all(|x| x.is_finite())).collect();
     let frame = frame(&good.manifest, &inputs);
     let expected = Model::load(good).unwrap().predict(&frame).unwrap();
     let (mut refused, mut loaded) = (0, 0);
     for in_onnx in [true, false] {
-        let content = |artifact: &Artifact| if in_onnx { artifact.onnx.len() } else { artifact.model_json.len() };
+        let content = |artifact: &Artifact| {
+            if in_onnx { artifact.onnx.len() } else { artifact.model_json.len() }
+        };
+
         for at in 0..content(good) {
             for bit in 0..8 {
                 let mut artifact = good.clone();
@@ -196,14 +256,19 @@ fn every_flipped_bit_of_the_model_is_refused_or_changes_no_figure() {
                     refused += 1;
                     continue;
                 };
+
                 loaded += 1;
                 for (found, expected) in model.predict(&frame).unwrap().iter().zip(&expected) {
                     let (found, expected) = (found.unwrap().raw_value, expected.unwrap().raw_value);
-                    assert!(distance(found, expected) <= 1e-9, "byte {at}, bit {bit}: {found} for {expected}");
+                    assert!(
+                        distance(found, expected) <= 1e-9,
+                        "byte {at}, bit {bit}: {found} for {expected}"
+                    );
                 }
             }
         }
     }
+
     println!("{refused} refused, {loaded} loaded with the same figures");
     assert!(refused > loaded);
 }
@@ -214,6 +279,7 @@ fn mutate(value: &mut Value, path: &[usize], with: &Value) {
         *value = with.clone();
         return;
     };
+
     let inner = match value {
         Value::Array(all) if !all.is_empty() => {
             let at = first % all.len();
@@ -225,6 +291,7 @@ fn mutate(value: &mut Value, path: &[usize], with: &Value) {
         }
         _ => None,
     };
+
     match inner {
         Some(inner) => mutate(inner, rest, with),
         None => *value = with.clone(),
@@ -272,6 +339,7 @@ proptest! {
             if how == 0 {
                 content.drain(from..from + part.len());
             }
+
             let to = to.index(content.len());
             if how == 2 {
                 let end = content.len().min(to + part.len());
@@ -280,6 +348,7 @@ proptest! {
                 content.splice(to..to, part);
             }
         }
+
         let _ = Model::load(&artifact);
     }
 

@@ -63,9 +63,13 @@ impl Storage {
     /// `Permanent.HandoffInvalid` when it is missing or not what was written; else as [`Storage::get`].
     pub async fn get_handoff(&self, bucket: &str, key: &str) -> Result<Bytes, Failure> {
         let object = self.get(bucket, key).await?.ok_or_else(|| {
-            let message = format!("s3://{bucket}/{key} is missing, though the step before wrote it; start a new run");
+            let message = format!(
+                "s3://{bucket}/{key} is missing, though the step before wrote it; start a new run"
+            );
+
             Failure::new(FailureKind::HandoffInvalid, message)
         })?;
+
         // Parquet pages would take a flipped bit for another amount.
         let found = sha256_hex(&object.bytes);
         match object.sha256 {
@@ -75,6 +79,7 @@ impl Storage {
                 let message = format!(
                     "s3://{bucket}/{key} is damaged: its sha256 is {found}, it was written as {expected}; start a new run"
                 );
+
                 Err(Failure::new(FailureKind::HandoffInvalid, message))
             }
         }
@@ -109,7 +114,13 @@ impl Storage {
     ///
     /// # Errors
     /// `Transient.Storage` or `Permanent.StorageRefused`.
-    pub async fn put(&self, bucket: &str, key: &str, bytes: Bytes, content_type: &str) -> Result<(), Failure> {
+    pub async fn put(
+        &self,
+        bucket: &str,
+        key: &str,
+        bytes: Bytes,
+        content_type: &str,
+    ) -> Result<(), Failure> {
         let sent = self.put_request(bucket, key, bytes, content_type).send().await;
         sent.map(|_| ()).map_err(|error| failure("write", bucket, key, &error))
     }
@@ -143,18 +154,27 @@ impl Storage {
             Some(etag) => request.if_match(etag),
             None => request.if_none_match("*"),
         };
+
         match request.send().await {
             Ok(_) => Ok(()),
             // S3 answers 409 while the two writes are under way, and 404 when what was to be replaced is gone.
-            Err(error) if matches!(status(&error), Some(409 | 412)) || is_missing(&error) => Err(Failure::new(
-                FailureKind::TransientStorage,
-                format!("s3://{bucket}/{key}: another attempt has written it meanwhile"),
-            )),
+            Err(error) if matches!(status(&error), Some(409 | 412)) || is_missing(&error) => {
+                Err(Failure::new(
+                    FailureKind::TransientStorage,
+                    format!("s3://{bucket}/{key}: another attempt has written it meanwhile"),
+                ))
+            }
             Err(error) => Err(failure("write", bucket, key, &error)),
         }
     }
 
-    fn put_request(&self, bucket: &str, key: &str, bytes: Bytes, content_type: &str) -> PutObjectFluentBuilder {
+    fn put_request(
+        &self,
+        bucket: &str,
+        key: &str,
+        bytes: Bytes,
+        content_type: &str,
+    ) -> PutObjectFluentBuilder {
         self.client
             .put_object()
             .bucket(bucket)
@@ -170,22 +190,31 @@ async fn read_body(
     bucket: &str,
     key: &str,
 ) -> Result<Object, Failure> {
-    let expected = output.content_length().and_then(|length| u64::try_from(length).ok()).unwrap_or(0);
+    let expected =
+        output.content_length().and_then(|length| u64::try_from(length).ok()).unwrap_or(0);
     let etag = output.e_tag().unwrap_or_default().to_owned();
     let version_id = output.version_id().filter(|id| *id != "null").map(str::to_owned);
     let sha256 = output.metadata().and_then(|metadata| metadata.get(SHA256)).cloned();
     let too_large = || {
         Failure::new(
             FailureKind::StorageRefused,
-            format!("s3://{bucket}/{key} is larger than the {MAX_OBJECT_BYTES} bytes that a function takes"),
+            format!(
+                "s3://{bucket}/{key} is larger than the {MAX_OBJECT_BYTES} bytes that a function takes"
+            ),
         )
     };
+
     if expected > MAX_OBJECT_BYTES {
         return Err(too_large());
     }
+
     let cut_short = |detail: String| {
-        Failure::new(FailureKind::TransientStorage, format!("s3://{bucket}/{key}: the answer was cut short: {detail}"))
+        Failure::new(
+            FailureKind::TransientStorage,
+            format!("s3://{bucket}/{key}: the answer was cut short: {detail}"),
+        )
     };
+
     let mut body = output.body;
     let mut bytes = BytesMut::new();
     while let Some(chunk) = body.next().await {
@@ -195,9 +224,11 @@ async fn read_body(
             return Err(too_large());
         }
     }
+
     if (bytes.len() as u64) < expected {
         return Err(cut_short(format!("{} of {expected} bytes", bytes.len())));
     }
+
     Ok(Object { bytes: bytes.freeze(), etag, version_id, sha256 })
 }
 
@@ -215,7 +246,11 @@ fn failure<E>(verb: &str, bucket: &str, key: &str, error: &SdkError<E>) -> Failu
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
-    let throttled = matches!(error.code(), Some("SlowDown" | "RequestTimeout" | "Throttling" | "ThrottlingException"));
+    let throttled = matches!(
+        error.code(),
+        Some("SlowDown" | "RequestTimeout" | "Throttling" | "ThrottlingException")
+    );
+
     let (kind, next) = match status(error) {
         Some(408 | 429 | 500..) => (FailureKind::TransientStorage, ""),
         Some(400..) if !throttled => (
@@ -223,9 +258,12 @@ where
             "; check the bucket's name and the function's role, and that the stack is deployed",
         ),
         Some(_) => (FailureKind::TransientStorage, ""),
-        None if matches!(error, SdkError::ConstructionFailure(_)) => (FailureKind::Configuration, ""),
+        None if matches!(error, SdkError::ConstructionFailure(_)) => {
+            (FailureKind::Configuration, "")
+        }
         None => (FailureKind::TransientStorage, ""),
     };
+
     let mut message = format!("cannot {verb} s3://{bucket}/{key}: ");
     match (error.code(), error.message()) {
         (Some(code), text) => {
@@ -234,6 +272,7 @@ where
         }
         _ => message.push_str(&DisplayErrorContext(error).to_string()),
     }
+
     message.push_str(next);
     Failure::new(kind, message)
 }

@@ -12,8 +12,12 @@ use crate::failure::{Failure, FailureKind};
 pub fn parse<T: DeserializeOwned>(event: Value) -> Result<T, Failure> {
     // serde would take an array for a struct, field by field, and an empty one for a struct of nothing but defaults.
     if event.is_array() {
-        return Err(Failure::new(FailureKind::InvalidRequest, "invalid type: array, expected an object"));
+        return Err(Failure::new(
+            FailureKind::InvalidRequest,
+            "invalid type: array, expected an object",
+        ));
     }
+
     serde_path_to_error::deserialize(event).map_err(|error| {
         let path = error.path().to_string();
         let problem = error.into_inner();
@@ -39,6 +43,7 @@ mod tests {
             (json!({"as_of": "yesterday"}), "as_of: "),
             (json!([]), "invalid type: array"),
         ];
+
         for (event, expected) in cases {
             let failure = parse::<RunRequest>(event.clone()).unwrap_err();
             assert_eq!(failure.kind, FailureKind::InvalidRequest);

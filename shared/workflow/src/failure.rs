@@ -117,7 +117,8 @@ mod tests {
 
     #[test]
     fn names_are_unique_and_say_whether_a_retry_helps() {
-        let names: std::collections::BTreeSet<_> = FailureKind::ALL.iter().map(|kind| kind.name()).collect();
+        let names: std::collections::BTreeSet<_> =
+            FailureKind::ALL.iter().map(|kind| kind.name()).collect();
         assert_eq!(names.len(), FailureKind::ALL.len());
         for kind in FailureKind::ALL {
             assert_ne!(kind.is_transient(), kind.name().starts_with("Permanent."), "{kind}");

@@ -92,6 +92,7 @@ mod tests {
             Stage::ScoredCustomers.shard_key(&run, ShardIndex(7)),
             "pipeline/scored_customers/run=nightly-1/part-00007.parquet"
         );
+
         assert_eq!(shard_list_key(&run), "pipeline/customers/run=nightly-1/manifest.json");
         assert_eq!(summary_key(&run), "pipeline/results/run=nightly-1/summary.json");
     }

@@ -30,7 +30,9 @@ pub struct RunRequest {
 read_from_objects_alone!(RunRequest);
 
 /// `null` is a word with a meaning for `limit` alone; anywhere else it is a mistake worth an error.
-fn not_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+fn not_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
@@ -75,12 +77,15 @@ impl RunRequest {
         {
             return Err(RequestError::Limit { found });
         }
+
         if !(1..=Self::MAX_SHARD_SIZE).contains(&self.shard_size) {
             return Err(RequestError::ShardSize { found: self.shard_size });
         }
+
         if let Some(policy) = &self.policy {
             policy.validate()?;
         }
+
         Ok(())
     }
 }
@@ -119,9 +124,14 @@ mod tests {
     fn a_request_reads_back_what_it_wrote() {
         let requests = [
             RunRequest::default(),
-            RunRequest { limit: None, as_of: NaiveDate::from_ymd_opt(2026, 11, 24), ..RunRequest::default() },
+            RunRequest {
+                limit: None,
+                as_of: NaiveDate::from_ymd_opt(2026, 11, 24),
+                ..RunRequest::default()
+            },
             RunRequest { policy: Some(Policy::default()), ..RunRequest::default() },
         ];
+
         for request in requests {
             assert_eq!(parse(&serde_json::to_string(&request).unwrap()).unwrap(), request);
         }
@@ -152,6 +162,7 @@ mod tests {
             (r#"{"policy":{"tiers":[["5000", "0.5"], {"growth":"0.25"}]}}"#, "expected an object"),
             (r#"{"policy":{"affordability":["income", "0.5"]}}"#, "expected an object"),
         ];
+
         for (json, expected) in cases {
             let message = parse(json).unwrap_err();
             assert!(message.contains(expected), "{json}: {message}");

@@ -99,13 +99,16 @@ mod tests {
     #[test]
     fn a_run_id_is_safe_in_a_key() {
         // EventBridge names its executions `<event id>_<uuid>`.
-        let eventbridge = "17793124-05d4-b198-2fde-7ededc63b103_9c1b7d5e-9f0f-4f0e-8a43-0d9c0b1f2a3b";
+        let eventbridge =
+            "17793124-05d4-b198-2fde-7ededc63b103_9c1b7d5e-9f0f-4f0e-8a43-0d9c0b1f2a3b";
         for good in ["a", "nightly.2026-11-24_1", eventbridge, &"x".repeat(80)] {
             assert!(RunId::try_from(good.to_owned()).is_ok(), "{good}");
         }
+
         for bad in ["", "a/b", "../x", "a b", "ä", "a\n", &"x".repeat(81)] {
             assert!(RunId::try_from(bad.to_owned()).is_err(), "{bad}");
         }
+
         assert!(RunId::try_from("..".repeat(1_000_000)).unwrap_err().to_string().len() < 300);
     }
 }

@@ -47,6 +47,7 @@ impl DatabaseProxy {
             commits_lost: AtomicU64::new(0),
             answers_lost: AtomicU64::new(0),
         });
+
         let shared = wire.clone();
         let server = tokio::spawn(async move {
             let mut connections = tokio::task::JoinSet::new();
@@ -54,6 +55,7 @@ impl DatabaseProxy {
                 connections.spawn(connection(client, shared.clone()));
             }
         });
+
         Ok(Self { port, wire, server })
     }
 
@@ -124,17 +126,23 @@ async fn forward_statements(
             if taken(&wire.commits_lost) {
                 return;
             }
+
             if taken(&wire.answers_lost) {
                 silenced.store(true, Ordering::SeqCst);
             }
         }
+
         if to.write_all(statements).await.is_err() {
             return;
         }
     }
 }
 
-async fn forward_answers(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, silenced: &std::sync::atomic::AtomicBool) {
+async fn forward_answers(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    silenced: &std::sync::atomic::AtomicBool,
+) {
     let mut buffer = vec![0_u8; 64 * 1024];
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
         // The server has answered, so it has committed.

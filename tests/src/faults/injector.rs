@@ -52,6 +52,7 @@ impl Services for Arc<Injector> {
             let _under_way = under_way;
             injector.perform(&call).await
         });
+
         answer.await.unwrap_or_else(|error| Err(broken(&error)))
     }
 
@@ -111,10 +112,17 @@ impl Injector {
     }
 
     async fn perform(self: &Arc<Self>, call: &Call) -> Answer {
-        let Some(fault) = self.plan.as_ref().and_then(|plan| plan.fault(call)) else { return self.plain(call).await };
+        let Some(fault) = self.plan.as_ref().and_then(|plan| plan.fault(call)) else {
+            return self.plain(call).await;
+        };
+
         if std::env::var_os("FAULT_TRACE").is_some() {
-            eprintln!("{} {:?} {} attempt {}: {fault:?}", call.run, call.item, call.state, call.attempt);
+            eprintln!(
+                "{} {:?} {} attempt {}: {fault:?}",
+                call.run, call.item, call.state, call.attempt
+            );
         }
+
         match fault.kind {
             Kind::KillBefore
             | Kind::KillDuring
@@ -128,6 +136,7 @@ impl Injector {
                 self.count(fault.kind);
                 self.with_process_fault(call, fault).await
             }
+
             Kind::Storage403
             | Kind::Storage404
             | Kind::Storage503
@@ -140,6 +149,7 @@ impl Injector {
                 if self.lab.storage.withdraw(rule) > 0 {
                     self.count(fault.kind);
                 }
+
                 answer
             }
             Kind::LoseCommit | Kind::LoseCommitAnswer => {
@@ -149,10 +159,12 @@ impl Injector {
                 } else {
                     wire.lose_answer();
                 }
+
                 let answer = self.plain(call).await;
                 if wire.withdraw(fault.kind == Kind::LoseCommit) {
                     self.count(fault.kind);
                 }
+
                 answer
             }
             _ => {
@@ -168,6 +180,7 @@ impl Injector {
                         Err(error) => eprintln!("{:?} could not be done: {error:#}", fault.kind),
                     }
                 });
+
                 let _ = ready.await;
                 self.plain(call).await
             }
@@ -205,6 +218,7 @@ impl Injector {
                     tokio::time::sleep(after).await;
                     process.kill().await;
                 };
+
                 tokio::join!(process.invoke(&call.payload), kill).0
             }
             Kind::KillAtAnswer => self.answered(call, Delivery::Killed).await,
@@ -225,6 +239,7 @@ impl Injector {
                     tokio::time::sleep(length).await;
                     process.resume();
                 };
+
                 let answer = tokio::join!(process.invoke(&call.payload), freeze).0;
                 self.lab.pool.give_back(&call.function, process);
                 answer
@@ -235,6 +250,7 @@ impl Injector {
                 if let Ok(client) = self.lab.admin().await {
                     let _ = self.lab.end_backends(&client).await;
                 }
+
                 process.resume();
                 let answer = process.invoke(&call.payload).await;
                 self.lab.pool.give_back(&call.function, process);
@@ -260,11 +276,16 @@ impl Injector {
                 tokio::time::sleep(length).await;
                 process.resume();
             };
+
             let _ = tokio::join!(process.invoke(&shared.payload), hang);
             injector.lab.pool.give_back(&shared.function, process);
         });
+
         let _ = given_up.await;
-        Err(FunctionError { error_type: "States.Timeout".to_owned(), message: "the task timed out".to_owned() })
+        Err(FunctionError {
+            error_type: "States.Timeout".to_owned(),
+            message: "the task timed out".to_owned(),
+        })
     }
 
     /// Starts an execution on these services.

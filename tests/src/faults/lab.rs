@@ -70,7 +70,8 @@ impl Lab {
         environment.block_on(async {
             let database = DatabaseProxy::start(port).await?;
             let storage = StorageProxy::start(environment.ready.services.localstack_port).await?;
-            let through_proxy = url.replace(&format!(":{port}/"), &format!(":{}/", database.port()));
+            let through_proxy =
+                url.replace(&format!(":{port}/"), &format!(":{}/", database.port()));
             ensure!(through_proxy != *url, "no port to replace in the database's URL");
             let options = TIMEOUTS.replace(' ', "%20").replace('=', "%3D");
             let through_proxy = format!("{through_proxy}?options={options}");
@@ -83,10 +84,12 @@ impl Lab {
                     .log(&log);
                 ((*name).to_owned(), launch)
             };
+
             let pool = Pool::new(programs.iter().map(launch).collect::<HashMap<_, _>>());
             let model = environment_object(environment, KEY).await?;
             let other = another_model(&model)?;
-            let definition = environment.context.project.root().join("statemachine/limit-increase.asl.json");
+            let definition =
+                environment.context.project.root().join("statemachine/limit-increase.asl.json");
             let lab = Self {
                 context: environment.context.clone(),
                 ready: environment.ready.clone(),
@@ -98,6 +101,7 @@ impl Lab {
                 definition: std::fs::read_to_string(definition)?,
                 server: Mutex::new(()),
             };
+
             lab.prepare_table().await?;
             Ok(Arc::new(lab))
         })
@@ -116,6 +120,7 @@ impl Lab {
             ("UpdateDatabaseArn", "update-database"),
             ("MaxConcurrency", concurrency.as_str()),
         ]);
+
         Machine::new(&self.definition, &substitutions)
     }
 
@@ -132,10 +137,14 @@ impl Lab {
                 Err(error) if attempts > 200 => return Err(error.into()),
                 Err(_) => attempts += 1,
             }
+
             tokio::time::sleep(Duration::from_millis(100)).await;
         };
+
         // Whoever administers a server that takes no writes is not bound by that.
-        client.batch_execute("SET default_transaction_read_only = off; SET lock_timeout = '20s'").await?;
+        client
+            .batch_execute("SET default_transaction_read_only = off; SET lock_timeout = '20s'")
+            .await?;
         Ok(client)
     }
 
@@ -242,6 +251,7 @@ impl Lab {
             s3.delete_object().bucket(BUCKET).key(POLICY_KEY).send().await?;
             return Ok(());
         }
+
         storage::put(s3, BUCKET, POLICY_KEY, serde_json::to_vec(&self.policies[1])?.into()).await
     }
 
@@ -256,14 +266,17 @@ impl Lab {
         let Some(PostgresState::Embedded { process: Some(process), .. }) = state.postgres else {
             anyhow::bail!("the database is not one of ours to kill")
         };
+
         let pid = Pid::from_raw(process.pid.cast_signed()).context("no pid")?;
         if process.is_alive() {
             // What `pg_ctl stop -m immediate` sends.
             kill_process(pid, Signal::QUIT)?;
         }
+
         while process.is_alive() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+
         // It waits for other programs without letting the runtime go, which has the proxies to serve meanwhile.
         let runtime = tokio::runtime::Handle::current();
         tokio::task::spawn_blocking(move || runtime.block_on(services::ensure(&context))).await??;
@@ -272,13 +285,16 @@ impl Lab {
 }
 
 async fn environment_object(environment: &Environment, key: &str) -> Result<Bytes> {
-    storage::get(&environment.ready.aws.s3, BUCKET, key).await?.with_context(|| format!("there is no {key}"))
+    storage::get(&environment.ready.aws.s3, BUCKET, key)
+        .await?
+        .with_context(|| format!("there is no {key}"))
 }
 
 /// The same trees with a scorecard of another scale: an artifact as valid as the first, and other scores for everybody.
 fn another_model(artifact: &[u8]) -> Result<Bytes> {
     let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(artifact));
-    let mut builder = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
+    let mut builder =
+        tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
     for entry in archive.entries()? {
         let mut entry = entry?;
         let name = entry.path()?.into_owned();
@@ -291,11 +307,13 @@ fn another_model(artifact: &[u8]) -> Result<Bytes> {
             *target = json!(score + 25.0);
             content = serde_json::to_vec(&manifest)?;
         }
+
         let mut header = tar::Header::new_ustar();
         header.set_size(content.len() as u64);
         header.set_mode(0o644);
         builder.append_data(&mut header, &name, content.as_slice())?;
     }
+
     let mut encoder = builder.into_inner()?;
     encoder.flush()?;
     Ok(encoder.finish()?.into())

@@ -20,10 +20,16 @@ const HASTE: f64 = 0.01;
 /// What the machine reaches.
 pub trait Services: Sync {
     /// Invokes a function.
-    fn invoke(&self, call: Call) -> impl Future<Output = std::result::Result<Value, FunctionError>> + Send;
+    fn invoke(
+        &self,
+        call: Call,
+    ) -> impl Future<Output = std::result::Result<Value, FunctionError>> + Send;
     /// Reads an object.
-    fn object(&self, bucket: &str, key: &str)
-    -> impl Future<Output = std::result::Result<Bytes, FunctionError>> + Send;
+    fn object(
+        &self,
+        bucket: &str,
+        key: &str,
+    ) -> impl Future<Output = std::result::Result<Bytes, FunctionError>> + Send;
 }
 
 /// One attempt of a state to have a function do something.
@@ -100,14 +106,22 @@ impl Machine {
         for (name, value) in substitutions {
             text = text.replace(&format!("${{{name}}}"), value);
         }
-        Ok(Self { definition: serde_json::from_str(&text).context("the state machine's definition")? })
+
+        Ok(Self {
+            definition: serde_json::from_str(&text).context("the state machine's definition")?,
+        })
     }
 
     /// Starts an execution and carries it to its end.
     ///
     /// # Errors
     /// When the definition asks for what is not known here.
-    pub async fn start(&self, services: &impl Services, name: &str, input: &Value) -> Result<Ended> {
+    pub async fn start(
+        &self,
+        services: &impl Services,
+        name: &str,
+        input: &Value,
+    ) -> Result<Ended> {
         let start = text(&self.definition, "StartAt")?;
         self.execute(services, (name, 0, input), start, input.clone()).await
     }
@@ -116,8 +130,17 @@ impl Machine {
     ///
     /// # Errors
     /// When it did not fail, or as [`Machine::start`].
-    pub async fn redrive(&self, services: &impl Services, name: &str, redrives: u32, ended: &Ended) -> Result<Ended> {
-        let Ended::Failed { state, input, started_with, .. } = ended else { bail!("{name} did not fail") };
+    pub async fn redrive(
+        &self,
+        services: &impl Services,
+        name: &str,
+        redrives: u32,
+        ended: &Ended,
+    ) -> Result<Ended> {
+        let Ended::Failed { state, input, started_with, .. } = ended else {
+            bail!("{name} did not fail")
+        };
+
         self.execute(services, (name, redrives, started_with), state, input.clone()).await
     }
 
@@ -135,19 +158,30 @@ impl Machine {
             redrives,
             trail: std::sync::Mutex::default(),
         };
-        let outcome = run_states(services, &self.definition["States"], &scope, start.to_owned(), input).await?;
+
+        let outcome =
+            run_states(services, &self.definition["States"], &scope, start.to_owned(), input)
+                .await?;
         Ok(match outcome {
             Ok(output) => Ended::Succeeded(output),
             Err((state, input, StateError { error, cause })) => {
                 let trail = scope.trail.into_inner().unwrap_or_default();
-                Ended::Failed { state, input, started_with: started_with.clone(), error, cause, trail }
+                Ended::Failed {
+                    state,
+                    input,
+                    started_with: started_with.clone(),
+                    error,
+                    cause,
+                    trail,
+                }
             }
         })
     }
 }
 
 /// States under way: an answer, or why they stopped; an error of its own only where the machine can't be carried out.
-type Running<'a> = Pin<Box<dyn Future<Output = Result<std::result::Result<Value, Stopped>>> + Send + 'a>>;
+type Running<'a> =
+    Pin<Box<dyn Future<Output = Result<std::result::Result<Value, Stopped>>> + Send + 'a>>;
 
 /// Runs states from one to an end of theirs. Boxed, since a Map runs states inside a state.
 fn run_states<'a, S: Services>(
@@ -177,6 +211,7 @@ fn run_states<'a, S: Services>(
                 "Succeed" => return Ok(Ok(data)),
                 other => bail!("a state of type {other} is not known here"),
             };
+
             match outcome {
                 Ok(output) if state["End"] == true => return Ok(Ok(output)),
                 Ok(output) => (name, data) = (text(state, "Next")?.to_owned(), output),
@@ -184,6 +219,7 @@ fn run_states<'a, S: Services>(
                     if let Ok(mut trail) = scope.trail.lock() {
                         trail.push(format!("{name} {}", error.error));
                     }
+
                     match caught(state, &error)? {
                         None => return Ok(Err((name, input, error))),
                         Some(catcher) => {
@@ -217,19 +253,30 @@ async fn task<S: Services>(
             redrives: scope.redrives,
             payload: parameters["Payload"].clone(),
         };
+
         let error = match services.invoke(call).await {
             Ok(payload) => {
-                return apply_result(state, scope, &data, json!({ "Payload": payload, "StatusCode": 200 })).map(Ok);
+                return apply_result(
+                    state,
+                    scope,
+                    &data,
+                    json!({ "Payload": payload, "StatusCode": 200 }),
+                )
+                .map(Ok);
             }
             Err(error) => error,
         };
+
         let Some(wait) = next_wait(state, &mut retries, &error.error_type)? else {
             // As Step Functions puts it: the function's own answer, as JSON in a text.
-            let cause = json!({ "errorType": error.error_type, "errorMessage": error.message }).to_string();
+            let cause =
+                json!({ "errorType": error.error_type, "errorMessage": error.message }).to_string();
             return Ok(Err(StateError { error: error.error_type, cause }));
         };
+
         tokio::time::sleep(wait).await;
     }
+
     bail!("attempts have no end")
 }
 
@@ -239,15 +286,20 @@ fn next_wait(state: &Value, retries: &mut [u64], error: &str) -> Result<Option<D
         if !matches(retrier, error)? {
             continue;
         }
+
         if *used >= retrier["MaxAttempts"].as_u64().unwrap_or(3) {
             return Ok(None);
         }
+
         let number = |name: &str, default: f64| retrier[name].as_f64().unwrap_or(default);
         let grown = number("IntervalSeconds", 1.0) * number("BackoffRate", 2.0).powf(*used as f64);
         *used += 1;
         // In the middle of a full jitter.
-        return Ok(Some(Duration::from_secs_f64(grown.min(number("MaxDelaySeconds", f64::MAX)) / 2.0 * HASTE)));
+        return Ok(Some(Duration::from_secs_f64(
+            grown.min(number("MaxDelaySeconds", f64::MAX)) / 2.0 * HASTE,
+        )));
     }
+
     Ok(None)
 }
 
@@ -263,12 +315,17 @@ async fn map<S: Services>(
     let list = match services.object(text(&place, "Bucket")?, text(&place, "Key")?).await {
         Ok(list) => list,
         Err(error) => {
-            return Ok(Err(StateError { error: "States.ItemReaderFailed".to_owned(), cause: error.to_string() }));
+            return Ok(Err(StateError {
+                error: "States.ItemReaderFailed".to_owned(),
+                cause: error.to_string(),
+            }));
         }
     };
+
     let items: Vec<Value> = serde_json::from_slice(&list).context("the Map's list of items")?;
     let width = by_path(state, "MaxConcurrency", scope, &data)?.as_u64().unwrap_or(1).max(1);
-    let tolerated = state["ToleratedFailurePercentage"].as_f64().unwrap_or(0.0) / 100.0 * items.len() as f64;
+    let tolerated =
+        state["ToleratedFailurePercentage"].as_f64().unwrap_or(0.0) / 100.0 * items.len() as f64;
     let mut failed = 0;
     let processor = &state["ItemProcessor"];
     let start = text(processor, "StartAt")?;
@@ -284,11 +341,14 @@ async fn map<S: Services>(
                 redrives: scope.redrives,
                 trail: std::sync::Mutex::default(),
             };
+
             let input = template(&state["ItemSelector"], &inner, data)?;
-            let outcome = run_states(services, &processor["States"], &inner, start.to_owned(), input).await?;
+            let outcome =
+                run_states(services, &processor["States"], &inner, start.to_owned(), input).await?;
             Ok::<_, anyhow::Error>(outcome.err().map(|(state, _, error)| (index, state, error)))
         }
     };
+
     let mut running = futures_util::stream::iter(items.into_iter().enumerate().map(run_item))
         .buffer_unordered(usize::try_from(width)?);
     while let Some(outcome) = running.next().await {
@@ -296,10 +356,12 @@ async fn map<S: Services>(
             if let Ok(mut trail) = scope.trail.lock() {
                 trail.push(format!("item {index} {inner} {}", error.error));
             }
+
             failed += 1;
             if f64::from(failed) <= tolerated {
                 continue;
             }
+
             let error = "States.ExceedToleratedFailureThreshold".to_owned();
             return Ok(Err(StateError {
                 error,
@@ -307,6 +369,7 @@ async fn map<S: Services>(
             }));
         }
     }
+
     apply_result(state, scope, &data, Value::Null).map(Ok)
 }
 
@@ -324,10 +387,12 @@ fn choose(state: &Value, scope: &Scope, data: &Value) -> Result<String> {
         } else {
             bail!("this comparison is not known here: {choice}")
         };
+
         if holds {
             return Ok(text(choice, "Next")?.to_owned());
         }
     }
+
     Ok(text(state, "Default")?.to_owned())
 }
 
@@ -337,13 +402,16 @@ fn caught<'s>(state: &'s Value, error: &StateError) -> Result<Option<&'s Value>>
             return Ok(Some(catcher));
         }
     }
+
     Ok(None)
 }
 
 fn matches(rule: &Value, error: &str) -> Result<bool> {
     let names = rule["ErrorEquals"].as_array().context("a rule without ErrorEquals")?;
     Ok(names.iter().filter_map(Value::as_str).any(|name| {
-        name == error || name == "States.ALL" || (name == "States.TaskFailed" && error != "States.Timeout")
+        name == error
+            || name == "States.ALL"
+            || (name == "States.TaskFailed" && error != "States.Timeout")
     }))
 }
 
@@ -353,11 +421,13 @@ fn apply_result(state: &Value, scope: &Scope, data: &Value, result: Value) -> Re
         Some(selector) => template(selector, scope, &result)?,
         None => result,
     };
+
     let output = match state.get("ResultPath") {
         None if state["Type"] == "Pass" => data.clone(),
         None => result,
         Some(path) => placed(path, data, result)?,
     };
+
     match state.get("OutputPath").and_then(Value::as_str) {
         None => Ok(output),
         Some(path) => select(path, scope, &output),
@@ -370,10 +440,15 @@ fn placed(path: &Value, data: &Value, result: Value) -> Result<Value> {
         Value::Null => return Ok(data.clone()),
         path => path.as_str().context("a ResultPath that is no text")?,
     };
+
     if path == "$" {
         return Ok(result);
     }
-    let field = path.strip_prefix("$.").filter(|field| !field.contains(['.', '['])).context("a ResultPath")?;
+
+    let field = path
+        .strip_prefix("$.")
+        .filter(|field| !field.contains(['.', '[']))
+        .context("a ResultPath")?;
     let mut data = if data.is_object() { data.clone() } else { json!({}) };
     data[field] = result;
     Ok(data)
@@ -397,24 +472,38 @@ fn template(value: &Value, scope: &Scope, data: &Value) -> Result<Value> {
             _ => made.insert(name.clone(), template(field, scope, data)?),
         };
     }
+
     Ok(Value::Object(made))
 }
 
 fn select(path: &str, scope: &Scope, data: &Value) -> Result<Value> {
-    if let Some(argument) = path.strip_prefix("States.ArrayGetItem(").and_then(|rest| rest.strip_suffix(", 0)")) {
-        return select(argument, scope, data)?.get(0).cloned().with_context(|| format!("{path}: nothing there"));
+    if let Some(argument) =
+        path.strip_prefix("States.ArrayGetItem(").and_then(|rest| rest.strip_suffix(", 0)"))
+    {
+        return select(argument, scope, data)?
+            .get(0)
+            .cloned()
+            .with_context(|| format!("{path}: nothing there"));
     }
-    if let Some(argument) = path.strip_prefix("States.StringToJson('").and_then(|rest| rest.strip_suffix("')")) {
+
+    if let Some(argument) =
+        path.strip_prefix("States.StringToJson('").and_then(|rest| rest.strip_suffix("')"))
+    {
         return Ok(serde_json::from_str(argument)?);
     }
+
     let (root, fields) = match path.strip_prefix("$$") {
         Some(fields) => (&scope.context, fields),
-        None => (data, path.strip_prefix('$').with_context(|| format!("{path} is not known here"))?),
+        None => {
+            (data, path.strip_prefix('$').with_context(|| format!("{path} is not known here"))?)
+        }
     };
+
     let mut found = root;
     for field in fields.split('.').filter(|field| !field.is_empty()) {
         found = found.get(field).with_context(|| format!("{path} is not in {data}"))?;
     }
+
     Ok(found.clone())
 }
 

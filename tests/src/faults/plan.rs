@@ -68,10 +68,11 @@ pub enum Kind {
 }
 
 use Kind::{
-    ChangeCustomers, CutConnections, DiskFull, Freeze, HoldLocks, KillAtAnswer, KillBefore, KillDuring, KillPooled,
-    LoseAnswer, LoseCommit, LoseCommitAnswer, ReadOnly, ReplaceModel, ReplacePolicy, RestartDatabase, SlowStatement,
-    Storage403, Storage404, Storage503, StorageForgotten, StorageRefused, StorageSlow, StorageTruncated,
-    TerminateBackends, TwiceAtOnce, TwiceInTurn, Zombie,
+    ChangeCustomers, CutConnections, DiskFull, Freeze, HoldLocks, KillAtAnswer, KillBefore,
+    KillDuring, KillPooled, LoseAnswer, LoseCommit, LoseCommitAnswer, ReadOnly, ReplaceModel,
+    ReplacePolicy, RestartDatabase, SlowStatement, Storage403, Storage404, Storage503,
+    StorageForgotten, StorageRefused, StorageSlow, StorageTruncated, TerminateBackends,
+    TwiceAtOnce, TwiceInTurn, Zombie,
 };
 
 /// Every kind there is.
@@ -166,15 +167,18 @@ impl Plan {
             18 => dice.random_range(4..=8),
             _ => dice.random_range(9..=16),
         };
+
         let mut kinds: Vec<(Kind, u32)> = WEIGHTS
             .choose_multiple_weighted(&mut dice, 6, |(_, weight)| f64::from(*weight))
             .map(|chosen| chosen.copied().collect())
             .unwrap_or_default();
         if runs > 4 {
             // Sixteen runs that wait for time-outs one after the other teach nothing new and take minutes.
-            kinds
-                .retain(|(kind, _)| !matches!(kind, HoldLocks | SlowStatement | DiskFull | RestartDatabase | ReadOnly));
+            kinds.retain(|(kind, _)| {
+                !matches!(kind, HoldLocks | SlowStatement | DiskFull | RestartDatabase | ReadOnly)
+            });
         }
+
         Self {
             seed,
             runs,
@@ -189,7 +193,15 @@ impl Plan {
     /// A plan of one run that meets one kind of fault, often.
     #[must_use]
     pub fn only(kind: Kind, seed: u64) -> Self {
-        Self { seed, runs: 1, shard_size: 12, limit: None, concurrency: 2, kinds: vec![(kind, 1)], rate: 0.35 }
+        Self {
+            seed,
+            runs: 1,
+            shard_size: 12,
+            limit: None,
+            concurrency: 2,
+            kinds: vec![(kind, 1)],
+            rate: 0.35,
+        }
     }
 
     /// The fault that meets this attempt, if one does.
@@ -198,11 +210,17 @@ impl Plan {
         if call.redrives > LAST_FAULTY_REDRIVE || self.kinds.is_empty() {
             return None;
         }
-        let who = format!("{}/{}/{:?}/{}/{}", call.run, call.state, call.item, call.attempt, call.redrives);
+
+        let who = format!(
+            "{}/{}/{:?}/{}/{}",
+            call.run, call.state, call.item, call.attempt, call.redrives
+        );
+
         let mut dice = self.dice(&who);
         if !dice.random_bool(self.rate) {
             return None;
         }
+
         let kind = self.kinds.choose_weighted(&mut dice, |(_, weight)| *weight).ok()?.0;
         Some(Fault {
             kind,
@@ -224,6 +242,7 @@ impl Plan {
         let mixed = purpose.bytes().fold(self.seed ^ 0xcbf2_9ce4_8422_2325, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
         });
+
         ChaCha8Rng::seed_from_u64(mixed)
     }
 }

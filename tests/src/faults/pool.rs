@@ -28,12 +28,17 @@ impl Pool {
     /// # Errors
     /// When there is no such function, or it can't be started.
     pub async fn take(&self, function: &str) -> Result<FunctionProcess> {
-        let known = self.idle().get_mut(function).and_then(Vec::pop).filter(FunctionProcess::is_alive);
+        let known =
+            self.idle().get_mut(function).and_then(Vec::pop).filter(FunctionProcess::is_alive);
         if let Some(process) = known {
             return Ok(process);
         }
+
         self.started.fetch_add(1, Ordering::Relaxed);
-        let launch = self.launches.get(function).with_context(|| format!("there is no function {function}"))?;
+        let launch = self
+            .launches
+            .get(function)
+            .with_context(|| format!("there is no function {function}"))?;
         FunctionProcess::start(launch).await
     }
 

@@ -25,6 +25,7 @@ pub fn storage_rule(call: &Call, fault: Fault) -> Rule {
         (None, "QueryBatchScores", true) => vec![KEY.to_owned()],
         (None, ..) => vec![format!("run={}/", call.run)],
     };
+
     let effect = match fault.kind {
         Kind::Storage403 => StorageFault::Status(403),
         Kind::Storage404 => StorageFault::Status(404),
@@ -34,6 +35,7 @@ pub fn storage_rule(call: &Call, fault: Fault) -> Rule {
         Kind::StorageForgotten => StorageFault::Forgotten,
         _ => StorageFault::Status(503),
     };
+
     // Up to two are the client's own business; more reach the state machine.
     let times = 1 + (fault.dice / 2 % 4) as u32;
     Rule { method: if reads { Method::GET } else { Method::PUT }, path, fault: effect, times }
@@ -44,7 +46,12 @@ pub fn storage_rule(call: &Call, fault: Fault) -> Rule {
 ///
 /// # Errors
 /// When a service does not answer.
-pub async fn commit(injector: &Injector, call: &Call, fault: Fault, begun: oneshot::Sender<()>) -> Result<bool> {
+pub async fn commit(
+    injector: &Injector,
+    call: &Call,
+    fault: Fault,
+    begun: oneshot::Sender<()>,
+) -> Result<bool> {
     let lab = &*injector.lab;
     let after = Duration::from_millis(fault.after_ms);
     let length = Duration::from_millis(fault.for_ms);
@@ -52,6 +59,7 @@ pub async fn commit(injector: &Injector, call: &Call, fault: Fault, begun: onesh
         // Nobody waits any more if the schedule has ended.
         let _ = begun.send(());
     };
+
     match fault.kind {
         Kind::HoldLocks => {
             let client = lab.admin().await?;
@@ -61,8 +69,10 @@ pub async fn commit(injector: &Injector, call: &Call, fault: Fault, begun: onesh
                     call.run.replace('\'', "''")
                 ),
                 (_, 1) => "SELECT FROM batch_scores ORDER BY customer_id FOR UPDATE".to_owned(),
-                _ => "LOCK TABLE limit_increase_runs, limit_increase_shards IN EXCLUSIVE MODE".to_owned(),
+                _ => "LOCK TABLE limit_increase_runs, limit_increase_shards IN EXCLUSIVE MODE"
+                    .to_owned(),
             };
+
             client.batch_execute(&format!("BEGIN; {lock};")).await?;
             begin(begun);
             tokio::time::sleep(Duration::from_millis(450) + length).await;
@@ -105,6 +115,7 @@ pub async fn commit(injector: &Injector, call: &Call, fault: Fault, begun: onesh
             }
         }
     }
+
     Ok(true)
 }
 
@@ -113,7 +124,9 @@ pub async fn commit(injector: &Injector, call: &Call, fault: Fault, begun: onesh
 async fn fill_disk(lab: &Lab, client: &Client) -> Result<Option<PathBuf>> {
     // No checkpoint may want to synchronise what the table's file was before.
     client.batch_execute("CHECKPOINT").await?;
-    client.batch_execute("BEGIN; LOCK TABLE limit_increase_shards IN ACCESS EXCLUSIVE MODE").await?;
+    client
+        .batch_execute("BEGIN; LOCK TABLE limit_increase_shards IN ACCESS EXCLUSIVE MODE")
+        .await?;
     let row = client
         .query_one(
             "SELECT current_setting('data_directory'), pg_relation_filepath('limit_increase_shards'),
@@ -124,9 +137,11 @@ async fn fill_disk(lab: &Lab, client: &Client) -> Result<Option<PathBuf>> {
     let file = PathBuf::from(row.get::<_, String>(0)).join(row.get::<_, String>(1));
     let empty = row.get::<_, i64>(2) == 0 && !file.is_symlink();
     if empty {
-        std::fs::remove_file(&file).with_context(|| format!("cannot replace {}", file.display()))?;
+        std::fs::remove_file(&file)
+            .with_context(|| format!("cannot replace {}", file.display()))?;
         symlink("/dev/full", &file)?;
     }
+
     client.batch_execute("COMMIT").await?;
     // A session keeps the files that it has opened.
     lab.end_backends(client).await?;
@@ -134,7 +149,9 @@ async fn fill_disk(lab: &Lab, client: &Client) -> Result<Option<PathBuf>> {
 }
 
 async fn free_disk(lab: &Lab, client: &Client, file: &std::path::Path) -> Result<()> {
-    client.batch_execute("BEGIN; LOCK TABLE limit_increase_shards IN ACCESS EXCLUSIVE MODE").await?;
+    client
+        .batch_execute("BEGIN; LOCK TABLE limit_increase_shards IN ACCESS EXCLUSIVE MODE")
+        .await?;
     let owner = std::fs::metadata(file.parent().context("a file without a directory")?)?;
     std::fs::remove_file(file)?;
     std::fs::File::create_new(file)?;
@@ -165,9 +182,11 @@ async fn change_customer(injector: &Injector, dice: u64) -> Result<bool> {
               VALUES ('NEW_' || md5($1), 640, 4000, current_date) ON CONFLICT DO NOTHING RETURNING customer_id"
             .to_owned(),
     };
+
     let row = client.query_opt(&sql, &[&dice.to_string()]).await?;
     if let Some(row) = &row {
         injector.note_changed(row.get(0));
     }
+
     Ok(row.is_some())
 }

@@ -46,6 +46,7 @@ pub fn undisturbed(environment: &Environment, lab: &Arc<Lab>) -> Result<Undistur
                 lab.use_model(model).await?;
                 lab.use_policy(policy).await
             })?;
+
             let injector = Injector::new(lab, None);
             let name = format!("undisturbed-{model}-{policy}");
             let request = json!({ "limit": null, "shard_size": 20 });
@@ -56,8 +57,14 @@ pub fn undisturbed(environment: &Environment, lab: &Arc<Lab>) -> Result<Undistur
             known.insert((sha256_hex(artifact), document.sha256()), table);
         }
     }
-    let different: std::collections::HashSet<String> = known.values().map(|table| format!("{table:?}")).collect();
-    ensure!(different.len() == known.len(), "two models or policies decide the same, and could not be told apart");
+
+    let different: std::collections::HashSet<String> =
+        known.values().map(|table| format!("{table:?}")).collect();
+    ensure!(
+        different.len() == known.len(),
+        "two models or policies decide the same, and could not be told apart"
+    );
+
     Ok(known)
 }
 
@@ -65,7 +72,12 @@ pub fn undisturbed(environment: &Environment, lab: &Arc<Lab>) -> Result<Undistur
 ///
 /// # Errors
 /// A broken promise.
-pub fn run(environment: &Environment, lab: &Arc<Lab>, undisturbed: &Undisturbed, seed: u64) -> Result<Report> {
+pub fn run(
+    environment: &Environment,
+    lab: &Arc<Lab>,
+    undisturbed: &Undisturbed,
+    seed: u64,
+) -> Result<Report> {
     carry_out(environment, lab, undisturbed, Plan::of(seed))
 }
 
@@ -73,7 +85,12 @@ pub fn run(environment: &Environment, lab: &Arc<Lab>, undisturbed: &Undisturbed,
 ///
 /// # Errors
 /// A broken promise.
-pub fn carry_out(environment: &Environment, lab: &Arc<Lab>, undisturbed: &Undisturbed, plan: Plan) -> Result<Report> {
+pub fn carry_out(
+    environment: &Environment,
+    lab: &Arc<Lab>,
+    undisturbed: &Undisturbed,
+    plan: Plan,
+) -> Result<Report> {
     let injector = Injector::new(lab, Some(plan.clone()));
     let machine = lab.machine(plan.concurrency)?;
     environment.block_on(async {
@@ -90,6 +107,7 @@ pub fn carry_out(environment: &Environment, lab: &Arc<Lab>, undisturbed: &Undist
             report.failures += run.failures;
             ends.extend(run.ends);
         }
+
         last_runs(&injector, &machine, &plan, &mut ends).await?;
         verdict::check(lab, &ends, &injector.changed(), undisturbed).await?;
         report.runs = ends.len() as u64;
@@ -105,7 +123,12 @@ struct BrokenRun {
     failures: u64,
 }
 
-async fn broken_run(injector: &Arc<Injector>, machine: &Machine, plan: &Plan, number: usize) -> Result<BrokenRun> {
+async fn broken_run(
+    injector: &Arc<Injector>,
+    machine: &Machine,
+    plan: &Plan,
+    number: usize,
+) -> Result<BrokenRun> {
     let request = request(plan);
     let mut run = BrokenRun::default();
     for replacement in 0..2 {
@@ -117,16 +140,19 @@ async fn broken_run(injector: &Arc<Injector>, machine: &Machine, plan: &Plan, nu
             if redrives == REDRIVES || plan.resumption(&name, redrives) == Resumption::NewRun {
                 break;
             }
+
             redrives += 1;
             run.redrives += 1;
             ended = machine.redrive(injector, &name, redrives, &ended).await?;
         }
+
         let done = matches!(ended, Ended::Succeeded(_));
         run.ends.push((name, ended));
         if done {
             break;
         }
     }
+
     Ok(run)
 }
 
@@ -140,17 +166,23 @@ async fn last_runs(
     let calm = Injector::new(&injector.lab, None);
     for number in 0..LAST_RUNS {
         let name = format!("s{}-last-{number}", plan.seed);
-        let ended = machine.start(&calm, &name, &json!({ "limit": null, "shard_size": plan.shard_size })).await?;
+        let ended = machine
+            .start(&calm, &name, &json!({ "limit": null, "shard_size": plan.shard_size }))
+            .await?;
         let Ended::Succeeded(output) = &ended else {
             anyhow::bail!("promise 4: nothing is broken any more, and {name} failed: {ended:?}")
         };
+
         let eligible = output["eligible"].as_u64().context("a run's output without eligible")?;
         ends.push((name, ended));
         if eligible == 0 {
             return Ok(());
         }
     }
-    anyhow::bail!("promise 4: after {LAST_RUNS} undisturbed runs there are still customers to decide")
+
+    anyhow::bail!(
+        "promise 4: after {LAST_RUNS} undisturbed runs there are still customers to decide"
+    )
 }
 
 fn request(plan: &Plan) -> Value {

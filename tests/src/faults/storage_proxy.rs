@@ -90,6 +90,7 @@ impl StorageProxy {
                 });
             }
         });
+
         Ok(Self { port, rules, server })
     }
 
@@ -111,7 +112,10 @@ impl StorageProxy {
     /// Takes a rule back; gives how often it was followed.
     pub fn withdraw(&self, number: u64) -> u32 {
         let mut rules = lock(&self.rules);
-        let Some(position) = rules.active.iter().position(|active| active.number == number) else { return 0 };
+        let Some(position) = rules.active.iter().position(|active| active.number == number) else {
+            return 0;
+        };
+
         let active = rules.active.remove(position);
         active.times - active.rule.times
     }
@@ -132,7 +136,11 @@ fn lock(rules: &Mutex<Rules>) -> std::sync::MutexGuard<'_, Rules> {
     rules.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-async fn answer(request: Request<Incoming>, upstream: u16, rules: Arc<Mutex<Rules>>) -> io::Result<Response<Body>> {
+async fn answer(
+    request: Request<Incoming>,
+    upstream: u16,
+    rules: Arc<Mutex<Rules>>,
+) -> io::Result<Response<Body>> {
     let fault = fault_for(&request, &rules);
     match fault {
         Some(StorageFault::Status(status)) => {
@@ -159,8 +167,11 @@ fn fault_for(request: &Request<Incoming>, rules: &Mutex<Rules>) -> Option<Storag
     let path = request.uri().path().replace("%3D", "=");
     let mut rules = lock(rules);
     let rule = rules.active.iter_mut().map(|active| &mut active.rule).find(|rule| {
-        rule.times > 0 && rule.method == request.method() && rule.path.iter().all(|part| path.contains(part.as_str()))
+        rule.times > 0
+            && rule.method == request.method()
+            && rule.path.iter().all(|part| path.contains(part.as_str()))
     })?;
+
     rule.times -= 1;
     Some(rule.fault)
 }
@@ -171,19 +182,25 @@ async fn forward(request: Request<Incoming>, upstream: u16) -> io::Result<Respon
     for hop in [CONNECTION, EXPECT, TRANSFER_ENCODING] {
         parts.headers.remove(hop);
     }
+
     parts.headers.insert(CONTENT_LENGTH, body.len().into());
     let stream = TcpStream::connect(("127.0.0.1", upstream)).await?;
     stream.set_nodelay(true)?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(io::Error::other)?;
     let connection = tokio::spawn(connection);
-    let response = sender.send_request(Request::from_parts(parts, Full::new(body))).await.map_err(io::Error::other)?;
+    let response = sender
+        .send_request(Request::from_parts(parts, Full::new(body)))
+        .await
+        .map_err(io::Error::other)?;
     let (mut parts, body) = response.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
     connection.abort();
     for hop in [CONNECTION, TRANSFER_ENCODING] {
         parts.headers.remove(hop);
     }
+
     Ok(Response::from_parts(parts, body))
 }
 
@@ -196,8 +213,11 @@ fn cut_short(mut response: Response<Bytes>) -> Response<Body> {
     let length = response.body().len();
     response.headers_mut().insert(CONTENT_LENGTH, length.into());
     response.map(|bytes| {
-        let frames: [io::Result<_>; 2] =
-            [Ok(Frame::data(bytes.slice(..length / 2))), Err(io::ErrorKind::ConnectionReset.into())];
+        let frames: [io::Result<_>; 2] = [
+            Ok(Frame::data(bytes.slice(..length / 2))),
+            Err(io::ErrorKind::ConnectionReset.into()),
+        ];
+
         StreamBody::new(futures_util::stream::iter(frames)).boxed_unsync()
     })
 }
@@ -209,9 +229,13 @@ fn refusal(status: u16) -> Response<Body> {
         503 => "SlowDown",
         _ => "InternalError",
     };
-    let document = format!("<Error><Code>{code}</Code><Message>by the test's order</Message></Error>");
-    let mut response = Response::new(Full::new(Bytes::from(document)).map_err(never).boxed_unsync());
-    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+
+    let document =
+        format!("<Error><Code>{code}</Code><Message>by the test's order</Message></Error>");
+    let mut response =
+        Response::new(Full::new(Bytes::from(document)).map_err(never).boxed_unsync());
+    *response.status_mut() =
+        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response
 }
 

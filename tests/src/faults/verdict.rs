@@ -69,14 +69,20 @@ pub async fn check(
     for run in &runs {
         adds_up(lab, run, &shards).await?;
     }
+
     for (name, ended) in ends {
         ended_as_recorded(name, ended, &runs)?;
     }
+
     nobody_is_left(&client, &table, changed, undisturbed).await
 }
 
 /// Promise 1.
-async fn decided_at_most_once(client: &Client, shards: &[Shard], changed: &BTreeSet<String>) -> Result<()> {
+async fn decided_at_most_once(
+    client: &Client,
+    shards: &[Shard],
+    changed: &BTreeSet<String>,
+) -> Result<()> {
     let twice = client
         .query(
             "SELECT customer_id, count(*), string_agg(coalesce(decision, 'NULL'), ', ') FROM decisions_written
@@ -84,8 +90,10 @@ async fn decided_at_most_once(client: &Client, shards: &[Shard], changed: &BTree
             &[],
         )
         .await?;
-    let twice: Vec<String> =
-        twice.iter().map(|row| format!("{} ({})", row.get::<_, String>(0), row.get::<_, String>(2))).collect();
+    let twice: Vec<String> = twice
+        .iter()
+        .map(|row| format!("{} ({})", row.get::<_, String>(0), row.get::<_, String>(2)))
+        .collect();
     ensure!(twice.is_empty(), "promise 1: written more than once: {twice:?}");
     let mut by_run = BTreeMap::new();
     for shard in shards {
@@ -100,6 +108,7 @@ async fn decided_at_most_once(client: &Client, shards: &[Shard], changed: &BTree
             );
         }
     }
+
     Ok(())
 }
 
@@ -114,10 +123,14 @@ fn table_says_what_the_records_say(
     let mut recorded = BTreeMap::new();
     for shard in shards {
         let run = runs.iter().find(|run| run.id == shard.run).context("a shard without a run")?;
-        let context = run.context.as_ref().with_context(|| format!("{} has shards and no context", run.id))?;
+        let context = run
+            .context
+            .as_ref()
+            .with_context(|| format!("{} has shards and no context", run.id))?;
         let key = (context.model.sha256.clone(), context.policy_sha256.clone());
-        let expected =
-            undisturbed.get(&key).with_context(|| format!("{}: neither model nor policy is known", run.id))?;
+        let expected = undisturbed
+            .get(&key)
+            .with_context(|| format!("{}: neither model nor policy is known", run.id))?;
         for decided in &shard.decided {
             if !changed.contains(&decided.customer) {
                 let expected = expected.get(&decided.customer);
@@ -129,11 +142,13 @@ fn table_says_what_the_records_say(
                     decided.evaluated
                 );
             }
+
             if decided.applied {
                 recorded.insert(&decided.customer, &decided.evaluated);
             }
         }
     }
+
     for (customer, evaluated) in &recorded {
         let stored = table.get(*customer);
         // A customer whom somebody has deleted has no row any more.
@@ -142,6 +157,7 @@ fn table_says_what_the_records_say(
             "promise 2: the record says that {customer} was decided {evaluated:?}, the table {stored:?}"
         );
     }
+
     for (customer, stored) in table {
         let by_hand = changed.contains(customer) && stored.reason == "by hand";
         ensure!(
@@ -149,6 +165,7 @@ fn table_says_what_the_records_say(
             "promise 3: {customer} is decided {stored:?}, by no applied shard"
         );
     }
+
     Ok(())
 }
 
@@ -163,10 +180,16 @@ async fn adds_up(lab: &Lab, run: &LedgerRun, shards: &[Shard]) -> Result<()> {
             match Outcome::parse(&decided.evaluated.decision) {
                 _ if !decided.applied => counts.stale += 1,
                 Some(outcome) => counts.add(outcome),
-                None => anyhow::bail!("{}: no decision {}", decided.customer, decided.evaluated.decision),
+                None => anyhow::bail!(
+                    "{}: no decision {}",
+                    decided.customer,
+                    decided.evaluated.decision
+                ),
             }
         }
-        let raised: Decimal = shard.decided.iter().filter(|one| one.applied).map(|one| one.raise).sum();
+
+        let raised: Decimal =
+            shard.decided.iter().filter(|one| one.applied).map(|one| one.raise).sum();
         ensure!(
             counts == shard.counts && raised == shard.total_increase,
             "promise 3: {}: the ledger has {:?} and {}, the results {counts:?} and {raised}",
@@ -174,6 +197,7 @@ async fn adds_up(lab: &Lab, run: &LedgerRun, shards: &[Shard]) -> Result<()> {
             shard.counts,
             shard.total_increase
         );
+
         sum.approved += counts.approved;
         sum.declined += counts.declined;
         sum.referred += counts.referred;
@@ -181,6 +205,7 @@ async fn adds_up(lab: &Lab, run: &LedgerRun, shards: &[Shard]) -> Result<()> {
         total_increase += raised;
         count += 1;
     }
+
     match run.status.as_str() {
         "SUCCEEDED" => {
             ensure!(
@@ -193,11 +218,17 @@ async fn adds_up(lab: &Lab, run: &LedgerRun, shards: &[Shard]) -> Result<()> {
                 run.counts,
                 run.eligible
             );
+
             let key = summary_key(&run.id);
             let summary = storage::get(&lab.ready.aws.s3, BUCKET, &key).await?;
-            let summary: RunSummary =
-                serde_json::from_slice(&summary.with_context(|| format!("promise 3: there is no {key}"))?)?;
-            ensure!(summary.counts == sum && summary.status == "SUCCEEDED", "promise 3: {key} says {summary:?}");
+            let summary: RunSummary = serde_json::from_slice(
+                &summary.with_context(|| format!("promise 3: there is no {key}"))?,
+            )?;
+
+            ensure!(
+                summary.counts == sum && summary.status == "SUCCEEDED",
+                "promise 3: {key} says {summary:?}"
+            );
         }
         "FAILED" => ensure!(
             run.error.is_some() && run.cause.is_some(),
@@ -208,6 +239,7 @@ async fn adds_up(lab: &Lab, run: &LedgerRun, shards: &[Shard]) -> Result<()> {
         ),
         _ => {}
     }
+
     Ok(())
 }
 
@@ -217,7 +249,10 @@ fn ended_as_recorded(name: &str, ended: &Ended, runs: &[LedgerRun]) -> Result<()
     let status = run.map_or("missing", |run| run.status.as_str());
     match ended {
         Ended::Succeeded(_) => {
-            ensure!(status == "SUCCEEDED", "promise 3: {name} succeeded, the ledger has it {status}");
+            ensure!(
+                status == "SUCCEEDED",
+                "promise 3: {name} succeeded, the ledger has it {status}"
+            );
         }
         Ended::Failed { state, error, cause, trail, .. } => {
             ensure!(error != "Test.Broken", "{name}: {cause}");
@@ -231,6 +266,7 @@ fn ended_as_recorded(name: &str, ended: &Ended, runs: &[LedgerRun]) -> Result<()
             );
         }
     }
+
     Ok(())
 }
 
@@ -242,9 +278,13 @@ async fn nobody_is_left(
     undisturbed: &Undisturbed,
 ) -> Result<()> {
     let everybody: BTreeSet<&String> = undisturbed.values().flat_map(BTreeMap::keys).collect();
-    let missing: Vec<_> = everybody.iter().filter(|id| !changed.contains(**id) && !table.contains_key(**id)).collect();
+    let missing: Vec<_> = everybody
+        .iter()
+        .filter(|id| !changed.contains(**id) && !table.contains_key(**id))
+        .collect();
     ensure!(missing.is_empty(), "promise 4: never decided: {missing:?}");
-    let others: Vec<_> = table.keys().filter(|id| !changed.contains(*id) && !everybody.contains(id)).collect();
+    let others: Vec<_> =
+        table.keys().filter(|id| !changed.contains(*id) && !everybody.contains(id)).collect();
     ensure!(others.is_empty(), "promise 4: decided, though not eligible: {others:?}");
     let left = client
         .query(
@@ -269,6 +309,7 @@ async fn table(client: &Client) -> Result<BTreeMap<String, Stored>> {
     let stored = |row: &tokio_postgres::Row| {
         (row.get(0), Stored { decision: row.get(1), new_limit: row.get(2), reason: row.get(3) })
     };
+
     Ok(rows.iter().map(stored).collect())
 }
 
@@ -290,6 +331,7 @@ async fn ledger_runs(client: &Client) -> Result<Vec<LedgerRun>> {
             }
             _ => None,
         };
+
         Ok::<_, anyhow::Error>(LedgerRun {
             id: RunId::try_from(row.get::<_, String>(0))?,
             status: row.get(1),
@@ -302,6 +344,7 @@ async fn ledger_runs(client: &Client) -> Result<Vec<LedgerRun>> {
             cause: row.get(11),
         })
     };
+
     rows.iter().map(run).collect()
 }
 
@@ -318,10 +361,12 @@ async fn ledger_shards(lab: &Lab, client: &Client) -> Result<Vec<Shard>> {
         let index = ShardIndex(row.get::<_, i32>(1).unsigned_abs());
         let size = u32::try_from(row.get::<_, i64>(2))?;
         let count = |column: usize| row.get::<_, i64>(column).unsigned_abs();
-        let counts = Counts { approved: count(3), declined: count(4), referred: count(5), stale: count(6) };
+        let counts =
+            Counts { approved: count(3), declined: count(4), referred: count(5), stale: count(6) };
         let decided = decided(lab, &run, index, size).await?;
         Ok::<_, anyhow::Error>(Shard { run, counts, total_increase: row.get(7), decided })
     };
+
     futures_util::stream::iter(rows.into_iter().map(read)).buffered(8).try_collect().await
 }
 
@@ -329,8 +374,11 @@ async fn decided(lab: &Lab, run: &RunId, index: ShardIndex, size: u32) -> Result
     let object = |stage: Stage| async move {
         let key = stage.shard_key(run, index);
         let found = storage::get(&lab.ready.aws.s3, BUCKET, &key).await?;
-        found.with_context(|| format!("promise 2: the shard is in the ledger, and there is no {key}"))
+        found.with_context(|| {
+            format!("promise 2: the shard is in the ledger, and there is no {key}")
+        })
     };
+
     let results = results::read(object(Stage::Results).await?, size)?;
     let evaluations = Evaluations::read(object(Stage::Evaluations).await?, size)?;
     let mut decided = Vec::with_capacity(results.len());
@@ -342,12 +390,20 @@ async fn decided(lab: &Lab, run: &RunId, index: ShardIndex, size: u32) -> Result
             evaluation.customer_id,
             evaluation.outcome
         );
+
         decided.push(Decided {
             customer,
-            raise: evaluation.new_limit.map_or(Decimal::ZERO, |limit| limit - evaluation.current_limit),
-            evaluated: Stored { decision, new_limit: evaluation.new_limit, reason: evaluation.reason.to_owned() },
+            raise: evaluation
+                .new_limit
+                .map_or(Decimal::ZERO, |limit| limit - evaluation.current_limit),
+            evaluated: Stored {
+                decision,
+                new_limit: evaluation.new_limit,
+                reason: evaluation.reason.to_owned(),
+            },
             applied: outcome == "APPLIED",
         });
     }
+
     Ok(decided)
 }

@@ -53,6 +53,7 @@ pub(crate) fn tar_of(entries: &[(&str, &[u8])]) -> Vec<u8> {
     for (name, content) in entries {
         tar.append(&header(name, content.len() as u64, EntryType::Regular), *content).unwrap();
     }
+
     tar.into_inner().unwrap()
 }
 

@@ -31,6 +31,7 @@ fn plain_text_is_for_loopback_or_when_asked_for() {
         ("host=db.example.com hostaddr=127.0.0.1 user=u", false),
         ("host=/var/run/postgresql user=u", false),
     ];
+
     for (url, encrypted) in cases {
         let address = read(url).unwrap();
         assert_eq!(address.tls.is_some(), encrypted, "{url}");
@@ -43,13 +44,18 @@ fn plain_text_is_for_loopback_or_when_asked_for() {
 #[test]
 fn the_address_may_name_its_authorities() {
     let cases = [
-        ("postgresql://u@h/d?sslmode=verify-full&sslrootcert=%2Fca%2Fmy%20roots.pem", "/ca/my roots.pem"),
+        (
+            "postgresql://u@h/d?sslmode=verify-full&sslrootcert=%2Fca%2Fmy%20roots.pem",
+            "/ca/my roots.pem",
+        ),
         ("postgresql://u@h/d?sslrootcert=/ca.pem&connect_timeout=3", "/ca.pem"),
         ("host=h sslrootcert='/ca/my roots.pem' user=u", "/ca/my roots.pem"),
     ];
+
     for (url, file) in cases {
         assert_eq!(read(url).unwrap().tls, Some(Roots::File(file.to_owned())), "{url}");
     }
+
     assert_eq!(read("postgresql://u@h/d?sslrootcert=system").unwrap().tls, Some(Roots::Public));
 }
 
@@ -60,7 +66,9 @@ fn what_is_not_about_tls_stays_as_it_was() {
     assert_eq!(config.get_password(), Some(&b"p@ss?w&rd"[..]));
     assert_eq!((config.get_ports(), config.get_dbname()), (&[5433][..], Some("bank")));
     assert_eq!(config.get_application_name(), Some("x"));
-    let config = read(r"host=h user=ann password='it\'s a \\ = secret' sslmode=require port=5433").unwrap().config;
+    let config = read(r"host=h user=ann password='it\'s a \\ = secret' sslmode=require port=5433")
+        .unwrap()
+        .config;
     assert_eq!(config.get_password(), Some(&br"it's a \ = secret"[..]));
     assert_eq!(config.get_ports(), [5433]);
     assert!(config.get_options().unwrap().contains("lock_timeout=30s"));
@@ -82,6 +90,7 @@ fn a_bad_address_is_explained_and_shows_nothing_of_itself() {
         ("hunter2", "cannot be read"),
         ("", "no host"),
     ];
+
     for (url, words) in cases {
         let failure = read(url).unwrap_err();
         assert_eq!(failure.kind, FailureKind::Configuration, "{url}");

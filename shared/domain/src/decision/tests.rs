@@ -9,7 +9,12 @@ fn dec(text: &str) -> Decimal {
 }
 
 fn at(score: i32, limit: &str) -> Decision {
-    decide(&Policy::default(), dec(limit), None, Scoring::Scored { score: CreditScore::new(score), reasons: &[] })
+    decide(
+        &Policy::default(),
+        dec(limit),
+        None,
+        Scoring::Scored { score: CreditScore::new(score), reasons: &[] },
+    )
 }
 
 fn approved(score: i32, limit: &str) -> String {
@@ -40,6 +45,7 @@ fn limits_grow_by_half_below_5000_and_by_a_quarter_from_there() {
         ("19999.00", "20000.00"),
         ("2.00", "3.00"),
     ];
+
     for (limit, expected) in cases {
         assert_eq!(approved(700, limit), expected, "from {limit}");
     }
@@ -51,7 +57,11 @@ fn a_limit_is_never_lowered_nor_raised_by_nothing() {
         let decision = at(800, limit);
         assert_eq!(decision.outcome, Outcome::Declined, "{limit}");
         assert_eq!(decision.new_limit, None);
-        assert!(decision.reason.contains("allows no limit above the present"), "{}", decision.reason);
+        assert!(
+            decision.reason.contains("allows no limit above the present"),
+            "{}",
+            decision.reason
+        );
     }
 }
 
@@ -68,12 +78,18 @@ fn the_reason_names_score_minimum_and_the_main_reasons() {
         score: CreditScore::new(612),
         reasons: &["Bureau score is low (512)", "Utilisation is high (0.93)"],
     };
+
     let decision = decide(&Policy::default(), dec("4000"), None, scoring);
     assert_eq!(
         decision.reason,
         "Score 612 is below the minimum of 650. Main reasons: Bureau score is low (512); Utilisation is high (0.93)."
     );
-    assert_eq!(at(687, "4000").reason, "Score 687 meets the minimum of 650; limit raised from 4000.00 to 6000.00.");
+
+    assert_eq!(
+        at(687, "4000").reason,
+        "Score 687 meets the minimum of 650; limit raised from 4000.00 to 6000.00."
+    );
+
     assert_eq!(
         at(687, "19999.00").reason,
         "Score 687 meets the minimum of 650; limit raised from 19999.00 to 20000.00 (capped at the maximum of 20000.00)."
@@ -82,7 +98,13 @@ fn the_reason_names_score_minimum_and_the_main_reasons() {
 
 #[test]
 fn what_cannot_be_scored_is_referred_with_its_reason() {
-    let decision = decide(&Policy::default(), dec("4000"), None, Scoring::NotScored { reason: "no features row" });
+    let decision = decide(
+        &Policy::default(),
+        dec("4000"),
+        None,
+        Scoring::NotScored { reason: "no features row" },
+    );
+
     assert_eq!(decision.outcome, Outcome::Referred);
     assert_eq!(decision.reason, "Cannot be decided automatically: no features row.");
 }
@@ -90,9 +112,13 @@ fn what_cannot_be_scored_is_referred_with_its_reason() {
 #[test]
 fn income_caps_the_new_limit_when_the_policy_says_so() {
     let policy = Policy {
-        affordability: Some(Affordability { income_column: "income".into(), maximum_share: dec("0.5") }),
+        affordability: Some(Affordability {
+            income_column: "income".into(),
+            maximum_share: dec("0.5"),
+        }),
         ..Policy::default()
     };
+
     let scored = Scoring::Scored { score: CreditScore::new(700), reasons: &[] };
     let with = |income: Option<&str>| decide(&policy, dec("4000"), income.map(dec), scored);
 
@@ -107,8 +133,8 @@ fn income_caps_the_new_limit_when_the_policy_says_so() {
 }
 
 fn policies() -> impl Strategy<Value = Policy> {
-    (1_i64..2_000_000, 0_i64..=1000, 0_i64..=1000, 1_i64..50_000, 1_i64..1_000_000, -2000_i32..2000).prop_map(
-        |(bound, low, high, step, extra, minimum)| Policy {
+    (1_i64..2_000_000, 0_i64..=1000, 0_i64..=1000, 1_i64..50_000, 1_i64..1_000_000, -2000_i32..2000)
+        .prop_map(|(bound, low, high, step, extra, minimum)| Policy {
             minimum_score: CreditScore::new(minimum),
             tiers: vec![
                 Tier { limit_below: Some(Decimal::new(bound, 2)), growth: Decimal::new(low, 2) },
@@ -117,8 +143,7 @@ fn policies() -> impl Strategy<Value = Policy> {
             maximum_limit: Decimal::new(bound + extra + step, 2),
             round_down_to: Decimal::new(step, 2),
             ..Policy::default()
-        },
-    )
+        })
 }
 
 proptest! {

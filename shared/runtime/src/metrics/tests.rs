@@ -34,7 +34,11 @@ fn summary(counts: Counts, dry_run: bool) -> RunSummary {
 
 #[test]
 fn a_closed_run_is_told_in_the_embedded_metric_format() {
-    let line = run_closed_line(&summary(Counts { approved: 10, declined: 9, referred: 1, stale: 5 }, false), "WARN");
+    let line = run_closed_line(
+        &summary(Counts { approved: 10, declined: 9, referred: 1, stale: 5 }, false),
+        "WARN",
+    );
+
     let expected = json!({
         "_aws": {
             "Timestamp": 1_795_485_668_250_i64,
@@ -62,6 +66,7 @@ fn a_closed_run_is_told_in_the_embedded_metric_format() {
         "Eligible": 25, "Decided": 20, "Approved": 10, "Declined": 9, "Referred": 1, "Stale": 5,
         "RunSeconds": 61.25, "ApprovedShare": 50.0, "ReferredShare": 5.0,
     });
+
     assert_eq!(line, expected);
     assert!(!line.to_string().contains('\n'), "one line, or it is no metric");
 }
@@ -69,7 +74,11 @@ fn a_closed_run_is_told_in_the_embedded_metric_format() {
 #[test]
 fn a_run_that_decided_nobody_has_no_shares() {
     let line = run_closed_line(&summary(Counts { stale: 3, ..Counts::default() }, true), "INFO");
-    assert_eq!((&line["Mode"], &line["Decided"], &line["Stale"]), (&json!("DryRun"), &json!(0), &json!(3)));
+    assert_eq!(
+        (&line["Mode"], &line["Decided"], &line["Stale"]),
+        (&json!("DryRun"), &json!(0), &json!(3))
+    );
+
     let told = line.to_string();
     assert!(!told.contains("Share") && !told.contains("null"), "{told}");
 }
@@ -93,6 +102,7 @@ fn a_failure_is_told_in_all_and_by_its_name() {
         "Error": "Permanent.ModelMissing",
         "Failures": 1,
     });
+
     assert_eq!(failure_line(&run(), "Permanent.ModelMissing", now, "INFO"), expected);
     for odd in ["", "für", "two words", "line\nline", &"x".repeat(200)] {
         assert_eq!(failure_line(&run(), odd, now, "INFO")["Error"], "Other", "{odd:?}");

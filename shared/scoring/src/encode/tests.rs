@@ -3,22 +3,34 @@ use super::*;
 use limit_increase_domain::SourceColumn;
 
 fn number(may_be_missing: bool) -> Encoder {
-    let source = ModelInput { column: SourceColumn::number("income"), description: "Income".into() };
+    let source =
+        ModelInput { column: SourceColumn::number("income"), description: "Income".into() };
     Encoder { source, first: 0, how: How::Number { may_be_missing } }
 }
 
 /// Two categories, and with `missing` a third column for none.
 fn category(missing: bool) -> Encoder {
-    let source = ModelInput { column: SourceColumn::category("home"), description: "FICO home".into() };
+    let source =
+        ModelInput { column: SourceColumn::category("home"), description: "FICO home".into() };
     let offsets = [("owner", 0), ("tenant", 1)].map(|(name, offset)| (name.to_owned(), offset));
-    Encoder { source, first: 1, how: How::Categories { offsets: offsets.into(), missing: missing.then_some(2) } }
+    Encoder {
+        source,
+        first: 1,
+        how: How::Categories { offsets: offsets.into(), missing: missing.then_some(2) },
+    }
 }
 
-fn encoded(encoders: &[Encoder], value: f64, text: Option<&str>, has_features: bool) -> Result<[f32; 4], String> {
+fn encoded(
+    encoders: &[Encoder],
+    value: f64,
+    text: Option<&str>,
+    has_features: bool,
+) -> Result<[f32; 4], String> {
     let frame = Frame {
         columns: vec![Column::Numbers(vec![value]), Column::Texts(vec![text])],
         has_features: vec![has_features],
     };
+
     let mut matrix = [7.0; 4];
     let mut referrals = [None];
     encode(&frame, encoders, 0, 4, &mut matrix, &mut referrals);
@@ -47,16 +59,27 @@ fn values_that_it_does_not_are_referred_with_the_first_reason() {
     let long = "x".repeat(100);
     let shown = format!("FICO home is '{}...', which the model does not know", "x".repeat(40));
     let cases: [(f64, Option<&str>, bool, &str); 9] = [
-        (f64::NAN, Some("owner"), true, "income is missing and the model was trained without missing values"),
+        (
+            f64::NAN,
+            Some("owner"),
+            true,
+            "income is missing and the model was trained without missing values",
+        ),
         (f64::INFINITY, Some("owner"), true, "income is infinite"),
         (f64::NEG_INFINITY, Some("owner"), true, "income is infinite"),
         (1e39, Some("owner"), true, "income is larger than the model can read"),
-        (f64::NAN, Some("nobody"), true, "income is missing and the model was trained without missing values"),
+        (
+            f64::NAN,
+            Some("nobody"),
+            true,
+            "income is missing and the model was trained without missing values",
+        ),
         (1.0, None, true, "FICO home is missing and the model was trained without missing values"),
         (1.0, Some("Owner"), true, "FICO home is 'Owner', which the model does not know"),
         (1.0, Some(&long), true, &shown),
         (1.0, Some("owner"), false, NO_FEATURES),
     ];
+
     for (value, text, has_features, expected) in cases {
         assert_eq!(encoded(&encoders, value, text, has_features), Err(expected.to_owned()));
     }
@@ -71,6 +94,7 @@ fn a_referred_row_leaves_the_others_alone() {
         ],
         has_features: vec![true; 3],
     };
+
     let mut matrix = [0.0; 12];
     let mut referrals = vec![None; 3];
     encode(&frame, &[number(false), category(false)], 0, 4, &mut matrix, &mut referrals);
@@ -85,12 +109,16 @@ fn a_frame_of_another_shape_is_an_error() {
     let numbers = |rows: usize| Column::Numbers(vec![1.0; rows]);
     let cases = [
         (vec![numbers(2)], "1 columns, the model reads 2"),
-        (vec![texts(2), numbers(2)], "column \"income\" is Categorical, the model reads it as Numeric"),
+        (
+            vec![texts(2), numbers(2)],
+            "column \"income\" is Categorical, the model reads it as Numeric",
+        ),
         (vec![numbers(2), texts(1)], "column \"home\" has 1 rows of 2"),
     ];
+
     for (columns, expected) in cases {
-        let error =
-            check(&Frame { columns, has_features: vec![true; 2] }, &encoders).map_err(|error| error.to_string());
+        let error = check(&Frame { columns, has_features: vec![true; 2] }, &encoders)
+            .map_err(|error| error.to_string());
         assert_eq!(error, Err(format!("the frame does not fit the model: {expected}")));
     }
 }
@@ -105,6 +133,7 @@ fn descriptions_begin_in_lower_case_within_a_sentence() {
         ("", ""),
         ("Élan", "élan"),
     ];
+
     for (description, expected) in cases {
         assert_eq!(lower_first(description), expected);
     }

@@ -2,7 +2,8 @@ use super::*;
 use crate::ensemble::{FloatFeature, NanTreatment, Split, Tree};
 
 fn ensemble(trees: usize, depth: usize) -> Ensemble {
-    let columns = (0..depth).map(|_| FloatFeature { borders: vec![0.5], nan: NanTreatment::AsIs }).collect();
+    let columns =
+        (0..depth).map(|_| FloatFeature { borders: vec![0.5], nan: NanTreatment::AsIs }).collect();
     let splits: Vec<Split> = (0..depth).map(|column| Split { column, border: 0 }).collect();
     let leaves = 1 << depth;
     let tree = Tree { splits, leaf_values: vec![0.5; leaves], leaf_weights: vec![1.0; leaves] };
@@ -20,7 +21,11 @@ fn tables_stop_at_the_bound() {
     let columns = [0, 1, 2];
     for (bytes, expected) in [(0, 0), (one - 1, 0), (one, 1), (3 * one + 5, 3), (100 * one, 5)] {
         let explainer = Explainer::new(&ensemble, &columns, bytes);
-        assert_eq!((tables(&explainer), explainer.table_bytes()), (expected, expected * one), "{bytes}");
+        assert_eq!(
+            (tables(&explainer), explainer.table_bytes()),
+            (expected, expected * one),
+            "{bytes}"
+        );
     }
 }
 

@@ -48,6 +48,7 @@ impl Form {
         for split in ensemble.trees.iter().flat_map(|tree| &tree.splits) {
             used[split.column] = true;
         }
+
         let mut form = Self { bins: Vec::new(), first: Vec::with_capacity(used.len()), borders: 0 };
         for (column, feature) in ensemble.columns.iter().enumerate() {
             form.first.push((form.bins.len(), form.borders));
@@ -57,9 +58,11 @@ impl Form {
                     borders: borders.to_vec(),
                     nan_is_above: feature.nan == NanTreatment::AsTrue,
                 }));
+
                 form.borders += feature.borders.len();
             }
         }
+
         form
     }
 
@@ -86,7 +89,12 @@ pub(super) trait Block<const ROWS: usize> {
     fn new(form: &Form) -> Self;
 
     /// Takes rows, [`ROWS`](Block) of them at most.
-    fn read<'r, S: Simd>(&mut self, simd: S, form: &Form, rows: impl Iterator<Item = &'r [f32]> + Clone);
+    fn read<'r, S: Simd>(
+        &mut self,
+        simd: S,
+        form: &Form,
+        rows: impl Iterator<Item = &'r [f32]> + Clone,
+    );
 
     /// What this question is asked of, row by row.
     fn bytes(&self, question: &Question) -> &[u8; ROWS];
@@ -104,7 +112,12 @@ impl<const ROWS: usize> Block<ROWS> for Bins<ROWS> {
     }
 
     #[inline(always)]
-    fn read<'r, S: Simd>(&mut self, simd: S, form: &Form, rows: impl Iterator<Item = &'r [f32]> + Clone) {
+    fn read<'r, S: Simd>(
+        &mut self,
+        simd: S,
+        form: &Form,
+        rows: impl Iterator<Item = &'r [f32]> + Clone,
+    ) {
         let mut values = [0.0; ROWS];
         for (bin, counts) in form.bins.iter().zip(&mut self.0) {
             bin.values(rows.clone(), &mut values);
@@ -132,7 +145,12 @@ impl Block<SMALL_BLOCK> for Answers {
     }
 
     #[inline(always)]
-    fn read<'r, S: Simd>(&mut self, _: S, form: &Form, rows: impl Iterator<Item = &'r [f32]> + Clone) {
+    fn read<'r, S: Simd>(
+        &mut self,
+        _: S,
+        form: &Form,
+        rows: impl Iterator<Item = &'r [f32]> + Clone,
+    ) {
         self.0.clear();
         let mut values = [0.0; SMALL_BLOCK];
         for bin in &form.bins {
@@ -144,6 +162,7 @@ impl Block<SMALL_BLOCK> for Answers {
                     for (above, value) in above.iter_mut().zip(&values) {
                         *above = if value > border { u8::MAX } else { 0 };
                     }
+
                     above
                 },
             ));
@@ -164,7 +183,11 @@ impl Block<SMALL_BLOCK> for Answers {
 impl Bin {
     /// This column of the rows. A missing value is where the model takes it to be: a comparison says no to every NaN.
     #[inline(always)]
-    fn values<'r, const ROWS: usize>(&self, rows: impl Iterator<Item = &'r [f32]>, values: &mut [f32; ROWS]) {
+    fn values<'r, const ROWS: usize>(
+        &self,
+        rows: impl Iterator<Item = &'r [f32]>,
+        values: &mut [f32; ROWS],
+    ) {
         for (value, row) in values.iter_mut().zip(rows) {
             *value = row[self.column];
             if value.is_nan() && self.nan_is_above {
@@ -178,16 +201,23 @@ impl Bin {
     /// By counting, which reads nothing but what lies in registers. A search would do fewer comparisons and be slower:
     /// each waits for the one before.
     #[inline(always)]
-    fn count<S: Simd, const ROWS: usize>(&self, simd: S, values: &[f32; ROWS], counts: &mut [u8; ROWS]) {
+    fn count<S: Simd, const ROWS: usize>(
+        &self,
+        simd: S,
+        values: &[f32; ROWS],
+        counts: &mut [u8; ROWS],
+    ) {
         let mut below = [0_u32; ROWS];
         let (vectors, _) = S::as_simd_f32s(values);
         let (sums, _) = S::as_mut_simd_u32s(&mut below);
         for (vectors, sums) in vectors.chunks(TOGETHER).zip(sums.chunks_mut(TOGETHER)) {
-            if let (Ok(vectors), Ok(sums)) = (<&[_; TOGETHER]>::try_from(vectors), <&mut [_; TOGETHER]>::try_from(sums))
+            if let (Ok(vectors), Ok(sums)) =
+                (<&[_; TOGETHER]>::try_from(vectors), <&mut [_; TOGETHER]>::try_from(sums))
             {
                 count_together(simd, &self.borders, vectors, sums);
             }
         }
+
         for (count, below) in counts.iter_mut().zip(below) {
             // At most 255 borders.
             *count = below as u8;
@@ -196,7 +226,12 @@ impl Bin {
 }
 
 #[inline(always)]
-fn count_together<S: Simd>(simd: S, borders: &[f32], values: &[S::f32s; TOGETHER], sums: &mut [S::u32s; TOGETHER]) {
+fn count_together<S: Simd>(
+    simd: S,
+    borders: &[f32],
+    values: &[S::f32s; TOGETHER],
+    sums: &mut [S::u32s; TOGETHER],
+) {
     let one = simd.splat_u32s(1);
     let mut counts = [simd.splat_u32s(0); TOGETHER];
     for border in borders {
@@ -206,6 +241,7 @@ fn count_together<S: Simd>(simd: S, borders: &[f32], values: &[S::f32s; TOGETHER
             *count = simd.add_u32s(*count, simd.select_u32s(above, one, simd.splat_u32s(0)));
         }
     }
+
     *sums = counts;
 }
 
@@ -224,23 +260,29 @@ pub(super) fn ask<B: Block<ROWS>, const QUESTIONS: usize, const ROWS: usize>(
     for (asked, question) in asked.iter_mut().zip(questions) {
         *asked = (block.bytes(question), question.at);
     }
+
     let mut answers = [0; ROWS];
     for (row, answers) in answers.iter_mut().enumerate() {
         for (bit, (bytes, at)) in asked.iter().enumerate() {
             *answers |= B::answer(bytes[row], *at, bit);
         }
     }
+
     *leaves = answers;
 }
 
 /// As [`ask`], of no more than eight questions.
 #[inline(always)]
-pub(super) fn ask_some<B: Block<ROWS>, const ROWS: usize>(questions: &[Question], block: &B) -> [u8; ROWS] {
+pub(super) fn ask_some<B: Block<ROWS>, const ROWS: usize>(
+    questions: &[Question],
+    block: &B,
+) -> [u8; ROWS] {
     let mut answers = [0; ROWS];
     for (bit, question) in questions.iter().enumerate() {
         for (answers, byte) in answers.iter_mut().zip(block.bytes(question)) {
             *answers |= B::answer(*byte, question.at, bit);
         }
     }
+
     answers
 }

@@ -20,7 +20,11 @@ fn ask_one(kernel: &Kernel, value: f32) -> bool {
     let (mut alone, mut among) = ([0.0], [0.0; BLOCK]);
     kernel.score(&[value], &mut alone);
     kernel.score(&[value; BLOCK], &mut among);
-    assert!(among.iter().all(|raw| *raw == alone[0]), "{value}: alone {alone:?}, among others {among:?}");
+    assert!(
+        among.iter().all(|raw| *raw == alone[0]),
+        "{value}: alone {alone:?}, among others {among:?}"
+    );
+
     alone == [1.0]
 }
 
@@ -74,11 +78,17 @@ fn by_definition(ensemble: &Ensemble, row: &[f32]) -> f64 {
         let answer = |split: &Split| {
             let column = &ensemble.columns[split.column];
             let value = row[split.column];
-            if value.is_nan() { column.nan == NanTreatment::AsTrue } else { value > column.borders[split.border] }
+            if value.is_nan() {
+                column.nan == NanTreatment::AsTrue
+            } else {
+                value > column.borders[split.border]
+            }
         };
+
         let number = |(bit, split)| usize::from(answer(split)) << bit;
         tree.leaf_values[tree.splits.iter().enumerate().map(number).sum::<usize>()]
     };
+
     ensemble.scale * ensemble.trees.iter().map(leaf).sum::<f64>() + ensemble.bias
 }
 
@@ -94,12 +104,17 @@ fn any_number_of_rows_and_any_depth() {
         for count in [0_usize, 1, 8, 20, 32, 33, 127, 128, 129, 1000] {
             // Row r has the bits of 40503 * r.
             let number = |row: usize| (row * 40503) & 0xffff;
-            let rows: Vec<f32> =
-                (0..count).flat_map(|row| (0..16).map(move |bit| (number(row) >> bit & 1) as f32)).collect();
+            let rows: Vec<f32> = (0..count)
+                .flat_map(|row| (0..16).map(move |bit| (number(row) >> bit & 1) as f32))
+                .collect();
             let mut raw = vec![0.0; count];
             kernel.score(&rows, &mut raw);
             for (row, raw) in raw.iter().enumerate() {
-                assert_eq!(*raw, 2.0 * (number(row) & (leaves - 1)) as f64 + 0.25, "depth {depth}, row {row}");
+                assert_eq!(
+                    *raw,
+                    2.0 * (number(row) & (leaves - 1)) as f64 + 0.25,
+                    "depth {depth}, row {row}"
+                );
             }
         }
     }
@@ -108,22 +123,32 @@ fn any_number_of_rows_and_any_depth() {
 const COLUMNS: usize = 3;
 
 fn ensembles() -> impl Strategy<Value = Ensemble> {
-    let nan = prop_oneof![Just(NanTreatment::AsIs), Just(NanTreatment::AsFalse), Just(NanTreatment::AsTrue)];
+    let nan = prop_oneof![
+        Just(NanTreatment::AsIs),
+        Just(NanTreatment::AsFalse),
+        Just(NanTreatment::AsTrue)
+    ];
+
     let borders = proptest::collection::btree_set(-50_i16..50, 1..20);
     let column = (borders, nan).prop_map(|(borders, nan)| FloatFeature {
         borders: borders.into_iter().map(|border| f32::from(border) / 4.0).collect(),
         nan,
     });
+
     proptest::collection::vec(column, COLUMNS).prop_flat_map(|columns| {
         let sizes: Vec<usize> = columns.iter().map(|column| column.borders.len()).collect();
-        let split = (0..COLUMNS, any::<prop::sample::Index>())
-            .prop_map(move |(column, border)| Split { column, border: border.index(sizes[column]) });
+        let split = (0..COLUMNS, any::<prop::sample::Index>()).prop_map(move |(column, border)| {
+            Split { column, border: border.index(sizes[column]) }
+        });
+
         let tree = proptest::collection::vec(split, 0..11).prop_flat_map(|splits| {
             let leaves = 1 << splits.len();
             let values = proptest::collection::vec(-1.0..1.0_f64, leaves);
-            (Just(splits), values, proptest::collection::vec(0.1..9.0_f64, leaves))
-                .prop_map(|(splits, leaf_values, leaf_weights)| Tree { splits, leaf_values, leaf_weights })
+            (Just(splits), values, proptest::collection::vec(0.1..9.0_f64, leaves)).prop_map(
+                |(splits, leaf_values, leaf_weights)| Tree { splits, leaf_values, leaf_weights },
+            )
         });
+
         (Just(columns), proptest::collection::vec(tree, 1..4), -2.0..2.0_f64, -2.0..2.0_f64)
             .prop_map(|(columns, trees, scale, bias)| Ensemble { columns, trees, scale, bias })
     })
@@ -151,6 +176,7 @@ proptest! {
             let expected = by_definition(&ensemble, row);
             prop_assert!((raw - expected).abs() < 1e-12, "{row:?}: {raw}, not {expected}");
         }
+
         // What a processor without vectors would do.
         let mut plain = vec![0.0; rows.len()];
         Scoring { kernel: &kernel, rows: &rows.concat(), raw: &mut plain }.with_simd(pulp::Scalar::new());
@@ -171,6 +197,7 @@ proptest! {
             kernel.explain(&explainer, &rows_flat, &mut raw, &mut shap);
             (raw, shap, explainer.base_value())
         };
+
         let (raw, tables, base) = explain(&[0, 1, 2], usize::MAX);
         let (_, played, _) = explain(&[0, 1, 2], 0);
         let (_, grouped, _) = explain(&[0, 1, 1], 1_000);
@@ -180,9 +207,11 @@ proptest! {
             for (table, played) in tables[row * COLUMNS..][..COLUMNS].iter().zip(&played[row * COLUMNS..]) {
                 prop_assert!((table - played).abs() < 1e-12);
             }
+
             prop_assert!((grouped[2 * row] - first).abs() < 1e-12);
             prop_assert!((grouped[2 * row + 1] - (second + third)).abs() < 1e-12);
         }
+
         // A column that no split asks about explains nothing.
         for column in 0..COLUMNS {
             if ensemble.trees.iter().flat_map(|tree| &tree.splits).all(|split| split.column != column) {

@@ -5,7 +5,8 @@ use super::*;
 use crate::ensemble::Tree;
 
 fn ensemble(leaves: usize) -> Ensemble {
-    let tree = Tree { splits: vec![], leaf_values: vec![0.0; leaves], leaf_weights: vec![1.0; leaves] };
+    let tree =
+        Tree { splits: vec![], leaf_values: vec![0.0; leaves], leaf_weights: vec![1.0; leaves] };
     Ensemble { columns: vec![], trees: vec![tree], scale: 1.0, bias: 0.0 }
 }
 
@@ -19,6 +20,7 @@ fn number(mut number: u64) -> Vec<u8> {
         bytes.push(number as u8 | 0x80);
         number >>= 7;
     }
+
     bytes.push(number as u8);
     bytes
 }
@@ -38,6 +40,7 @@ fn numbers_are_read_as_protobuf_writes_them() {
         let mut rest = bytes.as_slice();
         assert_eq!((varint(&mut rest), rest), (Some(expected), &[7][..]));
     }
+
     for cut in [&[][..], &[0x80], &[0xff; 10], &[0xff; 20]] {
         assert_eq!(varint(&mut &*cut), None, "{cut:?}");
     }
@@ -50,14 +53,27 @@ fn what_its_trees_need_is_accepted_and_one_more_is_not() {
     type Case = (&'static str, fn(usize) -> Vec<u8>, usize);
     let cases: [Case; 8] = [
         ("whole numbers", |count| attribute(&field(8, &vec![1; count])), elements),
-        ("large whole numbers", |count| attribute(&field(8, &number(u64::MAX).repeat(count))), elements),
-        ("whole numbers apart", |count| attribute(&[key(8, 0), vec![1]].concat().repeat(count)), elements),
+        (
+            "large whole numbers",
+            |count| attribute(&field(8, &number(u64::MAX).repeat(count))),
+            elements,
+        ),
+        (
+            "whole numbers apart",
+            |count| attribute(&[key(8, 0), vec![1]].concat().repeat(count)),
+            elements,
+        ),
         ("numbers", |count| attribute(&field(7, &vec![1; 4 * count])), elements),
-        ("numbers apart", |count| attribute(&[key(7, 5), vec![0; 4]].concat().repeat(count)), elements),
+        (
+            "numbers apart",
+            |count| attribute(&[key(7, 5), vec![0; 4]].concat().repeat(count)),
+            elements,
+        ),
         ("texts", |count| attribute(&field(9, b"LEAF").repeat(count)), texts),
         ("metadata", |count| field(14, &field(2, b"text")).repeat(count), MAX_MESSAGES),
         ("initializers", |count| field(7, &field(5, &[]).repeat(count)), MAX_OTHER_BYTES / 2),
     ];
+
     for (name, onnx, most) in cases {
         assert!(check(&onnx(most), &ensemble(10)).is_ok(), "{name}");
         let refusal = check(&onnx(most + 1), &ensemble(10)).unwrap_err().to_string();
@@ -73,7 +89,9 @@ fn metadata_may_be_long() {
 #[test]
 fn what_is_no_protobuf_is_refused() {
     let cut = attribute(&field(8, &[1; 10]));
-    for content in [&cut[..cut.len() - 1], &[0x0b], &[0x0c], &[0x0f], &[0xff; 30], &[0x0a, 0x05, 0x00]] {
+    for content in
+        [&cut[..cut.len() - 1], &[0x0b], &[0x0c], &[0x0f], &[0xff; 30], &[0x0a, 0x05, 0x00]]
+    {
         let refusal = check(content, &ensemble(1)).unwrap_err().to_string();
         assert!(refusal.contains("can't be read"), "{content:?}: {refusal}");
     }

@@ -21,6 +21,7 @@ fn numbers_are_told_against_the_median() {
         (1e7, Some(1.0), "Bureau score is high (10000000)"),
         (1.0 / 3.0, Some(1.0), "Bureau score is low (0.33333334)"),
     ];
+
     for (value, median, expected) in cases {
         assert_eq!(wording(median).text(&Column::Numbers(vec![value]), 0), expected);
     }
@@ -30,7 +31,10 @@ fn numbers_are_told_against_the_median() {
 fn categories_are_quoted() {
     let column = Column::Texts(vec![Some("tenant"), None, Some("")]);
     let texts = [0, 1, 2].map(|row| wording(None).text(&column, row));
-    assert_eq!(texts, ["Bureau score is 'tenant'", "Bureau score is missing", "Bureau score is missing"]);
+    assert_eq!(
+        texts,
+        ["Bureau score is 'tenant'", "Bureau score is missing", "Bureau score is missing"]
+    );
 }
 
 #[test]

@@ -9,18 +9,25 @@ fn worth(tree: &Tree, leaf: usize, coalition: &[usize], levels: usize, node: usi
     if levels == 0 {
         return tree.leaf_values[node];
     }
+
     let column = tree.splits[levels - 1].column;
     let child = |yes: usize| worth(tree, leaf, coalition, levels - 1, 2 * node + yes);
     if coalition.contains(&column) {
         return child(leaf >> (levels - 1) & 1);
     }
+
     let below = 1 << (levels - 1);
     let rows = |yes: usize| -> f64 {
         let first = (2 * node + yes) * below;
         tree.leaf_weights[first..first + below].iter().sum()
     };
+
     let (no, yes) = (rows(0), rows(1));
-    if no + yes > 0.0 { (no * child(0) + yes * child(1)) / (no + yes) } else { 0.5 * (child(0) + child(1)) }
+    if no + yes > 0.0 {
+        (no * child(0) + yes * child(1)) / (no + yes)
+    } else {
+        0.5 * (child(0) + child(1))
+    }
 }
 
 /// Shapley's formula over all orders in which the columns can join.
@@ -39,6 +46,7 @@ fn by_definition(tree: &Tree, leaf: usize, columns: &[usize]) -> Vec<f64> {
             before = after;
         }
     });
+
     values.iter().map(|value| value / orders).collect()
 }
 
@@ -46,6 +54,7 @@ fn permute(order: &mut [usize], fixed: usize, visit: &mut impl FnMut(&[usize])) 
     if fixed == order.len() {
         return visit(order);
     }
+
     for next in fixed..order.len() {
         order.swap(fixed, next);
         permute(order, fixed + 1, visit);
@@ -57,7 +66,11 @@ fn permute(order: &mut [usize], fixed: usize, visit: &mut impl FnMut(&[usize])) 
 fn trees() -> impl Strategy<Value = Tree> {
     (0_usize..6, 1_usize..6).prop_flat_map(|(depth, columns)| {
         let leaves = 1 << depth;
-        let splits = proptest::collection::vec((0..columns).prop_map(|column| Split { column, border: 0 }), depth);
+        let splits = proptest::collection::vec(
+            (0..columns).prop_map(|column| Split { column, border: 0 }),
+            depth,
+        );
+
         let values = proptest::collection::vec(-2.0..2.0_f64, leaves);
         let weights = proptest::collection::vec(prop_oneof![Just(0.0), 0.1..50.0_f64], leaves);
         (splits, values, weights).prop_map(|(splits, leaf_values, mut leaf_weights)| {

@@ -17,9 +17,11 @@ pub(crate) fn golden_directory() -> PathBuf {
 }
 
 pub(crate) fn golden_names() -> Vec<String> {
-    let entries = std::fs::read_dir(golden_directory()).unwrap().map(|entry| entry.unwrap().file_name());
-    let mut names: Vec<String> =
-        entries.filter_map(|name| Some(name.to_str()?.strip_suffix(".tar.gz")?.to_owned())).collect();
+    let entries =
+        std::fs::read_dir(golden_directory()).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut names: Vec<String> = entries
+        .filter_map(|name| Some(name.to_str()?.strip_suffix(".tar.gz")?.to_owned()))
+        .collect();
     names.sort();
     names
 }
@@ -42,13 +44,22 @@ pub(crate) fn source_columns(manifest: &Manifest) -> Vec<Vec<usize>> {
 /// A customer's columns that encode to these model inputs; only for rows that a customer can have.
 pub(crate) fn frame<'a>(manifest: &'a Manifest, rows: &[Vec<f32>]) -> Frame<'a> {
     let columns =
-        manifest.inputs().into_iter().zip(source_columns(manifest)).map(|(source, columns)| match source.column.kind {
-            ColumnKind::Number => Column::Numbers(rows.iter().map(|row| f64::from(row[columns[0]])).collect()),
-            ColumnKind::Category => Column::Texts(
-                rows.iter()
-                    .map(|row| category(&manifest.features[columns[0]..][..columns.len()], &row[columns[0]..]))
-                    .collect(),
-            ),
+        manifest.inputs().into_iter().zip(source_columns(manifest)).map(|(source, columns)| {
+            match source.column.kind {
+                ColumnKind::Number => {
+                    Column::Numbers(rows.iter().map(|row| f64::from(row[columns[0]])).collect())
+                }
+                ColumnKind::Category => Column::Texts(
+                    rows.iter()
+                        .map(|row| {
+                            category(
+                                &manifest.features[columns[0]..][..columns.len()],
+                                &row[columns[0]..],
+                            )
+                        })
+                        .collect(),
+                ),
+            }
         });
     Frame { columns: columns.collect(), has_features: vec![true; rows.len()] }
 }
@@ -64,7 +75,10 @@ pub(crate) fn inputs(row: &GoldenRow) -> Vec<f32> {
 
 /// SHAP values of sources from those of model columns.
 pub(crate) fn by_source(manifest: &Manifest, columns: &[f64]) -> Vec<f64> {
-    source_columns(manifest).iter().map(|group| group.iter().map(|column| columns[*column]).sum()).collect()
+    source_columns(manifest)
+        .iter()
+        .map(|group| group.iter().map(|column| columns[*column]).sum())
+        .collect()
 }
 
 /// How far apart, relative to the larger of the expected value and one.
