@@ -91,10 +91,10 @@ impl CustomersWriter {
         for (builder, column) in self.features.iter_mut().zip(&self.columns) {
             match (builder, values.next()) {
                 (FeatureBuilder::Number(builder), Some(CellValue::Number(value))) => {
-                    builder.append_option(value)
+                    builder.append_option(value);
                 }
                 (FeatureBuilder::Text(builder), Some(CellValue::Text(value))) => {
-                    builder.append_option(value)
+                    builder.append_option(value);
                 }
                 _ => return Err(bad(&column.name, "is not of its column's kind")),
             }
