@@ -6,8 +6,8 @@
 
 pub mod environment;
 pub mod faults;
-pub mod function;
 pub mod records;
+pub mod simulator;
 pub mod suite;
 pub mod tls_postgres;
 

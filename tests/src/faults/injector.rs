@@ -10,10 +10,11 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::lab::Lab;
-use super::machine::{Call, Services};
 use super::plan::{Fault, Kind, Plan};
-use super::{machine, sabotage};
-use crate::function::{Delivery, FunctionError, FunctionProcess};
+use super::sabotage;
+use crate::simulator::function::{Delivery, FunctionError, FunctionProcess};
+use crate::simulator::machine;
+use crate::simulator::machine::{Call, Services};
 
 type Answer = std::result::Result<Value, FunctionError>;
 

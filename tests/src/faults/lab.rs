@@ -21,12 +21,12 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio_postgres::Client;
 
-use super::database_proxy::DatabaseProxy;
-use super::machine::Machine;
-use super::pool::Pool;
-use super::storage_proxy::StorageProxy;
 use crate::Environment;
-use crate::function::{Launch, programs};
+use crate::simulator::database_proxy::DatabaseProxy;
+use crate::simulator::function::{Launch, programs};
+use crate::simulator::machine::Machine;
+use crate::simulator::pool::Pool;
+use crate::simulator::storage_proxy::StorageProxy;
 
 /// The policy document's key.
 pub const POLICY_KEY: &str = "policies/limit-increase-policy.json";

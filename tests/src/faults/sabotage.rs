@@ -12,9 +12,9 @@ use tokio_postgres::Client;
 
 use super::injector::Injector;
 use super::lab::Lab;
-use super::machine::Call;
 use super::plan::{Fault, Kind};
-use super::storage_proxy::{Rule, StorageFault};
+use crate::simulator::machine::Call;
+use crate::simulator::storage_proxy::{Rule, StorageFault};
 
 /// The rule that breaks S3 for what this call asks of it.
 #[must_use]

@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 
 use super::injector::Injector;
 use super::lab::Lab;
-use super::machine::{Ended, Machine};
 use super::plan::{Kind, Plan, Resumption};
 use super::verdict::{self, Undisturbed};
 use crate::Environment;
 use crate::records::{Stored, decisions};
+use crate::simulator::machine::{Ended, Machine};
 
 /// A run is redriven so often before it is given up for a new one.
 const REDRIVES: u32 = 4;

@@ -16,8 +16,8 @@ use rust_decimal::Decimal;
 use tokio_postgres::Client;
 
 use super::lab::Lab;
-use super::machine::Ended;
 use crate::records::Stored;
+use crate::simulator::machine::Ended;
 
 /// What undisturbed runs decide, by the SHA-256 of model and policy.
 pub type Undisturbed = HashMap<(String, String), BTreeMap<String, Stored>>;

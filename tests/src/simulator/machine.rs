@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use serde_json::{Map, Value, json};
 
-use crate::function::FunctionError;
+use super::function::FunctionError;
 
 /// Waits between attempts are shortened by this, so that a minute of patience is half a second.
 const HASTE: f64 = 0.01;

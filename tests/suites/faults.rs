@@ -18,10 +18,10 @@ use limit_increase::workflow::model::BUCKET;
 use limit_increase_tests::environment::Environment;
 use limit_increase_tests::faults::injector::Injector;
 use limit_increase_tests::faults::lab::Lab;
-use limit_increase_tests::faults::machine::Ended;
 use limit_increase_tests::faults::plan::{self, Plan};
 use limit_increase_tests::faults::schedule::{self, Report};
-use limit_increase_tests::faults::storage_proxy::{Rule, StorageFault};
+use limit_increase_tests::simulator::machine::Ended;
+use limit_increase_tests::simulator::storage_proxy::{Rule, StorageFault};
 use limit_increase_tests::suite;
 use serde_json::json;
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, Result};
 
-use crate::function::{FunctionProcess, Launch};
+use super::function::{FunctionProcess, Launch};
 
 /// The environments of the four functions.
 #[derive(Debug)]

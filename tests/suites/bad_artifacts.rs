@@ -11,8 +11,10 @@ use bytes::Bytes;
 use limit_increase::workflow::model::{BUCKET, KEY};
 use limit_increase_artifact::Artifact;
 use limit_increase_tests::environment::Environment;
-use limit_increase_tests::function::{Delivery, FunctionError, FunctionProcess, Launch, programs};
 use limit_increase_tests::records::decisions;
+use limit_increase_tests::simulator::function::{
+    Delivery, FunctionError, FunctionProcess, Launch, programs,
+};
 use limit_increase_tests::suite;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
