@@ -15,7 +15,7 @@ use limit_increase_tests::records::decisions;
 use limit_increase_tests::simulator::function::{
     Delivery, FunctionError, FunctionProcess, Launch, programs,
 };
-use limit_increase_tests::suite;
+use limit_increase_tests::{cases, suite};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tar::{EntryType, Header};
@@ -25,13 +25,13 @@ const POLICY: &str = "policies/limit-increase-policy.json";
 fn main() -> ExitCode {
     suite::run(
         "bad-artifacts",
-        &[
-            ("a_bad_archive_is_refused_and_writes_nothing", bad_archives),
-            ("every_flipped_bit_of_a_small_model_is_refused_or_changes_nothing", flipped_bits),
-            ("a_model_that_contradicts_itself_is_refused_and_writes_nothing", bad_models),
-            ("a_bad_policy_document_is_refused_by_its_field", bad_policies),
-            ("a_bad_request_is_refused_by_its_field_however_large_or_deep", bad_requests),
-            ("a_bad_event_of_a_later_step_is_refused", bad_events),
+        &cases![
+            a_bad_archive_is_refused_and_writes_nothing,
+            every_flipped_bit_of_a_small_model_is_refused_or_changes_nothing,
+            a_model_that_contradicts_itself_is_refused_and_writes_nothing,
+            a_bad_policy_document_is_refused_by_its_field,
+            a_bad_request_is_refused_by_its_field_however_large_or_deep,
+            a_bad_event_of_a_later_step_is_refused,
         ],
     )
 }
@@ -178,7 +178,7 @@ impl Parts {
     }
 }
 
-fn bad_archives(environment: &Environment) -> Result<()> {
+fn a_bad_archive_is_refused_and_writes_nothing(environment: &Environment) -> Result<()> {
     let mut bench = Bench::new(environment)?;
     let model = bench.model.to_vec();
     let parts = Parts::of(&model)?;
@@ -237,7 +237,9 @@ fn bad_archives(environment: &Environment) -> Result<()> {
     bench.end()
 }
 
-fn flipped_bits(environment: &Environment) -> Result<()> {
+fn every_flipped_bit_of_a_small_model_is_refused_or_changes_nothing(
+    environment: &Environment,
+) -> Result<()> {
     let golden =
         environment.context.project.root().join("shared/scoring/tests/golden/depth_1.tar.gz");
     let small = std::fs::read(&golden).with_context(|| golden.display().to_string())?;
@@ -271,7 +273,9 @@ fn flipped_bits(environment: &Environment) -> Result<()> {
     bench.end()
 }
 
-fn bad_models(environment: &Environment) -> Result<()> {
+fn a_model_that_contradicts_itself_is_refused_and_writes_nothing(
+    environment: &Environment,
+) -> Result<()> {
     let mut bench = Bench::new(environment)?;
     let model = bench.model.to_vec();
     let parts = || Parts::of(&model);
@@ -320,7 +324,7 @@ fn bad_models(environment: &Environment) -> Result<()> {
     bench.end()
 }
 
-fn bad_policies(environment: &Environment) -> Result<()> {
+fn a_bad_policy_document_is_refused_by_its_field(environment: &Environment) -> Result<()> {
     let mut bench = Bench::new(environment)?;
     let cases = [
         ("", "not JSON"),
@@ -387,7 +391,9 @@ fn bad_policies(environment: &Environment) -> Result<()> {
     bench.end()
 }
 
-fn bad_requests(environment: &Environment) -> Result<()> {
+fn a_bad_request_is_refused_by_its_field_however_large_or_deep(
+    environment: &Environment,
+) -> Result<()> {
     let bench = Bench::new(environment)?;
     let deep = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
     let request = |request: &str| format!(r#"{{"run_id": "bad", "request": {request}}}"#);
@@ -443,7 +449,7 @@ fn bad_requests(environment: &Environment) -> Result<()> {
 }
 
 /// The later steps take events from the state machine alone, and check them all the same.
-fn bad_events(environment: &Environment) -> Result<()> {
+fn a_bad_event_of_a_later_step_is_refused(environment: &Environment) -> Result<()> {
     let bench = Bench::new(environment)?;
     let opened =
         environment.block_on(bench.query.invoke(&json!({ "run_id": "good", "request": {} })))?;

@@ -8,23 +8,20 @@ use anyhow::{Context as _, Result, ensure};
 use limit_increase_domain::policy::{Affordability, Policy};
 use limit_increase_tests::environment::Environment;
 use limit_increase_tests::records::{LedgerRow, RunRecord, Stored, decisions};
-use limit_increase_tests::suite;
+use limit_increase_tests::{cases, suite};
 use limit_increase_workflow::{RunId, RunRequest};
 use rust_decimal::Decimal;
 
 fn main() -> ExitCode {
     suite::run(
         "bad-rows",
-        &[
-            ("a_bad_feature_is_decided_or_referred_with_its_reason_and_stops_nobody", bad_features),
-            ("a_bad_limit_score_or_date_is_decided_or_referred_and_stops_nobody", bad_fields),
-            ("any_text_can_be_a_customers_id", strange_ids),
-            ("a_bad_income_is_referred_under_a_policy_that_reads_it", bad_incomes),
-            ("numbers_of_other_sql_types_are_read_or_referred", other_types),
-            (
-                "a_customer_with_two_rows_of_features_fails_the_run_before_it_writes",
-                duplicate_features,
-            ),
+        &cases![
+            a_bad_feature_is_decided_or_referred_with_its_reason_and_stops_nobody,
+            a_bad_limit_score_or_date_is_decided_or_referred_and_stops_nobody,
+            any_text_can_be_the_id_of_a_customer,
+            a_bad_income_is_referred_under_a_policy_that_reads_it,
+            numbers_of_other_sql_types_are_read_or_referred,
+            a_customer_with_two_rows_of_features_fails_the_run_before_it_writes,
         ],
     )
 }
@@ -111,7 +108,9 @@ fn check(environment: &Environment, rows: &[Row], request: &RunRequest) -> Resul
     Ok(())
 }
 
-fn bad_features(environment: &Environment) -> Result<()> {
+fn a_bad_feature_is_decided_or_referred_with_its_reason_and_stops_nobody(
+    environment: &Environment,
+) -> Result<()> {
     const ROWS: [Row; 19] = [
         (
             "CUST_0001",
@@ -213,7 +212,9 @@ fn bad_features(environment: &Environment) -> Result<()> {
     check(environment, &ROWS, &all())
 }
 
-fn bad_fields(environment: &Environment) -> Result<()> {
+fn a_bad_limit_score_or_date_is_decided_or_referred_and_stops_nobody(
+    environment: &Environment,
+) -> Result<()> {
     const ROWS: [Row; 13] = [
         (
             "CUST_0001",
@@ -282,7 +283,7 @@ fn bad_fields(environment: &Environment) -> Result<()> {
 }
 
 /// Each id gets a copy of a good customer's score, limit and features, and so has to get its decision.
-fn strange_ids(environment: &Environment) -> Result<()> {
+fn any_text_can_be_the_id_of_a_customer(environment: &Environment) -> Result<()> {
     let ids = [
         "".to_owned(),
         " ".to_owned(),
@@ -360,7 +361,7 @@ fn strange_ids(environment: &Environment) -> Result<()> {
     Ok(())
 }
 
-fn bad_incomes(environment: &Environment) -> Result<()> {
+fn a_bad_income_is_referred_under_a_policy_that_reads_it(environment: &Environment) -> Result<()> {
     const SET: &str = "UPDATE customer_features SET gross_annual_income = ";
     // Everybody passes the score, so that income alone is what counts.
     let policy = Policy {
@@ -394,7 +395,7 @@ fn bad_incomes(environment: &Environment) -> Result<()> {
 }
 
 /// A column may be of any numeric SQL type, NUMERIC with its NaN and its 130,000 digits among them.
-fn other_types(environment: &Environment) -> Result<()> {
+fn numbers_of_other_sql_types_are_read_or_referred(environment: &Environment) -> Result<()> {
     let good = good_table(environment)?;
     let to = |sql_type: &str| {
         format!("ALTER TABLE customer_features ALTER COLUMN bureau_score TYPE {sql_type};")
@@ -447,7 +448,9 @@ fn other_types(environment: &Environment) -> Result<()> {
     Ok(())
 }
 
-fn duplicate_features(environment: &Environment) -> Result<()> {
+fn a_customer_with_two_rows_of_features_fails_the_run_before_it_writes(
+    environment: &Environment,
+) -> Result<()> {
     fresh(environment)?;
     let name = "customer_features_pkey";
     execute(

@@ -8,21 +8,21 @@ use std::sync::OnceLock;
 use anyhow::{Context as _, Result, ensure};
 use limit_increase::workflow::model::{BUCKET, KEY};
 use limit_increase_tests::environment::Environment;
-use limit_increase_tests::suite;
+use limit_increase_tests::{cases, suite};
 
 fn main() -> ExitCode {
     suite::run(
         "command_line",
-        &[
-            ("a_run_shows_its_states_its_summary_and_its_results", run_shows),
-            ("answers_are_json_where_asked", json_answers),
-            ("a_run_that_fails_exits_with_3_and_says_why_and_what_next", failing_run),
-            ("a_wrong_command_line_exits_with_2_and_names_the_option", wrong_usage),
-            ("setup_db_never_overwrites_decisions_unless_asked", setup_db),
-            ("customers_of_ones_own_are_loaded_and_a_bad_row_is_named", own_customers),
-            ("test_schedule_and_test_services_use_what_they_test", self_tests),
-            ("awslocal_starts_a_run", awslocal),
-            ("stop_is_idempotent_and_the_next_command_starts_again", stop_and_start),
+        &cases![
+            a_run_shows_its_states_its_summary_and_its_results,
+            answers_are_json_when_json_is_asked_for,
+            a_run_that_fails_exits_with_3_and_says_why_and_what_next,
+            a_wrong_command_line_exits_with_2_and_names_the_option,
+            setup_db_never_overwrites_decisions_unless_asked,
+            own_customers_are_loaded_and_a_bad_row_is_named,
+            test_schedule_and_test_services_use_what_they_test,
+            awslocal_starts_a_run,
+            stop_is_idempotent_and_the_next_command_starts_again,
         ],
     )
 }
@@ -52,7 +52,7 @@ fn run(environment: &Environment, arguments: &[&str]) -> Result<Output> {
     environment.command(&program()?, arguments)
 }
 
-fn run_shows(environment: &Environment) -> Result<()> {
+fn a_run_shows_its_states_its_summary_and_its_results(environment: &Environment) -> Result<()> {
     environment.reset()?;
     let output = run(environment, &["run"])?;
     let (shown, progress) = (text(&output.stdout), text(&output.stderr));
@@ -84,7 +84,7 @@ fn run_shows(environment: &Environment) -> Result<()> {
     Ok(())
 }
 
-fn json_answers(environment: &Environment) -> Result<()> {
+fn answers_are_json_when_json_is_asked_for(environment: &Environment) -> Result<()> {
     environment.reset()?;
     let program = program()?;
     let ran = environment.command_json(&program, &["run", "--limit", "5"])?;
@@ -105,7 +105,9 @@ fn json_answers(environment: &Environment) -> Result<()> {
     Ok(())
 }
 
-fn failing_run(environment: &Environment) -> Result<()> {
+fn a_run_that_fails_exits_with_3_and_says_why_and_what_next(
+    environment: &Environment,
+) -> Result<()> {
     environment.reset()?;
     // `run` would put the trained model back, so it is the policy in force that is broken here.
     const POLICY: &str = "policies/limit-increase-policy.json";
@@ -129,7 +131,7 @@ fn failing_run(environment: &Environment) -> Result<()> {
     Ok(())
 }
 
-fn wrong_usage(environment: &Environment) -> Result<()> {
+fn a_wrong_command_line_exits_with_2_and_names_the_option(environment: &Environment) -> Result<()> {
     let cases: [(&[&str], &str); 6] = [
         (&["run", "--limit", "several"], "--limit"),
         (&["run", "--limit", "0"], "limit"),
@@ -152,7 +154,7 @@ fn wrong_usage(environment: &Environment) -> Result<()> {
     Ok(())
 }
 
-fn setup_db(environment: &Environment) -> Result<()> {
+fn setup_db_never_overwrites_decisions_unless_asked(environment: &Environment) -> Result<()> {
     environment.reset()?;
     let program = program()?;
     environment.command_json(&program, &["run"])?;
@@ -181,7 +183,7 @@ fn setup_db(environment: &Environment) -> Result<()> {
     Ok(())
 }
 
-fn own_customers(environment: &Environment) -> Result<()> {
+fn own_customers_are_loaded_and_a_bad_row_is_named(environment: &Environment) -> Result<()> {
     environment.reset()?;
     let program = program()?;
     let file = environment.context.home.root().join("customers.csv");
@@ -235,7 +237,7 @@ fn own_customers(environment: &Environment) -> Result<()> {
     Ok(())
 }
 
-fn self_tests(environment: &Environment) -> Result<()> {
+fn test_schedule_and_test_services_use_what_they_test(environment: &Environment) -> Result<()> {
     environment.reset()?;
     let program = program()?;
     let schedule = environment.command_json(&program, &["test-schedule"])?;
@@ -252,7 +254,7 @@ fn self_tests(environment: &Environment) -> Result<()> {
 }
 
 /// The README's way without this command line.
-fn awslocal(environment: &Environment) -> Result<()> {
+fn awslocal_starts_a_run(environment: &Environment) -> Result<()> {
     environment.reset()?;
     let arn = environment.machine()?;
     let output = run(
@@ -280,7 +282,7 @@ fn awslocal(environment: &Environment) -> Result<()> {
     Ok(())
 }
 
-fn stop_and_start(environment: &Environment) -> Result<()> {
+fn stop_is_idempotent_and_the_next_command_starts_again(environment: &Environment) -> Result<()> {
     environment.reset()?;
     let program = program()?;
     environment.command_json(&program, &["run", "--limit", "3"])?;

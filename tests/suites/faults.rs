@@ -22,7 +22,7 @@ use limit_increase_tests::faults::plan::{self, Plan};
 use limit_increase_tests::faults::schedule::{self, Report};
 use limit_increase_tests::simulator::machine::Ended;
 use limit_increase_tests::simulator::storage_proxy::{Rule, StorageFault};
-use limit_increase_tests::suite;
+use limit_increase_tests::{cases, suite};
 use serde_json::json;
 
 /// The size for every change; the nightly one is 500.
@@ -33,22 +33,19 @@ const ENOUGH: usize = 5;
 fn main() -> ExitCode {
     suite::run(
         "faults",
-        &[
-            ("two_events_at_once_open_one_run", opened_once),
-            (
-                "a_run_whose_summary_cannot_be_written_is_failed_everywhere_and_can_be_redriven",
-                summary_refused,
-            ),
-            ("an_attempt_that_has_lost_its_shard_leaves_the_record_alone", late_record),
-            ("a_shard_s_failure_that_comes_late_leaves_a_closed_run_closed", late_failure),
-            ("each_kind_of_fault_alone_leaves_every_promise_kept", each_kind),
-            ("every_run_ends_as_an_undisturbed_one_whatever_breaks", schedules),
+        &cases![
+            two_simultaneous_events_open_one_run,
+            a_run_whose_summary_cannot_be_written_is_failed_everywhere_and_can_be_redriven,
+            an_attempt_that_has_lost_its_shard_leaves_the_record_alone,
+            a_late_failure_of_a_shard_leaves_a_closed_run_closed,
+            each_kind_of_fault_alone_leaves_every_promise_kept,
+            every_run_ends_as_an_undisturbed_one_whatever_breaks,
         ],
     )
 }
 
 /// The same event in two environments at the same time, the way a retry meets an attempt that was only thought dead.
-fn opened_once(environment: &Environment) -> Result<()> {
+fn two_simultaneous_events_open_one_run(environment: &Environment) -> Result<()> {
     let lab = Lab::open(environment)?;
     environment.block_on(async {
         lab.reset().await?;
@@ -77,7 +74,9 @@ fn opened_once(environment: &Environment) -> Result<()> {
     })
 }
 
-fn summary_refused(environment: &Environment) -> Result<()> {
+fn a_run_whose_summary_cannot_be_written_is_failed_everywhere_and_can_be_redriven(
+    environment: &Environment,
+) -> Result<()> {
     let lab = Lab::open(environment)?;
     let (calm, machine) = (Injector::new(&lab, None), lab.machine(2)?);
     environment.block_on(async {
@@ -111,7 +110,9 @@ async fn status(lab: &Lab, run: &str) -> Result<String> {
 
 /// An attempt waits for S3 until the database takes its shard from it. Another applies the shard, to customers that are others
 /// by then, and only then does S3 take the first one's record.
-fn late_record(environment: &Environment) -> Result<()> {
+fn an_attempt_that_has_lost_its_shard_leaves_the_record_alone(
+    environment: &Environment,
+) -> Result<()> {
     let lab = Lab::open(environment)?;
     environment.block_on(async {
         lab.reset().await?;
@@ -172,7 +173,7 @@ fn late_record(environment: &Environment) -> Result<()> {
     })
 }
 
-fn late_failure(environment: &Environment) -> Result<()> {
+fn a_late_failure_of_a_shard_leaves_a_closed_run_closed(environment: &Environment) -> Result<()> {
     let lab = Lab::open(environment)?;
     let (calm, machine) = (Injector::new(&lab, None), lab.machine(2)?);
     environment.block_on(async {
@@ -223,7 +224,7 @@ async fn result_records(lab: &Lab, run: &str) -> Result<Vec<(Option<String>, Opt
     Ok(listed.contents().iter().map(|object| (object.key.clone(), object.e_tag.clone())).collect())
 }
 
-fn each_kind(environment: &Environment) -> Result<()> {
+fn each_kind_of_fault_alone_leaves_every_promise_kept(environment: &Environment) -> Result<()> {
     /// Seeds tried until the kind comes up: a disk can only be full while the ledger is empty, for example.
     const TRIES: u64 = 20;
     let lab = Lab::open(environment)?;
@@ -250,7 +251,7 @@ fn each_kind(environment: &Environment) -> Result<()> {
     Ok(())
 }
 
-fn schedules(environment: &Environment) -> Result<()> {
+fn every_run_ends_as_an_undisturbed_one_whatever_breaks(environment: &Environment) -> Result<()> {
     let (first, count) = (number("FAULT_SEED", 1)?, number("FAULT_SCHEDULES", SCHEDULES)?);
     let lab = Lab::open(environment)?;
     let undisturbed = schedule::undisturbed(environment, &lab)?;

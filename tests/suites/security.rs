@@ -11,7 +11,7 @@ use limit_increase_domain::SourceColumn;
 use limit_increase_domain::policy::Eligibility;
 use limit_increase_tests::environment::Environment;
 use limit_increase_tests::records::decisions;
-use limit_increase_tests::suite;
+use limit_increase_tests::{cases, suite};
 use limit_increase_workflow::rows::CellValue;
 use limit_increase_workflow::{FailureKind, RunRequest};
 use serde_json::Value;
@@ -19,10 +19,10 @@ use serde_json::Value;
 fn main() -> ExitCode {
     suite::run(
         "security",
-        &[
-            ("a_hostile_column_name_is_a_name_and_nothing_more", hostile_names),
-            ("a_closed_run_and_a_failure_are_metrics_in_the_log", metrics),
-            ("a_rotated_password_is_read_again_and_is_in_no_log", rotation),
+        &cases![
+            a_hostile_column_name_is_a_name_and_nothing_more,
+            a_closed_run_and_a_failure_are_metrics_in_the_log,
+            a_rotated_password_is_read_again_and_is_in_no_log,
         ],
     )
 }
@@ -39,7 +39,7 @@ const HOSTILE: [&str; 8] = [
     "Größe, ünïcode",
 ];
 
-fn hostile_names(environment: &Environment) -> Result<()> {
+fn a_hostile_column_name_is_a_name_and_nothing_more(environment: &Environment) -> Result<()> {
     environment.reset()?;
     let client = environment.database()?;
     let eligibility = Eligibility::default();
@@ -125,7 +125,7 @@ fn hostile_names(environment: &Environment) -> Result<()> {
 }
 
 /// One line of JSON each, as CloudWatch wants it.
-fn metrics(environment: &Environment) -> Result<()> {
+fn a_closed_run_and_a_failure_are_metrics_in_the_log(environment: &Environment) -> Result<()> {
     environment.reset()?;
     let run = environment.run_well(&RunRequest::default())?;
     let failed = environment.execute("bad-metrics", r#"{"limit": 0}"#)?;
@@ -170,7 +170,7 @@ const FIRST: &str = "f1rst-s3cret-w0rd";
 const SECOND: &str = "sec0nd:s3cret/w0rd'%";
 
 /// The stack with the password in Secrets Manager, and a user whose password changes between two runs.
-fn rotation(environment: &Environment) -> Result<()> {
+fn a_rotated_password_is_read_again_and_is_in_no_log(environment: &Environment) -> Result<()> {
     environment.reset()?;
     let client = environment.database()?;
     let port = limit_increase::database::port_of(&environment.ready.services.database_url)?;

@@ -7,26 +7,28 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, ensure};
 use limit_increase_database::{Credentials, DatabaseUrl};
 use limit_increase_database::{Database, connect};
-use limit_increase_tests::suite::{self, Case};
 use limit_increase_tests::tls_postgres::{Authority, TlsPostgres};
+use limit_increase_tests::{cases, suite};
 use limit_increase_workflow::{Failure, FailureKind};
 
 const PASSWORD: &str = "corr3ct-h0rse";
 const GOOD_YEAR: i32 = 2099;
 
-const CASES: [Case<TlsPostgres>; 8] = [
-    ("a_good_certificate_is_accepted_under_every_mode_that_asks_for_tls", good),
-    ("plain_text_is_for_loopback_and_for_who_asks_for_it", plain),
-    ("an_expired_certificate_is_refused", expired),
-    ("a_certificate_for_another_name_is_refused_even_under_verify_ca", wrong_name),
-    ("an_authority_that_nobody_named_is_refused", unknown_authority),
-    ("a_bundle_of_many_authorities_is_read_whole", bundle),
-    ("a_server_without_tls_is_refused_and_not_talked_to_in_plain_text", no_tls),
-    ("a_wrong_password_is_refused_and_shown_nowhere", wrong_password),
-];
-
 fn main() -> ExitCode {
-    suite::run_in(start, &CASES, |_| ())
+    suite::run_in(
+        start,
+        &cases![
+            a_good_certificate_is_accepted_under_every_mode_that_asks_for_tls,
+            plain_text_needs_loopback_and_a_mode_that_allows_it,
+            an_expired_certificate_is_refused,
+            a_certificate_for_another_name_is_refused_even_under_verify_ca,
+            an_authority_that_nobody_named_is_refused,
+            a_bundle_of_many_authorities_is_read_whole,
+            a_server_without_tls_is_refused_and_not_talked_to_in_plain_text,
+            a_wrong_password_is_refused_and_shown_nowhere,
+        ],
+        |_| (),
+    )
 }
 
 /// With a user who needs TLS and a password.
@@ -74,7 +76,9 @@ fn serve(server: &TlsPostgres, names: &[&str], last_year: i32) -> Result<String>
     server.file("authority.pem", &authority.pem())
 }
 
-fn good(server: &TlsPostgres) -> Result<()> {
+fn a_good_certificate_is_accepted_under_every_mode_that_asks_for_tls(
+    server: &TlsPostgres,
+) -> Result<()> {
     let roots = serve(server, &["localhost", "127.0.0.1"], GOOD_YEAR)?;
     for host in ["localhost", "127.0.0.1"] {
         for mode in ["require", "verify-ca", "verify-full"] {
@@ -99,7 +103,7 @@ fn good(server: &TlsPostgres) -> Result<()> {
     })
 }
 
-fn plain(server: &TlsPostgres) -> Result<()> {
+fn plain_text_needs_loopback_and_a_mode_that_allows_it(server: &TlsPostgres) -> Result<()> {
     let roots = serve(server, &["localhost"], GOOD_YEAR)?;
     let admin = |parameters: &str| {
         DatabaseUrl::new(format!(
@@ -117,7 +121,7 @@ fn plain(server: &TlsPostgres) -> Result<()> {
     Ok(())
 }
 
-fn expired(server: &TlsPostgres) -> Result<()> {
+fn an_expired_certificate_is_refused(server: &TlsPostgres) -> Result<()> {
     let roots = serve(server, &["localhost"], 2024)?;
     for mode in ["require", "verify-full"] {
         let failure = refusal(
@@ -131,7 +135,9 @@ fn expired(server: &TlsPostgres) -> Result<()> {
     Ok(())
 }
 
-fn wrong_name(server: &TlsPostgres) -> Result<()> {
+fn a_certificate_for_another_name_is_refused_even_under_verify_ca(
+    server: &TlsPostgres,
+) -> Result<()> {
     let roots = serve(server, &["db.example.com"], GOOD_YEAR)?;
     for mode in ["require", "verify-ca", "verify-full"] {
         let failure = refusal(
@@ -153,7 +159,7 @@ fn wrong_name(server: &TlsPostgres) -> Result<()> {
     Ok(())
 }
 
-fn unknown_authority(server: &TlsPostgres) -> Result<()> {
+fn an_authority_that_nobody_named_is_refused(server: &TlsPostgres) -> Result<()> {
     serve(server, &["localhost"], GOOD_YEAR)?;
     let other = server.file("other.pem", &Authority::new("Another authority")?.pem())?;
     for parameters in [
@@ -184,7 +190,7 @@ fn unknown_authority(server: &TlsPostgres) -> Result<()> {
 }
 
 /// As RDS hands them out: one file for all regions, a comment before each.
-fn bundle(server: &TlsPostgres) -> Result<()> {
+fn a_bundle_of_many_authorities_is_read_whole(server: &TlsPostgres) -> Result<()> {
     let authority = Authority::new("The one that counts")?;
     server.serve(Some(authority.issue(&["localhost"], GOOD_YEAR)?))?;
     let mut text = String::new();
@@ -206,7 +212,9 @@ fn bundle(server: &TlsPostgres) -> Result<()> {
     Ok(())
 }
 
-fn no_tls(server: &TlsPostgres) -> Result<()> {
+fn a_server_without_tls_is_refused_and_not_talked_to_in_plain_text(
+    server: &TlsPostgres,
+) -> Result<()> {
     server.serve(None)?;
     for mode in ["require", "verify-full"] {
         let failure =
@@ -217,7 +225,7 @@ fn no_tls(server: &TlsPostgres) -> Result<()> {
     Ok(())
 }
 
-fn wrong_password(server: &TlsPostgres) -> Result<()> {
+fn a_wrong_password_is_refused_and_shown_nowhere(server: &TlsPostgres) -> Result<()> {
     let roots = serve(server, &["localhost"], GOOD_YEAR)?;
     let wrong = "wr0ng-h0rse";
     let address =

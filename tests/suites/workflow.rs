@@ -13,7 +13,7 @@ use limit_increase_domain::CreditScore;
 use limit_increase_domain::policy::Policy;
 use limit_increase_tests::environment::Environment;
 use limit_increase_tests::records::{LedgerRow, RunRecord, Stored, decisions};
-use limit_increase_tests::suite;
+use limit_increase_tests::{cases, suite};
 use limit_increase_workflow::ShardRef;
 use limit_increase_workflow::keys::{Stage, remaining_list_key};
 use limit_increase_workflow::{RunId, RunRequest};
@@ -22,20 +22,20 @@ use rust_decimal::Decimal;
 fn main() -> ExitCode {
     suite::run(
         "workflow",
-        &[
-            ("three_runs_decide_twenty_then_the_rest_then_nobody", three_runs),
-            ("a_run_started_by_hand_with_an_empty_object_is_the_nightly_one", started_by_hand),
-            ("a_scheduled_event_starts_a_run", started_by_an_event),
-            ("a_decision_follows_the_policy_to_the_cent", policy_to_the_cent),
-            ("a_customer_who_cannot_be_scored_is_referred_and_stops_nobody", referred_customers),
-            ("a_customer_who_changed_meanwhile_is_left_alone", many_shards),
-            ("a_dry_run_decides_and_writes_nothing", dry_run),
-            ("a_policy_of_one_run_counts_for_that_run_alone", own_policy),
-            ("a_bad_request_fails_and_names_the_field", bad_requests),
-            ("a_run_without_a_model_fails_and_is_recorded", model_missing),
-            ("a_run_with_a_damaged_model_fails_and_writes_nothing", model_damaged),
-            ("a_run_that_failed_is_resumed_by_a_new_one", resumed),
-            ("a_poisoned_shard_fails_alone_and_a_redrive_does_only_that_one", redriven),
+        &cases![
+            three_runs_decide_twenty_then_the_rest_then_nobody,
+            a_run_started_by_hand_with_an_empty_object_is_the_nightly_one,
+            a_scheduled_event_starts_a_run,
+            a_decision_follows_the_policy_to_the_cent,
+            a_customer_who_cannot_be_scored_is_referred_and_stops_nobody,
+            a_customer_who_changed_meanwhile_is_left_alone,
+            a_dry_run_decides_and_writes_nothing,
+            a_policy_of_one_run_counts_for_that_run_alone,
+            a_bad_request_fails_and_names_the_field,
+            a_run_without_a_model_fails_and_is_recorded,
+            a_run_with_a_damaged_model_fails_and_writes_nothing,
+            a_run_that_failed_is_resumed_by_a_new_one,
+            a_poisoned_shard_fails_alone_and_a_redrive_does_only_that_one,
         ],
     )
 }
@@ -45,7 +45,7 @@ fn all() -> RunRequest {
 }
 
 /// The original's demonstration: 20 customers, the rest, and a night with nothing to do.
-fn three_runs(environment: &Environment) -> Result<()> {
+fn three_runs_decide_twenty_then_the_rest_then_nobody(environment: &Environment) -> Result<()> {
     environment.reset()?;
     let eligible = eligible(environment)?;
     ensure!(
@@ -80,7 +80,9 @@ fn three_runs(environment: &Environment) -> Result<()> {
     Ok(())
 }
 
-fn started_by_hand(environment: &Environment) -> Result<()> {
+fn a_run_started_by_hand_with_an_empty_object_is_the_nightly_one(
+    environment: &Environment,
+) -> Result<()> {
     environment.reset()?;
     let finished = environment.execute("by-hand", "{}")?;
     ensure!(finished.succeeded(), "{}", finished.problem());
@@ -89,7 +91,7 @@ fn started_by_hand(environment: &Environment) -> Result<()> {
     record.check_table(&decisions(environment)?)
 }
 
-fn started_by_an_event(environment: &Environment) -> Result<()> {
+fn a_scheduled_event_starts_a_run(environment: &Environment) -> Result<()> {
     environment.reset()?;
     let rule = environment.ready.stack.output("EventBridgeRuleName")?;
     let found = environment.block_on(schedule::read(&environment.ready.aws, rule))?;
@@ -109,7 +111,7 @@ fn started_by_an_event(environment: &Environment) -> Result<()> {
 }
 
 /// The original's rules at their edges, through the whole chain: eligibility, growth, cap.
-fn policy_to_the_cent(environment: &Environment) -> Result<()> {
+fn a_decision_follows_the_policy_to_the_cent(environment: &Environment) -> Result<()> {
     environment.reset()?;
     let client = environment.database()?;
     // Everybody gets the features of the customer with the best new score, so that all are approved.
@@ -185,7 +187,9 @@ fn best_customer(environment: &Environment) -> Result<String> {
     Ok(row.get(0))
 }
 
-fn referred_customers(environment: &Environment) -> Result<()> {
+fn a_customer_who_cannot_be_scored_is_referred_and_stops_nobody(
+    environment: &Environment,
+) -> Result<()> {
     environment.reset()?;
     let client = environment.database()?;
     environment.block_on(client.batch_execute(
@@ -216,7 +220,7 @@ fn referred_customers(environment: &Environment) -> Result<()> {
 }
 
 /// Several shards, and a customer who is decided by somebody else between the query and the update.
-fn many_shards(environment: &Environment) -> Result<()> {
+fn a_customer_who_changed_meanwhile_is_left_alone(environment: &Environment) -> Result<()> {
     environment.reset()?;
     let eligible = eligible(environment)?;
     let client = environment.database()?;
@@ -250,7 +254,7 @@ fn many_shards(environment: &Environment) -> Result<()> {
     Ok(())
 }
 
-fn dry_run(environment: &Environment) -> Result<()> {
+fn a_dry_run_decides_and_writes_nothing(environment: &Environment) -> Result<()> {
     environment.reset()?;
     let dry = RunRecord::read(
         environment,
@@ -264,7 +268,7 @@ fn dry_run(environment: &Environment) -> Result<()> {
     real.check_table(&decisions(environment)?)
 }
 
-fn own_policy(environment: &Environment) -> Result<()> {
+fn a_policy_of_one_run_counts_for_that_run_alone(environment: &Environment) -> Result<()> {
     environment.reset()?;
     let policy = Policy { minimum_score: CreditScore::new(10_000), ..Policy::default() };
     let request = RunRequest { policy: Some(policy), ..RunRequest::default() };
@@ -276,7 +280,7 @@ fn own_policy(environment: &Environment) -> Result<()> {
     Ok(())
 }
 
-fn bad_requests(environment: &Environment) -> Result<()> {
+fn a_bad_request_fails_and_names_the_field(environment: &Environment) -> Result<()> {
     environment.reset()?;
     let cases = [
         (r#"{"limit": 0}"#, "Permanent.InvalidRequest", "limit: must be from 1"),
@@ -312,7 +316,7 @@ fn bad_requests(environment: &Environment) -> Result<()> {
     Ok(())
 }
 
-fn model_missing(environment: &Environment) -> Result<()> {
+fn a_run_without_a_model_fails_and_is_recorded(environment: &Environment) -> Result<()> {
     environment.reset()?;
     let model = environment.object(KEY)?;
     environment
@@ -338,7 +342,7 @@ fn model_missing(environment: &Environment) -> Result<()> {
     Ok(())
 }
 
-fn model_damaged(environment: &Environment) -> Result<()> {
+fn a_run_with_a_damaged_model_fails_and_writes_nothing(environment: &Environment) -> Result<()> {
     environment.reset()?;
     let model = environment.object(KEY)?;
     let mut damaged = model.to_vec();
@@ -359,7 +363,7 @@ fn model_damaged(environment: &Environment) -> Result<()> {
 }
 
 /// A shard fails, the run is FAILED; a new run decides exactly those who are left, as an undisturbed run would have.
-fn resumed(environment: &Environment) -> Result<()> {
+fn a_run_that_failed_is_resumed_by_a_new_one(environment: &Environment) -> Result<()> {
     let sabotaged = Sabotaged::run(environment, "sabotaged")?;
     let table = decisions(environment)?;
     ensure!(
@@ -380,7 +384,9 @@ fn resumed(environment: &Environment) -> Result<()> {
 /// LocalStack 4.9.2 has no `redrive-execution`. So the very definition is entered where a redrive enters it, in the state
 /// that failed and with that state's input, by a second machine that differs in nothing but its start and the count of
 /// redrives, which on AWS is in `$$.Execution`.
-fn redriven(environment: &Environment) -> Result<()> {
+fn a_poisoned_shard_fails_alone_and_a_redrive_does_only_that_one(
+    environment: &Environment,
+) -> Result<()> {
     let sabotaged = Sabotaged::run(environment, "redriven")?;
     let run = RunId::try_from("redriven".to_owned())?;
     let shards = sabotaged.undisturbed.len().div_ceil(SABOTAGED_SHARD_SIZE);
