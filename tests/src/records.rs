@@ -16,7 +16,7 @@ use crate::Environment;
 
 /// A decision as the table has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stored {
+pub struct StoredDecision {
     /// APPROVED, DECLINED or REFERRED.
     pub decision: String,
     /// Of an approval.
@@ -29,7 +29,7 @@ pub struct Stored {
 ///
 /// # Errors
 /// When the database does not answer, or a decision lacks its reason or time.
-pub fn decisions(environment: &Environment) -> Result<BTreeMap<String, Stored>> {
+pub fn decisions(environment: &Environment) -> Result<BTreeMap<String, StoredDecision>> {
     let client = environment.database()?;
     let rows = environment.block_on(client.query(
         "SELECT customer_id, limit_increase_decision, new_limit, decision_reason, updated_at IS NOT NULL
@@ -42,7 +42,7 @@ pub fn decisions(environment: &Environment) -> Result<BTreeMap<String, Stored>> 
         ensure!(row.get::<_, bool>(4), "{id}: decided without updated_at");
         let reason: Option<String> = row.get(3);
         let reason = reason.with_context(|| format!("{id}: decided without a reason"))?;
-        Ok((id, Stored { decision: row.get(1), new_limit: row.get(2), reason }))
+        Ok((id, StoredDecision { decision: row.get(1), new_limit: row.get(2), reason }))
     };
 
     rows.iter().map(stored).collect()
@@ -55,7 +55,7 @@ pub struct RunRecord {
     /// The summary in S3.
     pub summary: RunSummary,
     /// What the run's evaluations say of each customer.
-    pub evaluated: BTreeMap<String, Stored>,
+    pub evaluated: BTreeMap<String, StoredDecision>,
     /// What became of each evaluation: APPLIED, STALE or DRY_RUN.
     pub applied: BTreeMap<String, String>,
 }
@@ -94,7 +94,7 @@ impl RunRecord {
             Evaluations::read(environment.object(&key(Stage::Evaluations))?, shard.rows)?;
         for evaluation in evaluations.iter()? {
             let evaluation = evaluation?;
-            let stored = Stored {
+            let stored = StoredDecision {
                 decision: evaluation.outcome.as_str().to_owned(),
                 new_limit: evaluation.new_limit,
                 reason: evaluation.reason.to_owned(),
@@ -173,7 +173,7 @@ impl RunRecord {
     ///
     /// # Errors
     /// When one is missing or differs.
-    pub fn check_table(&self, table: &BTreeMap<String, Stored>) -> Result<()> {
+    pub fn check_table(&self, table: &BTreeMap<String, StoredDecision>) -> Result<()> {
         for (id, applied) in &self.applied {
             let stored = table.get(id);
             if applied == "APPLIED" {

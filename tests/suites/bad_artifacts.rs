@@ -37,7 +37,7 @@ fn main() -> ExitCode {
 }
 
 /// The two functions that read an artifact, and what an artifact is made of.
-struct Bench<'e> {
+struct FunctionsUnderTest<'e> {
     environment: &'e Environment,
     query: FunctionProcess,
     score: FunctionProcess,
@@ -45,7 +45,7 @@ struct Bench<'e> {
     runs: u32,
 }
 
-impl<'e> Bench<'e> {
+impl<'e> FunctionsUnderTest<'e> {
     fn new(environment: &'e Environment) -> Result<Self> {
         environment.reset()?;
         let programs = programs(&environment.context)?;
@@ -139,13 +139,13 @@ fn pack(entries: &[(&str, &[u8])]) -> Result<Vec<u8>> {
 }
 
 /// A model taken apart, to be put together wrongly.
-struct Parts {
+struct ModelParts {
     onnx: Vec<u8>,
     json: Vec<u8>,
     manifest: Value,
 }
 
-impl Parts {
+impl ModelParts {
     fn of(model: &[u8]) -> Result<Self> {
         let artifact = Artifact::open(model)?;
         let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(model));
@@ -179,9 +179,9 @@ impl Parts {
 }
 
 fn a_bad_archive_is_refused_and_writes_nothing(environment: &Environment) -> Result<()> {
-    let mut bench = Bench::new(environment)?;
-    let model = bench.model.to_vec();
-    let parts = Parts::of(&model)?;
+    let mut functions = FunctionsUnderTest::new(environment)?;
+    let model = functions.model.to_vec();
+    let parts = ModelParts::of(&model)?;
     let manifest = serde_json::to_vec(&parts.manifest)?;
     let files = [
         ("model.onnx", parts.onnx.as_slice()),
@@ -189,13 +189,13 @@ fn a_bad_archive_is_refused_and_writes_nothing(environment: &Environment) -> Res
         ("manifest.json", &manifest),
     ];
 
-    bench.refuses("an empty object", Vec::new(), "can't be read")?;
+    functions.refuses("an empty object", Vec::new(), "can't be read")?;
     for part in [1, model.len() / 3, model.len() - 1] {
-        bench.refuses(&format!("the first {part} bytes"), model[..part].to_vec(), "archive")?;
+        functions.refuses(&format!("the first {part} bytes"), model[..part].to_vec(), "archive")?;
     }
 
-    bench.refuses("text", b"this is no archive".to_vec(), "can't be read")?;
-    bench.refuses(
+    functions.refuses("text", b"this is no archive".to_vec(), "can't be read")?;
+    functions.refuses(
         "something after the end",
         [model.as_slice(), b"x"].concat(),
         "after the archive's end",
@@ -204,7 +204,7 @@ fn a_bad_archive_is_refused_and_writes_nothing(environment: &Environment) -> Res
     for name in ["../model.onnx", "/etc/passwd", "models/model.onnx", "notes.txt"] {
         let mut entries = files.to_vec();
         entries.insert(0, (name, b"x"));
-        bench.refuses(name, pack(&entries)?, name)?;
+        functions.refuses(name, pack(&entries)?, name)?;
     }
 
     for kind in [EntryType::Symlink, EntryType::Link, EntryType::Directory, EntryType::XHeader] {
@@ -213,13 +213,13 @@ fn a_bad_archive_is_refused_and_writes_nothing(environment: &Environment) -> Res
         entry.set_link_name("/etc/passwd")?;
         entry.set_cksum();
         tar.append(&entry, std::io::empty())?;
-        bench.refuses(&format!("{kind:?}"), gzip(&tar.into_inner()?)?, "not a plain file")?;
+        functions.refuses(&format!("{kind:?}"), gzip(&tar.into_inner()?)?, "not a plain file")?;
     }
 
     for missing in 0..3 {
         let mut entries = files.to_vec();
         let (name, _) = entries.remove(missing);
-        bench.refuses(&format!("no {name}"), pack(&entries)?, &format!("no {name}"))?;
+        functions.refuses(&format!("no {name}"), pack(&entries)?, &format!("no {name}"))?;
     }
 
     // A gigabyte of zeros in a megabyte, under a header that says so, and under one that lies.
@@ -231,10 +231,10 @@ fn a_bad_archive_is_refused_and_writes_nothing(environment: &Environment) -> Res
             encoder.write_all(&zeros)?;
         }
 
-        bench.refuses(&format!("a bomb that claims {claimed} bytes"), encoder.finish()?, "")?;
+        functions.refuses(&format!("a bomb that claims {claimed} bytes"), encoder.finish()?, "")?;
     }
 
-    bench.end()
+    functions.end()
 }
 
 fn every_flipped_bit_of_a_small_model_is_refused_or_changes_nothing(
@@ -262,44 +262,48 @@ fn every_flipped_bit_of_a_small_model_is_refused_or_changes_nothing(
 
     ensure!(refused > small.len() - 20, "{refused} of {} flips were refused", small.len());
     // A sample of them through the program itself.
-    let mut bench = Bench::new(environment)?;
-    let model = bench.model.to_vec();
+    let mut functions = FunctionsUnderTest::new(environment)?;
+    let model = functions.model.to_vec();
     for at in (20..model.len()).step_by(model.len() / 12) {
         let mut flipped = model.clone();
         flipped[at] ^= 1 << (at % 8);
-        bench.refuses(&format!("byte {at} flipped"), flipped, "")?;
+        functions.refuses(&format!("byte {at} flipped"), flipped, "")?;
     }
 
-    bench.end()
+    functions.end()
 }
 
 fn a_model_that_contradicts_itself_is_refused_and_writes_nothing(
     environment: &Environment,
 ) -> Result<()> {
-    let mut bench = Bench::new(environment)?;
-    let model = bench.model.to_vec();
-    let parts = || Parts::of(&model);
+    let mut functions = FunctionsUnderTest::new(environment)?;
+    let model = functions.model.to_vec();
+    let parts = || ModelParts::of(&model);
 
     let mut wrong = parts()?;
     wrong.manifest["files"]["model.onnx"]["sha256"] = json!("0".repeat(64));
-    bench.refuses("a wrong hash", wrong.packed()?, "sha256")?;
+    functions.refuses("a wrong hash", wrong.packed()?, "sha256")?;
 
     for version in [json!(0), json!(2), json!(u64::MAX), json!("1"), json!(null)] {
         let mut wrong = parts()?;
         wrong.manifest["schema_version"] = version.clone();
-        bench.refuses(&format!("schema version {version}"), wrong.packed()?, "schema_version")?;
+        functions.refuses(
+            &format!("schema version {version}"),
+            wrong.packed()?,
+            "schema_version",
+        )?;
     }
 
     let mut wrong = parts()?;
     wrong.manifest["features"].as_array_mut().context("no features")?.pop();
-    bench.refuses("one feature too few", wrong.packed()?, "")?;
+    functions.refuses("one feature too few", wrong.packed()?, "")?;
     let mut wrong = parts()?;
     let features = wrong.manifest["features"].as_array_mut().context("no features")?;
     let mut more = features.first().context("no features")?.clone();
     more["name"] = json!("one_too_many");
     more["source_column"] = json!("months_on_book_2");
     features.push(more);
-    bench.refuses_with(
+    functions.refuses_with(
         "one feature too many",
         wrong.packed()?,
         &["Permanent.ModelInvalid", "Permanent.DatabaseSchema"],
@@ -307,25 +311,29 @@ fn a_model_that_contradicts_itself_is_refused_and_writes_nothing(
 
     let mut wrong = parts()?;
     wrong.manifest["golden_rows"][0]["raw_value"] = json!(12.5);
-    bench.refuses("a golden row that is not what the trees say", wrong.packed()?, "golden")?;
+    functions.refuses("a golden row that is not what the trees say", wrong.packed()?, "golden")?;
 
     for broken in [&b""[..], b"{}", b"not JSON", b"{\"oblivious_trees\": []}"] {
         let mut wrong = parts()?;
         wrong.json = broken.to_vec();
-        bench.refuses(&format!("a model.json of {broken:?}"), wrong.rehashed()?, "model.json")?;
+        functions.refuses(
+            &format!("a model.json of {broken:?}"),
+            wrong.rehashed()?,
+            "model.json",
+        )?;
         let mut wrong = parts()?;
         wrong.onnx = broken.to_vec();
-        bench.refuses(&format!("a model.onnx of {broken:?}"), wrong.rehashed()?, "")?;
+        functions.refuses(&format!("a model.onnx of {broken:?}"), wrong.rehashed()?, "")?;
     }
 
     let mut wrong = parts()?;
     wrong.json = [vec![b'['; 100_000], vec![b']'; 100_000]].concat();
-    bench.refuses("a model.json a hundred thousand deep", wrong.rehashed()?, "model.json")?;
-    bench.end()
+    functions.refuses("a model.json a hundred thousand deep", wrong.rehashed()?, "model.json")?;
+    functions.end()
 }
 
 fn a_bad_policy_document_is_refused_by_its_field(environment: &Environment) -> Result<()> {
-    let mut bench = Bench::new(environment)?;
+    let mut functions = FunctionsUnderTest::new(environment)?;
     let cases = [
         ("", "not JSON"),
         ("{", "not JSON"),
@@ -359,13 +367,13 @@ fn a_bad_policy_document_is_refused_by_its_field(environment: &Environment) -> R
 
     for (document, words) in cases {
         environment.put_object(POLICY, document)?;
-        let outcome = bench.open_and_score(&json!({}));
+        let outcome = functions.open_and_score(&json!({}));
         environment
             .block_on(environment.ready.aws.s3.delete_object().bucket(BUCKET).key(POLICY).send())?;
-        bench.permanent(document, outcome, "Permanent.InvalidPolicy", words)?;
+        functions.permanent(document, outcome, "Permanent.InvalidPolicy", words)?;
         // The same in a request.
         if let Ok(policy) = serde_json::from_str::<Value>(document) {
-            let outcome = bench.open_and_score(&json!({ "policy": policy }));
+            let outcome = functions.open_and_score(&json!({ "policy": policy }));
             let error =
                 outcome.err().with_context(|| format!("{document} is accepted in a request"))?;
             let names = ["Permanent.InvalidPolicy", "Permanent.InvalidRequest"];
@@ -378,23 +386,23 @@ fn a_bad_policy_document_is_refused_by_its_field(environment: &Environment) -> R
 
     let deep = [vec![b'['; 100_000], vec![b']'; 100_000]].concat();
     environment.put_object(POLICY, deep)?;
-    let outcome = bench.open_and_score(&json!({}));
+    let outcome = functions.open_and_score(&json!({}));
     environment
         .block_on(environment.ready.aws.s3.delete_object().bucket(BUCKET).key(POLICY).send())?;
-    bench.permanent(
+    functions.permanent(
         "a policy a hundred thousand deep",
         outcome,
         "Permanent.InvalidPolicy",
         "recursion",
     )?;
 
-    bench.end()
+    functions.end()
 }
 
 fn a_bad_request_is_refused_by_its_field_however_large_or_deep(
     environment: &Environment,
 ) -> Result<()> {
-    let bench = Bench::new(environment)?;
+    let functions = FunctionsUnderTest::new(environment)?;
     let deep = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
     let request = |request: &str| format!(r#"{{"run_id": "bad", "request": {request}}}"#);
     let cases: Vec<(String, String, &str)> = vec![
@@ -431,28 +439,28 @@ fn a_bad_request_is_refused_by_its_field_however_large_or_deep(
 
     for (what, event, words) in cases {
         let outcome =
-            environment.block_on(bench.query.invoke_bytes(event.into(), Delivery::Delivered));
-        bench.permanent(&what, outcome.map(|_| ()), "Permanent.InvalidRequest", words)?;
+            environment.block_on(functions.query.invoke_bytes(event.into(), Delivery::Delivered));
+        functions.permanent(&what, outcome.map(|_| ()), "Permanent.InvalidRequest", words)?;
     }
 
     let not_utf8 =
         Bytes::from_static(b"{\"run_id\": \"bad\", \"request\": {\"as_of\": \"\xff\xfe\"}}");
-    let outcome = environment.block_on(bench.query.invoke_bytes(not_utf8, Delivery::Delivered));
-    bench.permanent(
+    let outcome = environment.block_on(functions.query.invoke_bytes(not_utf8, Delivery::Delivered));
+    functions.permanent(
         "bytes that are no text",
         outcome.map(|_| ()),
         "Permanent.InvalidRequest",
         "",
     )?;
 
-    bench.end()
+    functions.end()
 }
 
 /// The later steps take events from the state machine alone, and check them all the same.
 fn a_bad_event_of_a_later_step_is_refused(environment: &Environment) -> Result<()> {
-    let bench = Bench::new(environment)?;
-    let opened =
-        environment.block_on(bench.query.invoke(&json!({ "run_id": "good", "request": {} })))?;
+    let functions = FunctionsUnderTest::new(environment)?;
+    let opened = environment
+        .block_on(functions.query.invoke(&json!({ "run_id": "good", "request": {} })))?;
     let shard = json!({ "index": 0, "key": "pipeline/customers/run=good/part-00000.parquet", "rows": opened["eligible"] });
     let good = json!({ "run": opened["run"], "shard": shard });
     let changed = |path: &str, value: Value| {
@@ -494,16 +502,16 @@ fn a_bad_event_of_a_later_step_is_refused(environment: &Environment) -> Result<(
     ];
 
     for (what, event, name) in cases {
-        let outcome = environment.block_on(bench.score.invoke(&event)).map(|_| ());
-        bench.permanent(what, outcome, name, "")?;
+        let outcome = environment.block_on(functions.score.invoke(&event)).map(|_| ());
+        functions.permanent(what, outcome, name, "")?;
     }
 
-    environment.block_on(bench.score.invoke(&good))?;
-    bench.end()
+    environment.block_on(functions.score.invoke(&good))?;
+    functions.end()
 }
 
-impl Bench<'_> {
-    /// As [`Bench::refuses`], by one of several names.
+impl FunctionsUnderTest<'_> {
+    /// As [`FunctionsUnderTest::refuses`], by one of several names.
     fn refuses_with(&mut self, what: &str, artifact: Vec<u8>, names: &[&str]) -> Result<()> {
         self.environment.put_object(KEY, artifact)?;
         let outcome = self.open_and_score(&json!({}));

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, ensure};
 use limit_increase_domain::policy::{Affordability, Policy};
 use limit_increase_tests::environment::Environment;
-use limit_increase_tests::records::{LedgerRow, RunRecord, Stored, decisions};
+use limit_increase_tests::records::{LedgerRow, RunRecord, StoredDecision, decisions};
 use limit_increase_tests::{cases, suite};
 use limit_increase_workflow::{RunId, RunRequest};
 use rust_decimal::Decimal;
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
 
 /// What has to become of a row.
 #[derive(Debug, Clone, Copy)]
-enum Expected {
+enum Expectation {
     /// Approved or declined: the model takes the value.
     Scored,
     /// Declined with these words.
@@ -39,10 +39,10 @@ enum Expected {
     NotEligible,
 }
 
-use Expected::{Declined, NotEligible, Referred, Scored};
+use Expectation::{Declined, NotEligible, Referred, Scored};
 
 /// A bad row: which of the sample's customers, what is done to it, what has to become of it.
-type Row = (&'static str, &'static str, Expected);
+type BadRow = (&'static str, &'static str, Expectation);
 
 fn all() -> RunRequest {
     RunRequest { limit: None, shard_size: 9, ..RunRequest::default() }
@@ -54,7 +54,7 @@ fn execute(environment: &Environment, sql: &str) -> Result<()> {
 }
 
 /// What a run decides when no row is bad. Customers 1 to 30 are made eligible, so that each can be spoilt.
-fn good_table(environment: &Environment) -> Result<BTreeMap<String, Stored>> {
+fn good_table(environment: &Environment) -> Result<BTreeMap<String, StoredDecision>> {
     fresh(environment)?;
     environment.run_well(&all())?;
     let table = decisions(environment)?;
@@ -71,7 +71,7 @@ fn fresh(environment: &Environment) -> Result<()> {
 }
 
 /// Spoils the rows, runs, and checks both them and everybody else.
-fn check(environment: &Environment, rows: &[Row], request: &RunRequest) -> Result<()> {
+fn check(environment: &Environment, rows: &[BadRow], request: &RunRequest) -> Result<()> {
     let good = good_table(environment)?;
     for (id, sql, _) in rows {
         execute(environment, &sql.replace("$id", &format!("'{id}'")))?;
@@ -111,7 +111,7 @@ fn check(environment: &Environment, rows: &[Row], request: &RunRequest) -> Resul
 fn a_bad_feature_is_decided_or_referred_with_its_reason_and_stops_nobody(
     environment: &Environment,
 ) -> Result<()> {
-    const ROWS: [Row; 19] = [
+    const ROWS: [BadRow; 19] = [
         (
             "CUST_0001",
             "DELETE FROM customer_features WHERE customer_id = $id",
@@ -215,7 +215,7 @@ fn a_bad_feature_is_decided_or_referred_with_its_reason_and_stops_nobody(
 fn a_bad_limit_score_or_date_is_decided_or_referred_and_stops_nobody(
     environment: &Environment,
 ) -> Result<()> {
-    const ROWS: [Row; 13] = [
+    const ROWS: [BadRow; 13] = [
         (
             "CUST_0001",
             "UPDATE batch_scores SET current_limit = -0.01 WHERE customer_id = $id",
@@ -374,7 +374,7 @@ fn a_bad_income_is_referred_under_a_policy_that_reads_it(environment: &Environme
     };
 
     let request = RunRequest { policy: Some(policy), ..all() };
-    let cases: [(&str, &str, Expected); 6] = [
+    let cases: [(&str, &str, Expectation); 6] = [
         ("CUST_0001", "'NaN'", Referred("income")),
         ("CUST_0002", "'-Infinity'", Referred("income")),
         ("CUST_0003", "-1", Referred("negative")),
@@ -383,7 +383,7 @@ fn a_bad_income_is_referred_under_a_policy_that_reads_it(environment: &Environme
         ("CUST_0006", "1e10", Scored),
     ];
 
-    let rows: Vec<Row> = cases
+    let rows: Vec<BadRow> = cases
         .into_iter()
         .map(|(id, income, expected)| {
             let sql: &'static str =

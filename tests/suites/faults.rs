@@ -20,7 +20,7 @@ use limit_increase_tests::faults::injector::Injector;
 use limit_increase_tests::faults::lab::Lab;
 use limit_increase_tests::faults::plan::{self, Plan};
 use limit_increase_tests::faults::schedule::{self, Report};
-use limit_increase_tests::simulator::machine::Ended;
+use limit_increase_tests::simulator::machine::ExecutionEnd;
 use limit_increase_tests::simulator::storage_proxy::{Rule, StorageFault};
 use limit_increase_tests::{cases, suite};
 use serde_json::json;
@@ -90,14 +90,14 @@ fn a_run_whose_summary_cannot_be_written_is_failed_everywhere_and_can_be_redrive
 
         let ended = machine.start(&calm, "no-summary", &json!({ "limit": null })).await?;
         let status = status(&lab, "no-summary").await?;
-        let Ended::Failed { error, .. } = &ended else { bail!("it ended {ended:?}") };
+        let ExecutionEnd::Failed { error, .. } = &ended else { bail!("it ended {ended:?}") };
         ensure!(
             error == "Permanent.StorageRefused" && status == "FAILED",
             "{error}, in the ledger {status}"
         );
 
         let redriven = machine.redrive(&calm, "no-summary", 1, &ended).await?;
-        ensure!(matches!(redriven, Ended::Succeeded(_)), "redriven, it ended {redriven:?}");
+        ensure!(matches!(redriven, ExecutionEnd::Succeeded(_)), "redriven, it ended {redriven:?}");
         ensure!(self::status(&lab, "no-summary").await? == "SUCCEEDED", "redriven, and not closed");
         Ok(())
     })
@@ -179,7 +179,7 @@ fn a_late_failure_of_a_shard_leaves_a_closed_run_closed(environment: &Environmen
     environment.block_on(async {
         lab.reset().await?;
         let ended = machine.start(&calm, "closed", &json!({ "limit": null })).await?;
-        ensure!(matches!(ended, Ended::Succeeded(_)), "it ended {ended:?}");
+        ensure!(matches!(ended, ExecutionEnd::Succeeded(_)), "it ended {ended:?}");
         let mut failure = json!({
             "action": "record_failure", "run_id": "closed", "error": "Permanent.HandoffInvalid", "cause": "a late one"
         });

@@ -12,7 +12,7 @@ use limit_increase::workflow::model::{BUCKET, KEY};
 use limit_increase_domain::CreditScore;
 use limit_increase_domain::policy::Policy;
 use limit_increase_tests::environment::Environment;
-use limit_increase_tests::records::{LedgerRow, RunRecord, Stored, decisions};
+use limit_increase_tests::records::{LedgerRow, RunRecord, StoredDecision, decisions};
 use limit_increase_tests::{cases, suite};
 use limit_increase_workflow::ShardRef;
 use limit_increase_workflow::keys::{Stage, remaining_list_key};
@@ -364,7 +364,7 @@ fn a_run_with_a_damaged_model_fails_and_writes_nothing(environment: &Environment
 
 /// A shard fails, the run is FAILED; a new run decides exactly those who are left, as an undisturbed run would have.
 fn a_run_that_failed_is_resumed_by_a_new_one(environment: &Environment) -> Result<()> {
-    let sabotaged = Sabotaged::run(environment, "sabotaged")?;
+    let sabotaged = SabotagedRun::run(environment, "sabotaged")?;
     let table = decisions(environment)?;
     ensure!(
         !table.contains_key(&sabotaged.victim),
@@ -387,7 +387,7 @@ fn a_run_that_failed_is_resumed_by_a_new_one(environment: &Environment) -> Resul
 fn a_poisoned_shard_fails_alone_and_a_redrive_does_only_that_one(
     environment: &Environment,
 ) -> Result<()> {
-    let sabotaged = Sabotaged::run(environment, "redriven")?;
+    let sabotaged = SabotagedRun::run(environment, "redriven")?;
     let run = RunId::try_from("redriven".to_owned())?;
     let shards = sabotaged.undisturbed.len().div_ceil(SABOTAGED_SHARD_SIZE);
     let applied = environment.keys(&Stage::Results.prefix(&run))?;
@@ -435,16 +435,16 @@ const SABOTAGED_SHARD_SIZE: usize = 7;
 const SABOTAGED_REQUEST: &str = r#"{"limit": null, "shard_size": 7}"#;
 
 /// A run of several shards of which one could not be applied, and the reason taken away again.
-struct Sabotaged {
+struct SabotagedRun {
     /// The customer whose decision the database refused.
     victim: String,
     /// The decisions of an undisturbed run over the same customers.
-    undisturbed: BTreeMap<String, Stored>,
+    undisturbed: BTreeMap<String, StoredDecision>,
     /// How the run ended.
     failed: Failure,
 }
 
-impl Sabotaged {
+impl SabotagedRun {
     fn run(environment: &Environment, name: &str) -> Result<Self> {
         environment.reset()?;
         environment.run_well(&all())?;

@@ -29,16 +29,16 @@ pub struct Injector {
 }
 
 /// Counts what goes on in the background, so that a schedule can wait for its end.
-struct UnderWay(Arc<Injector>);
+struct BackgroundWork(Arc<Injector>);
 
-impl UnderWay {
+impl BackgroundWork {
     fn new(injector: &Arc<Injector>) -> Self {
         injector.under_way.fetch_add(1, Ordering::SeqCst);
         Self(injector.clone())
     }
 }
 
-impl Drop for UnderWay {
+impl Drop for BackgroundWork {
     fn drop(&mut self) {
         self.0.under_way.fetch_sub(1, Ordering::SeqCst);
     }
@@ -47,7 +47,7 @@ impl Drop for UnderWay {
 impl Services for Arc<Injector> {
     async fn invoke(&self, call: Call) -> Answer {
         let injector = self.clone();
-        let under_way = UnderWay::new(self);
+        let under_way = BackgroundWork::new(self);
         // A task of its own: a state machine that gives up on a function does not stop it.
         let answer = tokio::spawn(async move {
             let _under_way = under_way;
@@ -169,7 +169,7 @@ impl Injector {
                 answer
             }
             _ => {
-                let under_way = UnderWay::new(self);
+                let under_way = BackgroundWork::new(self);
                 let (injector, shared) = (self.clone(), call.clone());
                 // Held locks and the like have to be there before the step begins; they end by themselves.
                 let (begun, ready) = tokio::sync::oneshot::channel();
@@ -265,7 +265,7 @@ impl Injector {
     /// one goes on, and knows nothing of it.
     async fn zombie(self: &Arc<Self>, call: &Call, after: Duration, length: Duration) -> Answer {
         let process = self.process(call).await?;
-        let under_way = UnderWay::new(self);
+        let under_way = BackgroundWork::new(self);
         let (injector, shared) = (self.clone(), call.clone());
         let (sender, given_up) = tokio::sync::oneshot::channel();
         tokio::spawn(async move {
@@ -298,7 +298,7 @@ impl Injector {
         machine: &machine::Machine,
         run: &str,
         input: &Value,
-    ) -> Result<machine::Ended> {
+    ) -> Result<machine::ExecutionEnd> {
         machine.start(self, run, input).await
     }
 }

@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use super::injector::Injector;
 use super::lab::Lab;
 use super::plan::{Kind, Plan, Resumption};
-use super::verdict::{self, Undisturbed};
+use super::verdict::{self, ReferenceDecisions};
 use crate::Environment;
-use crate::records::{Stored, decisions};
-use crate::simulator::machine::{Ended, Machine};
+use crate::records::{StoredDecision, decisions};
+use crate::simulator::machine::{ExecutionEnd, Machine};
 
 /// A run is redriven so often before it is given up for a new one.
 const REDRIVES: u32 = 4;
@@ -37,8 +37,8 @@ pub struct Report {
 ///
 /// # Errors
 /// When one of them fails.
-pub fn undisturbed(environment: &Environment, lab: &Arc<Lab>) -> Result<Undisturbed> {
-    let mut known = Undisturbed::new();
+pub fn undisturbed(environment: &Environment, lab: &Arc<Lab>) -> Result<ReferenceDecisions> {
+    let mut known = ReferenceDecisions::new();
     for (model, artifact) in lab.models.iter().enumerate() {
         for (policy, document) in lab.policies.iter().enumerate() {
             environment.block_on(async {
@@ -51,8 +51,11 @@ pub fn undisturbed(environment: &Environment, lab: &Arc<Lab>) -> Result<Undistur
             let name = format!("undisturbed-{model}-{policy}");
             let request = json!({ "limit": null, "shard_size": 20 });
             let ended = environment.block_on(injector.start(&lab.machine(2)?, &name, &request))?;
-            ensure!(matches!(ended, Ended::Succeeded(_)), "an undisturbed run failed: {ended:?}");
-            let table: BTreeMap<String, Stored> = decisions(environment)?;
+            ensure!(
+                matches!(ended, ExecutionEnd::Succeeded(_)),
+                "an undisturbed run failed: {ended:?}"
+            );
+            let table: BTreeMap<String, StoredDecision> = decisions(environment)?;
             ensure!(table.len() > 20, "only {} customers are eligible", table.len());
             known.insert((sha256_hex(artifact), document.sha256()), table);
         }
@@ -75,7 +78,7 @@ pub fn undisturbed(environment: &Environment, lab: &Arc<Lab>) -> Result<Undistur
 pub fn run(
     environment: &Environment,
     lab: &Arc<Lab>,
-    undisturbed: &Undisturbed,
+    undisturbed: &ReferenceDecisions,
     seed: u64,
 ) -> Result<Report> {
     carry_out(environment, lab, undisturbed, Plan::of(seed))
@@ -88,7 +91,7 @@ pub fn run(
 pub fn carry_out(
     environment: &Environment,
     lab: &Arc<Lab>,
-    undisturbed: &Undisturbed,
+    undisturbed: &ReferenceDecisions,
     plan: Plan,
 ) -> Result<Report> {
     let injector = Injector::new(lab, Some(plan.clone()));
@@ -118,7 +121,7 @@ pub fn carry_out(
 /// A run, its redrives, and the runs that took its place.
 #[derive(Default)]
 struct BrokenRun {
-    ends: Vec<(String, Ended)>,
+    ends: Vec<(String, ExecutionEnd)>,
     redrives: u64,
     failures: u64,
 }
@@ -135,7 +138,7 @@ async fn broken_run(
         let name = format!("s{}-{number}-{replacement}", plan.seed);
         let mut ended = machine.start(injector, &name, &request).await?;
         let mut redrives = 0;
-        while let Ended::Failed { .. } = ended {
+        while let ExecutionEnd::Failed { .. } = ended {
             run.failures += 1;
             if redrives == REDRIVES || plan.resumption(&name, redrives) == Resumption::NewRun {
                 break;
@@ -146,7 +149,7 @@ async fn broken_run(
             ended = machine.redrive(injector, &name, redrives, &ended).await?;
         }
 
-        let done = matches!(ended, Ended::Succeeded(_));
+        let done = matches!(ended, ExecutionEnd::Succeeded(_));
         run.ends.push((name, ended));
         if done {
             break;
@@ -161,7 +164,7 @@ async fn last_runs(
     injector: &Arc<Injector>,
     machine: &Machine,
     plan: &Plan,
-    ends: &mut Vec<(String, Ended)>,
+    ends: &mut Vec<(String, ExecutionEnd)>,
 ) -> Result<()> {
     let calm = Injector::new(&injector.lab, None);
     for number in 0..LAST_RUNS {
@@ -169,7 +172,7 @@ async fn last_runs(
         let ended = machine
             .start(&calm, &name, &json!({ "limit": null, "shard_size": plan.shard_size }))
             .await?;
-        let Ended::Succeeded(output) = &ended else {
+        let ExecutionEnd::Succeeded(output) = &ended else {
             anyhow::bail!("promise 4: nothing is broken any more, and {name} failed: {ended:?}")
         };
 

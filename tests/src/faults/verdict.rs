@@ -16,14 +16,14 @@ use rust_decimal::Decimal;
 use tokio_postgres::Client;
 
 use super::lab::Lab;
-use crate::records::Stored;
-use crate::simulator::machine::Ended;
+use crate::records::StoredDecision;
+use crate::simulator::machine::ExecutionEnd;
 
 /// What undisturbed runs decide, by the SHA-256 of model and policy.
-pub type Undisturbed = HashMap<(String, String), BTreeMap<String, Stored>>;
+pub type ReferenceDecisions = HashMap<(String, String), BTreeMap<String, StoredDecision>>;
 
 /// A run of the ledger.
-struct LedgerRun {
+struct LedgerRunRow {
     id: RunId,
     status: String,
     context: Option<RunContext>,
@@ -36,16 +36,16 @@ struct LedgerRun {
 }
 
 /// A shard of the ledger, with its records in S3.
-struct Shard {
+struct LedgerShard {
     run: RunId,
     counts: Counts,
     total_increase: Decimal,
-    decided: Vec<Decided>,
+    decided: Vec<RecordedDecision>,
 }
 
-struct Decided {
+struct RecordedDecision {
     customer: String,
-    evaluated: Stored,
+    evaluated: StoredDecision,
     raise: Decimal,
     applied: bool,
 }
@@ -56,9 +56,9 @@ struct Decided {
 /// The first promise that was broken, with what shows it.
 pub async fn check(
     lab: &Lab,
-    ends: &[(String, Ended)],
+    ends: &[(String, ExecutionEnd)],
     changed: &BTreeSet<String>,
-    undisturbed: &Undisturbed,
+    undisturbed: &ReferenceDecisions,
 ) -> Result<()> {
     let client = lab.admin().await?;
     let runs = ledger_runs(&client).await?;
@@ -80,7 +80,7 @@ pub async fn check(
 /// Promise 1.
 async fn decided_at_most_once(
     client: &Client,
-    shards: &[Shard],
+    shards: &[LedgerShard],
     changed: &BTreeSet<String>,
 ) -> Result<()> {
     let twice = client
@@ -114,11 +114,11 @@ async fn decided_at_most_once(
 
 /// Promise 2, and of promise 3 that nothing is half-written: every decision of the table comes from an applied shard.
 fn table_says_what_the_records_say(
-    table: &BTreeMap<String, Stored>,
-    shards: &[Shard],
-    runs: &[LedgerRun],
+    table: &BTreeMap<String, StoredDecision>,
+    shards: &[LedgerShard],
+    runs: &[LedgerRunRow],
     changed: &BTreeSet<String>,
-    undisturbed: &Undisturbed,
+    undisturbed: &ReferenceDecisions,
 ) -> Result<()> {
     let mut recorded = BTreeMap::new();
     for shard in shards {
@@ -170,7 +170,7 @@ fn table_says_what_the_records_say(
 }
 
 /// Promise 3: the counts.
-async fn adds_up(lab: &Lab, run: &LedgerRun, shards: &[Shard]) -> Result<()> {
+async fn adds_up(lab: &Lab, run: &LedgerRunRow, shards: &[LedgerShard]) -> Result<()> {
     let mut sum = Counts::default();
     let mut total_increase = Decimal::ZERO;
     let mut count = 0;
@@ -244,17 +244,17 @@ async fn adds_up(lab: &Lab, run: &LedgerRun, shards: &[Shard]) -> Result<()> {
 }
 
 /// Promise 3: the ledger and the state machine tell the same story.
-fn ended_as_recorded(name: &str, ended: &Ended, runs: &[LedgerRun]) -> Result<()> {
+fn ended_as_recorded(name: &str, ended: &ExecutionEnd, runs: &[LedgerRunRow]) -> Result<()> {
     let run = runs.iter().find(|run| run.id.as_str() == name);
     let status = run.map_or("missing", |run| run.status.as_str());
     match ended {
-        Ended::Succeeded(_) => {
+        ExecutionEnd::Succeeded(_) => {
             ensure!(
                 status == "SUCCEEDED",
                 "promise 3: {name} succeeded, the ledger has it {status}"
             );
         }
-        Ended::Failed { state, error, cause, trail, .. } => {
+        ExecutionEnd::Failed { state, error, cause, trail, .. } => {
             ensure!(error != "Test.Broken", "{name}: {cause}");
             // When the database stays away for longer than all retries, nobody can write into it that the run failed. And
             // a redrive that dies while it opens the run again leaves it open, for the next one.
@@ -273,9 +273,9 @@ fn ended_as_recorded(name: &str, ended: &Ended, runs: &[LedgerRun]) -> Result<()
 /// Promise 4: after the last run, the table is as an undisturbed run leaves it.
 async fn nobody_is_left(
     client: &Client,
-    table: &BTreeMap<String, Stored>,
+    table: &BTreeMap<String, StoredDecision>,
     changed: &BTreeSet<String>,
-    undisturbed: &Undisturbed,
+    undisturbed: &ReferenceDecisions,
 ) -> Result<()> {
     let everybody: BTreeSet<&String> = undisturbed.values().flat_map(BTreeMap::keys).collect();
     let missing: Vec<_> = everybody
@@ -298,7 +298,7 @@ async fn nobody_is_left(
     Ok(())
 }
 
-async fn table(client: &Client) -> Result<BTreeMap<String, Stored>> {
+async fn table(client: &Client) -> Result<BTreeMap<String, StoredDecision>> {
     let rows = client
         .query(
             "SELECT customer_id, limit_increase_decision, new_limit, coalesce(decision_reason, '')
@@ -307,13 +307,16 @@ async fn table(client: &Client) -> Result<BTreeMap<String, Stored>> {
         )
         .await?;
     let stored = |row: &tokio_postgres::Row| {
-        (row.get(0), Stored { decision: row.get(1), new_limit: row.get(2), reason: row.get(3) })
+        (
+            row.get(0),
+            StoredDecision { decision: row.get(1), new_limit: row.get(2), reason: row.get(3) },
+        )
     };
 
     Ok(rows.iter().map(stored).collect())
 }
 
-async fn ledger_runs(client: &Client) -> Result<Vec<LedgerRun>> {
+async fn ledger_runs(client: &Client) -> Result<Vec<LedgerRunRow>> {
     let rows = client
         .query(
             "SELECT run_id, status, context::text, eligible, shard_count, approved, declined, referred, stale,
@@ -332,7 +335,7 @@ async fn ledger_runs(client: &Client) -> Result<Vec<LedgerRun>> {
             _ => None,
         };
 
-        Ok::<_, anyhow::Error>(LedgerRun {
+        Ok::<_, anyhow::Error>(LedgerRunRow {
             id: RunId::try_from(row.get::<_, String>(0))?,
             status: row.get(1),
             context: context.map(|context| serde_json::from_str(&context)).transpose()?,
@@ -348,7 +351,7 @@ async fn ledger_runs(client: &Client) -> Result<Vec<LedgerRun>> {
     rows.iter().map(run).collect()
 }
 
-async fn ledger_shards(lab: &Lab, client: &Client) -> Result<Vec<Shard>> {
+async fn ledger_shards(lab: &Lab, client: &Client) -> Result<Vec<LedgerShard>> {
     let rows = client
         .query(
             "SELECT run_id, shard_index, rows, approved, declined, referred, stale, total_increase
@@ -364,13 +367,18 @@ async fn ledger_shards(lab: &Lab, client: &Client) -> Result<Vec<Shard>> {
         let counts =
             Counts { approved: count(3), declined: count(4), referred: count(5), stale: count(6) };
         let decided = decided(lab, &run, index, size).await?;
-        Ok::<_, anyhow::Error>(Shard { run, counts, total_increase: row.get(7), decided })
+        Ok::<_, anyhow::Error>(LedgerShard { run, counts, total_increase: row.get(7), decided })
     };
 
     futures_util::stream::iter(rows.into_iter().map(read)).buffered(8).try_collect().await
 }
 
-async fn decided(lab: &Lab, run: &RunId, index: ShardIndex, size: u32) -> Result<Vec<Decided>> {
+async fn decided(
+    lab: &Lab,
+    run: &RunId,
+    index: ShardIndex,
+    size: u32,
+) -> Result<Vec<RecordedDecision>> {
     let object = |stage: Stage| async move {
         let key = stage.shard_key(run, index);
         let found = storage::get(&lab.ready.aws.s3, BUCKET, &key).await?;
@@ -391,12 +399,12 @@ async fn decided(lab: &Lab, run: &RunId, index: ShardIndex, size: u32) -> Result
             evaluation.outcome
         );
 
-        decided.push(Decided {
+        decided.push(RecordedDecision {
             customer,
             raise: evaluation
                 .new_limit
                 .map_or(Decimal::ZERO, |limit| limit - evaluation.current_limit),
-            evaluated: Stored {
+            evaluated: StoredDecision {
                 decision,
                 new_limit: evaluation.new_limit,
                 reason: evaluation.reason.to_owned(),

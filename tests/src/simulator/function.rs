@@ -150,7 +150,7 @@ pub enum Delivery {
 pub struct FunctionProcess {
     pid: Pid,
     timeout: Duration,
-    shared: Arc<Shared>,
+    shared: Arc<Connection>,
     events: mpsc::UnboundedSender<Event>,
     exited: watch::Receiver<Option<String>>,
     server: JoinHandle<()>,
@@ -166,16 +166,16 @@ struct Event {
 
 /// What the Runtime API's side and the caller's side both see.
 #[derive(Debug)]
-struct Shared {
+struct Connection {
     name: String,
     queue: Mutex<mpsc::UnboundedReceiver<Event>>,
     // By request id. Whoever takes an entry out has the right to answer it.
-    waiting: std::sync::Mutex<HashMap<String, Waiting>>,
+    waiting: std::sync::Mutex<HashMap<String, PendingInvocation>>,
     init_error: std::sync::Mutex<Option<FunctionError>>,
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct PendingInvocation {
     delivery: Delivery,
     answer: oneshot::Sender<Answer>,
 }
@@ -220,7 +220,7 @@ impl FunctionProcess {
         });
 
         let (events, queue) = mpsc::unbounded_channel();
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(Connection {
             name: launch.name.clone(),
             queue: Mutex::new(queue),
             waiting: std::sync::Mutex::default(),
@@ -284,7 +284,8 @@ impl FunctionProcess {
         let deadline =
             SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + self.timeout;
         let (sender, answer) = oneshot::channel();
-        lock(&self.shared.waiting).insert(request_id.clone(), Waiting { delivery, answer: sender });
+        lock(&self.shared.waiting)
+            .insert(request_id.clone(), PendingInvocation { delivery, answer: sender });
         let event =
             Event { request_id: request_id.clone(), payload, deadline_ms: deadline.as_millis() };
         // The queue closes with its receiver, which this function's own `shared` keeps.
@@ -366,7 +367,7 @@ fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+async fn serve(listener: TcpListener, shared: Arc<Connection>) {
     // Dropped with this task, and with it every connection.
     let mut connections = tokio::task::JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
@@ -375,7 +376,7 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
-async fn serve_connection(stream: TcpStream, shared: Arc<Shared>) {
+async fn serve_connection(stream: TcpStream, shared: Arc<Connection>) {
     let service = service_fn(move |request| {
         let shared = shared.clone();
         async move { Ok::<_, Infallible>(shared.answer(request).await) }
@@ -387,7 +388,7 @@ async fn serve_connection(stream: TcpStream, shared: Arc<Shared>) {
         .await;
 }
 
-impl Shared {
+impl Connection {
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path().strip_prefix(RUNTIME).unwrap_or_default().to_owned();

@@ -53,7 +53,7 @@ pub struct Call {
 
 /// How an execution ended.
 #[derive(Debug, Clone)]
-pub enum Ended {
+pub enum ExecutionEnd {
     /// With this output.
     Succeeded(Value),
     /// In this state, which a redrive starts with again.
@@ -94,7 +94,7 @@ struct StateError {
     cause: String,
 }
 
-type Stopped = (String, Value, StateError);
+type FailedState = (String, Value, StateError);
 
 impl Machine {
     /// Reads a definition. `substitutions` are CloudFormation's; a function's ARN is its name here.
@@ -121,7 +121,7 @@ impl Machine {
         services: &impl Services,
         name: &str,
         input: &Value,
-    ) -> Result<Ended> {
+    ) -> Result<ExecutionEnd> {
         let start = text(&self.definition, "StartAt")?;
         self.execute(services, (name, 0, input), start, input.clone()).await
     }
@@ -135,9 +135,9 @@ impl Machine {
         services: &impl Services,
         name: &str,
         redrives: u32,
-        ended: &Ended,
-    ) -> Result<Ended> {
-        let Ended::Failed { state, input, started_with, .. } = ended else {
+        ended: &ExecutionEnd,
+    ) -> Result<ExecutionEnd> {
+        let ExecutionEnd::Failed { state, input, started_with, .. } = ended else {
             bail!("{name} did not fail")
         };
 
@@ -150,7 +150,7 @@ impl Machine {
         (name, redrives, started_with): (&str, u32, &Value),
         start: &str,
         input: Value,
-    ) -> Result<Ended> {
+    ) -> Result<ExecutionEnd> {
         let scope = Scope {
             context: json!({ "Execution": { "Name": name, "RedriveCount": redrives, "Input": started_with } }),
             run: name.to_owned(),
@@ -163,10 +163,10 @@ impl Machine {
             run_states(services, &self.definition["States"], &scope, start.to_owned(), input)
                 .await?;
         Ok(match outcome {
-            Ok(output) => Ended::Succeeded(output),
+            Ok(output) => ExecutionEnd::Succeeded(output),
             Err((state, input, StateError { error, cause })) => {
                 let trail = scope.trail.into_inner().unwrap_or_default();
-                Ended::Failed {
+                ExecutionEnd::Failed {
                     state,
                     input,
                     started_with: started_with.clone(),
@@ -180,8 +180,8 @@ impl Machine {
 }
 
 /// States under way: an answer, or why they stopped; an error of its own only where the machine can't be carried out.
-type Running<'a> =
-    Pin<Box<dyn Future<Output = Result<std::result::Result<Value, Stopped>>> + Send + 'a>>;
+type StatesFuture<'a> =
+    Pin<Box<dyn Future<Output = Result<std::result::Result<Value, FailedState>>> + Send + 'a>>;
 
 /// Runs states from one to an end of theirs. Boxed, since a Map runs states inside a state.
 fn run_states<'a, S: Services>(
@@ -190,7 +190,7 @@ fn run_states<'a, S: Services>(
     scope: &'a Scope,
     start: String,
     input: Value,
-) -> Running<'a> {
+) -> StatesFuture<'a> {
     Box::pin(async move {
         let (mut name, mut data) = (start, input);
         loop {

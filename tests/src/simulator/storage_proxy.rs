@@ -50,11 +50,11 @@ pub struct Rule {
 #[derive(Debug, Default)]
 struct Rules {
     next: u64,
-    active: Vec<Active>,
+    active: Vec<ActiveRule>,
 }
 
 #[derive(Debug)]
-struct Active {
+struct ActiveRule {
     number: u64,
     times: u32,
     rule: Rule,
@@ -105,7 +105,7 @@ impl StorageProxy {
         let mut rules = lock(&self.rules);
         rules.next += 1;
         let number = rules.next;
-        rules.active.push(Active { number, times: rule.times, rule });
+        rules.active.push(ActiveRule { number, times: rule.times, rule });
         number
     }
 
