@@ -155,7 +155,7 @@ impl Environment {
     /// Also when the run fails.
     pub fn run_well(&self, request: &RunRequest) -> Result<RunId> {
         let finished = self.run(request)?;
-        ensure!(finished.succeeded(), "the run failed: {}", finished.problem());
+        ensure!(finished.succeeded(), "the run should succeed: {}", finished.problem());
         Ok(RunId::try_from(finished.name)?)
     }
 
@@ -221,7 +221,12 @@ impl Environment {
                 .into_owned()
         };
 
-        ensure!(output.status.success(), "{arguments:?} ended with {}: {}", output.status, said());
+        ensure!(
+            output.status.success(),
+            "{arguments:?} should succeed, it ended with {}: {}",
+            output.status,
+            said()
+        );
         serde_json::from_slice(&output.stdout)
             .with_context(|| format!("{arguments:?} is no JSON: {}", said()))
     }

@@ -85,9 +85,19 @@ impl RunRecord {
         shard: &ShardRef,
     ) -> Result<()> {
         let key = |stage: Stage| stage.shard_key(run, shard.index);
-        ensure!(shard.key == key(Stage::Customers), "shard {} is under {}", shard.index, shard.key);
+        ensure!(
+            shard.key == key(Stage::Customers),
+            "shard {} should be under {}, it is under {}",
+            shard.index,
+            key(Stage::Customers),
+            shard.key
+        );
         for stage in [Stage::Customers, Stage::ScoredCustomers] {
-            ensure!(!environment.object(&key(stage))?.is_empty(), "{} is empty", key(stage));
+            ensure!(
+                !environment.object(&key(stage))?.is_empty(),
+                "{} should not be empty",
+                key(stage)
+            );
         }
 
         let evaluations =
@@ -101,7 +111,11 @@ impl RunRecord {
             };
 
             let before = self.evaluated.insert(evaluation.customer_id.to_owned(), stored);
-            ensure!(before.is_none(), "{} is in two shards", evaluation.customer_id);
+            ensure!(
+                before.is_none(),
+                "promise 6: {} should be in one shard",
+                evaluation.customer_id
+            );
         }
 
         for [id, decision, applied] in
@@ -113,7 +127,7 @@ impl RunRecord {
                 .with_context(|| format!("{id} has a result, no evaluation"))?;
             ensure!(
                 evaluated.decision == decision,
-                "{id}: evaluated {}, result {decision}",
+                "promise 8: {id}: the evaluation says {}, the result {decision}",
                 evaluated.decision
             );
 
@@ -136,36 +150,48 @@ impl RunRecord {
         let summary = &self.summary;
         ensure!(
             self.applied.len() == self.evaluated.len(),
-            "results and evaluations tell of different customers"
+            "promise 3: results and evaluations should have the same customers"
         );
 
         ensure!(
             counts == summary.counts,
-            "results count {counts:?}, the summary {:?}",
+            "promise 3: the results count {counts:?}, the summary {:?}",
             summary.counts
         );
 
         ensure!(
             summary.counts.total() == summary.eligible,
-            "the summary does not add up: {summary:?}"
+            "promise 3: the counts should add up to the eligible: {summary:?}"
         );
 
         ensure!(
             summary.shard_count as usize == shards.len(),
-            "{} shards, {} listed",
+            "the summary has {} shards, the list {}",
             summary.shard_count,
             shards.len()
         );
 
-        ensure!(summary.model.bucket == BUCKET, "the model came from {}", summary.model.bucket);
+        ensure!(
+            summary.model.bucket == BUCKET,
+            "the model should come from {BUCKET}, it came from {}",
+            summary.model.bucket
+        );
         let ledger = LedgerRow::read(environment, &summary.run_id)?;
         ensure!(
             ledger.status == "SUCCEEDED" && ledger.counts == Some(counts),
-            "the ledger has {ledger:?}"
+            "promise 3: the ledger should have the run SUCCEEDED with {counts:?}, it has {ledger:?}"
         );
 
-        ensure!(ledger.eligible == Some(summary.eligible), "the ledger has {ledger:?}");
-        ensure!(ledger.total_increase == Some(summary.total_increase), "the ledger has {ledger:?}");
+        ensure!(
+            ledger.eligible == Some(summary.eligible),
+            "promise 3: the ledger should have {} eligible, it has {ledger:?}",
+            summary.eligible
+        );
+        ensure!(
+            ledger.total_increase == Some(summary.total_increase),
+            "promise 3: the ledger should have the increase {}, it has {ledger:?}",
+            summary.total_increase
+        );
         Ok(())
     }
 
@@ -179,7 +205,7 @@ impl RunRecord {
             if applied == "APPLIED" {
                 ensure!(
                     stored == self.evaluated.get(id),
-                    "{id}: table {stored:?}, S3 {:?}",
+                    "promise 8: {id}: the table says {stored:?}, the record in S3 {:?}",
                     self.evaluated[id]
                 );
             }

@@ -95,14 +95,20 @@ impl<'e> FunctionsUnderTest<'e> {
         words: &str,
     ) -> Result<()> {
         let error = outcome.err().with_context(|| format!("{what} is accepted"))?;
-        ensure!(error.error_type == name && error.message.contains(words), "{what}: {error}");
-        ensure!(self.query.is_alive() && self.score.is_alive(), "{what}: a function has died");
+        ensure!(
+            error.error_type == name && error.message.contains(words),
+            "{what}: expected {name} with {words:?}, got {error}"
+        );
+        ensure!(
+            self.query.is_alive() && self.score.is_alive(),
+            "{what}: both functions should live on, and one has died"
+        );
         Ok(())
     }
 
     /// After all of it: the good model works in the same processes, and nobody was decided.
     fn end(mut self) -> Result<()> {
-        ensure!(decisions(self.environment)?.is_empty(), "somebody was decided");
+        ensure!(decisions(self.environment)?.is_empty(), "promise 10: nobody should be decided");
         self.open_and_score(&json!({})).context("the good model is refused afterwards")
     }
 }
@@ -255,12 +261,16 @@ fn every_flipped_bit_of_a_small_model_is_refused_or_changes_nothing(
                 artifact.onnx == whole.onnx
                     && artifact.model_json == whole.model_json
                     && artifact.sha256 != whole.sha256,
-                "byte {at} changes the model"
+                "promise 10: byte {at} is flipped, and the artifact is accepted with another content or the same hash"
             ),
         }
     }
 
-    ensure!(refused > small.len() - 20, "{refused} of {} flips were refused", small.len());
+    ensure!(
+        refused > small.len() - 20,
+        "promise 10: all flips but those of gzip's header should be refused, but {refused} of {} were",
+        small.len()
+    );
     // A sample of them through the program itself.
     let mut functions = FunctionsUnderTest::new(environment)?;
     let model = functions.model.to_vec();
@@ -379,7 +389,7 @@ fn a_bad_policy_document_is_refused_by_its_field(environment: &Environment) -> R
             let names = ["Permanent.InvalidPolicy", "Permanent.InvalidRequest"];
             ensure!(
                 names.contains(&error.error_type.as_str()) && error.message.contains(words),
-                "{document}: {error}"
+                "{document} in a request: expected one of {names:?} with {words:?}, got {error}"
             );
         }
     }
@@ -517,7 +527,10 @@ impl FunctionsUnderTest<'_> {
         let outcome = self.open_and_score(&json!({}));
         self.environment.put_object(KEY, self.model.clone())?;
         let error = outcome.err().with_context(|| format!("{what} is accepted"))?;
-        ensure!(names.contains(&error.error_type.as_str()), "{what}: {error}");
+        ensure!(
+            names.contains(&error.error_type.as_str()),
+            "promise 10: {what}: expected one of {names:?}, got {error}"
+        );
         Ok(())
     }
 }

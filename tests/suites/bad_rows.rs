@@ -91,7 +91,7 @@ fn check(environment: &Environment, rows: &[BadRow], request: &RunRequest) -> Re
             NotEligible => found.is_none(),
         };
 
-        ensure!(right, "{sql}: {found:?}, expected {expected:?}");
+        ensure!(right, "promise 9: {sql}: expected {expected:?}, found {found:?}");
     }
 
     if request.policy.is_none() {
@@ -99,7 +99,7 @@ fn check(environment: &Environment, rows: &[BadRow], request: &RunRequest) -> Re
             let spoilt = rows.iter().any(|(bad, ..)| bad == id);
             ensure!(
                 spoilt || table.get(id) == Some(stored),
-                "{id}: {:?}, among good rows {stored:?}",
+                "promise 9: {id} is a good row and should be decided {stored:?}, as without the bad ones; found {:?}",
                 table.get(id)
             );
         }
@@ -343,17 +343,21 @@ fn any_text_can_be_the_id_of_a_customer(environment: &Environment) -> Result<()>
     let table = decisions(environment)?;
     record.check_table(&table)?;
     for id in &ids {
-        ensure!(table.get(id) == good.get("CUST_0001"), "{id:?}: {:?}", table.get(id));
+        ensure!(
+            table.get(id) == good.get("CUST_0001"),
+            "promise 9: {id:?} should get the decision of CUST_0001, found {:?}",
+            table.get(id)
+        );
         ensure!(
             record.applied.get(id).map(String::as_str) == Some("APPLIED"),
-            "{id:?} has no record in S3"
+            "promise 8: {id:?} should have its record in S3"
         );
     }
 
     for (id, stored) in &good {
         ensure!(
             table.get(id) == Some(stored),
-            "{id}: {:?}, without the strange ones {stored:?}",
+            "promise 9: {id} should be decided {stored:?}, as without the strange ids; found {:?}",
             table.get(id)
         );
     }
@@ -426,23 +430,33 @@ fn numbers_of_other_sql_types_are_read_or_referred(environment: &Environment) ->
     outcome?;
     for id in ["CUST_0002", "CUST_0003"] {
         let found = table.get(id);
-        ensure!(found.is_some_and(|stored| stored.decision == "REFERRED"), "{id}: {found:?}");
+        ensure!(
+            found.is_some_and(|stored| stored.decision == "REFERRED"),
+            "promise 9: {id} has a number out of range and should be REFERRED, found {found:?}"
+        );
     }
 
     // Missing, which the model knows of this feature, and as good as zero.
     for id in ["CUST_0001", "CUST_0004"] {
         let found = table.get(id);
-        ensure!(found.is_some_and(|stored| stored.reason.starts_with("Score ")), "{id}: {found:?}");
+        ensure!(
+            found.is_some_and(|stored| stored.reason.starts_with("Score ")),
+            "promise 9: {id} should be scored, found {found:?}"
+        );
     }
 
     for (id, stored) in good.iter().filter(|(id, _)| id.as_str() > "CUST_0004") {
-        ensure!(table.get(id) == Some(stored), "{id}: {:?}, as float8 {stored:?}", table.get(id));
+        ensure!(
+            table.get(id) == Some(stored),
+            "{id} should be decided {stored:?}, as with float8; found {:?}",
+            table.get(id)
+        );
     }
 
     let failure = as_text?.failure.context("a text was read as a number")?;
     ensure!(
         failure.error == "Permanent.DatabaseSchema" && failure.cause.contains("bureau_score"),
-        "{failure:?}"
+        "a text column should be refused as Permanent.DatabaseSchema that names bureau_score, got {failure:?}"
     );
 
     Ok(())
@@ -475,16 +489,19 @@ fn a_customer_with_two_rows_of_features_fails_the_run_before_it_writes(
     let failure = finished.failure.as_ref().with_context(|| finished.status.clone())?;
     ensure!(
         finished.status == "FAILED" && failure.error == "Permanent.DatabaseSchema",
-        "{finished:?}"
+        "expected a FAILED run with Permanent.DatabaseSchema, got {finished:?}"
     );
 
-    ensure!(failure.cause.contains("customer could appear twice"), "{failure:?}");
-    ensure!(decided.is_empty(), "decided all the same: {decided:?}");
+    ensure!(
+        failure.cause.contains("customer could appear twice"),
+        "the cause should say that a customer could appear twice: {failure:?}"
+    );
+    ensure!(decided.is_empty(), "nobody should be decided, found {decided:?}");
     let ledger =
         LedgerRow::read(environment, &RunId::try_from("two-rows-of-features".to_owned())?)?;
     ensure!(
         ledger.status == "FAILED" && ledger.error.as_deref() == Some("Permanent.DatabaseSchema"),
-        "{ledger:?}"
+        "promise 5: the ledger should have the run FAILED with Permanent.DatabaseSchema, it has {ledger:?}"
     );
 
     Ok(())

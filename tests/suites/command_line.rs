@@ -56,7 +56,11 @@ fn a_run_shows_its_states_its_summary_and_its_results(environment: &Environment)
     environment.reset()?;
     let output = run(environment, &["run"])?;
     let (shown, progress) = (text(&output.stdout), text(&output.stderr));
-    ensure!(output.status.success(), "{shown}\n{progress}");
+    ensure!(
+        output.status.success(),
+        "`run` should succeed, it ended with {}:\n{shown}\n{progress}",
+        output.status
+    );
     for words in [
         "SUCCEEDED",
         "20 customers: ",
@@ -65,19 +69,22 @@ fn a_run_shows_its_states_its_summary_and_its_results(environment: &Environment)
         "Totals",
         "Largest approved increases",
     ] {
-        ensure!(shown.contains(words), "{words:?} is missing:\n{shown}");
+        ensure!(shown.contains(words), "`run` should show {words:?}, it shows:\n{shown}");
     }
 
     for state in ["QueryBatchScores", "ProcessShards", "SaveResults"] {
-        ensure!(progress.contains(state), "{state} is missing:\n{progress}");
+        ensure!(
+            progress.contains(state),
+            "`run` should show the state {state}, it shows:\n{progress}"
+        );
     }
 
     let again = run(environment, &["run", "--limit", "all"])?;
-    ensure!(again.status.success(), "{}", text(&again.stderr));
+    ensure!(again.status.success(), "`run --limit all` should succeed: {}", text(&again.stderr));
     let nothing = run(environment, &["run"])?;
     ensure!(
         nothing.status.success() && text(&nothing.stdout).contains("Nothing to do"),
-        "{}",
+        "a run without customers should say \"Nothing to do\": {}",
         text(&nothing.stdout)
     );
 
@@ -88,20 +95,32 @@ fn answers_are_json_when_json_is_asked_for(environment: &Environment) -> Result<
     environment.reset()?;
     let program = program()?;
     let ran = environment.command_json(&program, &["run", "--limit", "5"])?;
-    ensure!(ran["summary"]["eligible"] == 5 && ran["execution"]["status"] == "SUCCEEDED", "{ran}");
+    ensure!(
+        ran["summary"]["eligible"] == 5 && ran["execution"]["status"] == "SUCCEEDED",
+        "5 customers and SUCCEEDED expected: {ran}"
+    );
     let results = environment.command_json(&program, &["results"])?;
     let totals = &results["totals"];
     let count = |name: &str| totals[name].as_i64().unwrap_or(-1);
-    ensure!(count("approved") + count("declined") + count("referred") == 5, "{totals}");
+    ensure!(
+        count("approved") + count("declined") + count("referred") == 5,
+        "5 decisions expected: {totals}"
+    );
     let parts = ["approved", "declined", "referred", "pending", "not_eligible"];
-    ensure!(parts.map(count).iter().sum::<i64>() == 50 && count("customers") == 50, "{totals}");
+    ensure!(
+        parts.map(count).iter().sum::<i64>() == 50 && count("customers") == 50,
+        "the totals should add up to 50 customers: {totals}"
+    );
     let status = environment.command_json(&program, &["status"])?;
     ensure!(
         status["localstack"]["running"] == true && status["last_run"]["status"] == "SUCCEEDED",
-        "{status}"
+        "a running LocalStack and a last run that SUCCEEDED expected: {status}"
     );
 
-    ensure!(!status.to_string().contains("postgres:postgres@"), "a password is shown: {status}");
+    ensure!(
+        !status.to_string().contains("postgres:postgres@"),
+        "promise 11: a password is shown: {status}"
+    );
     Ok(())
 }
 
@@ -117,17 +136,17 @@ fn a_run_that_fails_exits_with_3_and_says_why_and_what_next(
     environment
         .block_on(environment.ready.aws.s3.delete_object().bucket(BUCKET).key(POLICY).send())?;
     let (shown, json) = (shown?, json?);
-    ensure!(shown.status.code() == Some(3), "{shown:?}");
+    ensure!(shown.status.code() == Some(3), "a failed run should end with 3: {shown:?}");
     let said = text(&shown.stderr);
     for words in
         ["error:", "QueryBatchScores", "Permanent.InvalidPolicy", "policy.maximum_limit", "next:"]
     {
-        ensure!(said.contains(words), "{words:?} is missing:\n{said}");
+        ensure!(said.contains(words), "the error should say {words:?}:\n{said}");
     }
 
-    ensure!(json.status.code() == Some(3), "{json:?}");
+    ensure!(json.status.code() == Some(3), "a failed run with --json should end with 3: {json:?}");
     let error: serde_json::Value = serde_json::from_slice(&json.stdout)?;
-    ensure!(error["error"]["exit_code"] == 3, "{error}");
+    ensure!(error["error"]["exit_code"] == 3, "the JSON should have the exit code 3: {error}");
     Ok(())
 }
 
@@ -146,7 +165,7 @@ fn a_wrong_command_line_exits_with_2_and_names_the_option(environment: &Environm
         let said = text(&output.stderr);
         ensure!(
             output.status.code() == Some(2) && said.contains(words),
-            "{arguments:?}: {} {said}",
+            "{arguments:?}: expected the exit code 2 and {words:?}, got {} and {said}",
             output.status
         );
     }
@@ -161,13 +180,22 @@ fn setup_db_never_overwrites_decisions_unless_asked(environment: &Environment) -
     let decided = |environment: &Environment| limit_increase_tests::records::decisions(environment);
     let before = decided(environment)?;
     let loaded = environment.command_json(&program, &["setup-db"])?;
-    ensure!(loaded["loaded"]["inserted"] == 0 && loaded["customers"] == 50, "{loaded}");
-    ensure!(decided(environment)? == before, "setup-db touched decisions");
+    ensure!(
+        loaded["loaded"]["inserted"] == 0 && loaded["customers"] == 50,
+        "a second setup-db should insert nobody and keep 50 customers: {loaded}"
+    );
+    ensure!(decided(environment)? == before, "setup-db should leave the decisions alone");
     let more = environment.command_json(&program, &["setup-db", "--customers", "3000"])?;
-    ensure!(more["customers"] == 3000, "{more}");
-    ensure!(decided(environment)? == before, "setup-db --customers touched decisions");
+    ensure!(more["customers"] == 3000, "3000 customers expected: {more}");
+    ensure!(
+        decided(environment)? == before,
+        "setup-db --customers should leave the decisions alone"
+    );
     let reset = environment.command_json(&program, &["setup-db", "--reset"])?;
-    ensure!(reset["customers"] == 50 && decided(environment)?.is_empty(), "{reset}");
+    ensure!(
+        reset["customers"] == 50 && decided(environment)?.is_empty(),
+        "setup-db --reset should leave 50 customers and no decision: {reset}"
+    );
     let client = environment.database()?;
     let row = environment.block_on(client.query_one(
         "SELECT min(customer_id), max(customer_id), min(current_score) >= 550 AND max(current_score) <= 750,
@@ -178,8 +206,14 @@ fn setup_db_never_overwrites_decisions_unless_asked(environment: &Environment) -
     ))?;
 
     let (first, last): (String, String) = (row.get(0), row.get(1));
-    ensure!((first.as_str(), last.as_str()) == ("CUST_0001", "CUST_0050"), "{first} to {last}");
-    ensure!(row.get(2) && row.get(3) && row.get(4), "the sample is outside its ranges");
+    ensure!(
+        (first.as_str(), last.as_str()) == ("CUST_0001", "CUST_0050"),
+        "the sample should have the ids CUST_0001 to CUST_0050, it has {first} to {last}"
+    );
+    ensure!(
+        row.get(2) && row.get(3) && row.get(4),
+        "the sample's scores, limits or dates are outside their ranges"
+    );
     Ok(())
 }
 
@@ -214,24 +248,30 @@ fn own_customers_are_loaded_and_a_bad_row_is_named(environment: &Environment) ->
 
     let asked = arguments(&path);
     let loaded = environment.command_json(&program, &asked.each_ref().map(String::as_str))?;
-    ensure!(loaded["customers"] == 52 && loaded["loaded"]["inserted"] == 2, "{loaded}");
+    ensure!(
+        loaded["customers"] == 52 && loaded["loaded"]["inserted"] == 2,
+        "2 new customers and 52 in all expected: {loaded}"
+    );
     std::fs::write(&file, format!("{header}\nfine,700,4000,{row}\nbroken,700,a lot,{row}\n"))?;
     let output = run(environment, &asked.each_ref().map(String::as_str))?;
     let said = text(&output.stderr);
     ensure!(
         output.status.code() == Some(2) && said.contains("a lot") && said.contains("line 3"),
-        "{said}"
+        "expected the exit code 2, the value and its line, got {said}"
     );
 
     let client = environment.database()?;
     let row = environment.block_on(client.query_one("SELECT count(*) FROM batch_scores", &[]))?;
-    ensure!(row.get::<_, i64>(0) == 52, "part of a bad file was loaded");
+    ensure!(row.get::<_, i64>(0) == 52, "no row of a bad file should be loaded");
     let ran = environment.command_json(&program, &["run", "--limit", "all"])?;
-    ensure!(ran["summary"]["eligible"].as_u64().is_some_and(|eligible| eligible > 20), "{ran}");
+    ensure!(
+        ran["summary"]["eligible"].as_u64().is_some_and(|eligible| eligible > 20),
+        "more than 20 eligible customers expected: {ran}"
+    );
     let decided = limit_increase_tests::records::decisions(environment)?;
     ensure!(
         decided.contains_key("O'Brien, Ann") && decided.contains_key("Ümit"),
-        "own customers are undecided"
+        "the lender's own customers should be decided"
     );
 
     Ok(())
@@ -241,13 +281,19 @@ fn test_schedule_and_test_services_use_what_they_test(environment: &Environment)
     environment.reset()?;
     let program = program()?;
     let schedule = environment.command_json(&program, &["test-schedule"])?;
-    ensure!(schedule["schedule"]["expression"] == "cron(0 2 * * ? *)", "{schedule}");
-    ensure!(schedule["execution"]["status"] == "SUCCEEDED", "{schedule}");
+    ensure!(
+        schedule["schedule"]["expression"] == "cron(0 2 * * ? *)",
+        "the schedule should be the nightly one: {schedule}"
+    );
+    ensure!(
+        schedule["execution"]["status"] == "SUCCEEDED",
+        "the event's run should succeed: {schedule}"
+    );
     let services = environment.command_json(&program, &["test-services"])?;
     let checked = services["services"].as_array().context("no services")?;
     ensure!(
         checked.len() == 5 && checked.iter().all(|service| service["ok"] == true),
-        "{services}"
+        "5 services that work expected: {services}"
     );
 
     Ok(())
@@ -273,12 +319,15 @@ fn awslocal_starts_a_run(environment: &Environment) -> Result<()> {
         ],
     )?;
 
-    ensure!(output.status.success(), "{}", text(&output.stderr));
+    ensure!(output.status.success(), "awslocal should succeed: {}", text(&output.stderr));
     let started: serde_json::Value = serde_json::from_slice(&output.stdout)?;
     let finished =
         environment.follow(started["executionArn"].as_str().context("no executionArn")?)?;
-    ensure!(finished.succeeded(), "{}", finished.problem());
-    ensure!(limit_increase_tests::records::decisions(environment)?.len() == 20, "not 20 decided");
+    ensure!(finished.succeeded(), "the run should succeed: {}", finished.problem());
+    ensure!(
+        limit_increase_tests::records::decisions(environment)?.len() == 20,
+        "20 decisions expected"
+    );
     Ok(())
 }
 
@@ -287,22 +336,25 @@ fn stop_is_idempotent_and_the_next_command_starts_again(environment: &Environmen
     let program = program()?;
     environment.command_json(&program, &["run", "--limit", "3"])?;
     let stopped = environment.command_json(&program, &["stop"])?;
-    ensure!(stopped["stopped"] == true, "{stopped}");
+    ensure!(stopped["stopped"] == true, "the first stop should stop something: {stopped}");
     let again = environment.command_json(&program, &["stop"])?;
-    ensure!(again["stopped"] == false, "{again}");
+    ensure!(again["stopped"] == false, "the second stop should find nothing to stop: {again}");
     let status = environment.command_json(&program, &["status"])?;
     ensure!(
         status["localstack"]["running"] == false && status["postgres"]["running"] == false,
-        "{status}"
+        "nothing should run after a stop: {status}"
     );
 
     // LocalStack forgets with its process; the stack, the bucket and the model come back by themselves.
     let ran = environment.command_json(&program, &["run", "--limit", "4"])?;
-    ensure!(ran["summary"]["eligible"] == 4 && ran["summary"]["model"]["key"] == KEY, "{ran}");
+    ensure!(
+        ran["summary"]["eligible"] == 4 && ran["summary"]["model"]["key"] == KEY,
+        "4 customers and the trained model expected: {ran}"
+    );
     let results = environment.command_json(&program, &["results"])?;
     let totals = &results["totals"];
     let decided: i64 =
         ["approved", "declined", "referred"].iter().filter_map(|name| totals[name].as_i64()).sum();
-    ensure!(decided == 7, "decisions were lost over a stop: {totals}");
+    ensure!(decided == 7, "7 decisions should survive a stop: {totals}");
     Ok(())
 }

@@ -69,7 +69,7 @@ fn two_simultaneous_events_open_one_run(environment: &Environment) -> Result<()>
         };
 
         let (one, other) = tokio::join!(first.invoke(&event), late);
-        ensure!(one.is_ok() && one == other, "the first got {one:?}, the second {other:?}");
+        ensure!(one.is_ok() && one == other, "promise 7: both events should get one answer, the first got {one:?}, the second {other:?}");
         Ok(())
     })
 }
@@ -93,12 +93,18 @@ fn a_run_whose_summary_cannot_be_written_is_failed_everywhere_and_can_be_redrive
         let ExecutionEnd::Failed { error, .. } = &ended else { bail!("it ended {ended:?}") };
         ensure!(
             error == "Permanent.StorageRefused" && status == "FAILED",
-            "{error}, in the ledger {status}"
+            "promise 5: expected Permanent.StorageRefused and FAILED, got {error} and {status}"
         );
 
         let redriven = machine.redrive(&calm, "no-summary", 1, &ended).await?;
-        ensure!(matches!(redriven, ExecutionEnd::Succeeded(_)), "redriven, it ended {redriven:?}");
-        ensure!(self::status(&lab, "no-summary").await? == "SUCCEEDED", "redriven, and not closed");
+        ensure!(
+            matches!(redriven, ExecutionEnd::Succeeded(_)),
+            "promise 4: the redrive should succeed, it ended {redriven:?}"
+        );
+        ensure!(
+            self::status(&lab, "no-summary").await? == "SUCCEEDED",
+            "promise 4: the redrive should close the run in the ledger"
+        );
         Ok(())
     })
 }
@@ -151,23 +157,17 @@ fn an_attempt_that_has_lost_its_shard_leaves_the_record_alone(
         let (late, overtaken) = tokio::join!(first.invoke(&apply), overtaking);
         let (answer, records) = overtaken?;
         ensure!(
-            answer["counts"]["stale"] == eligible && answer["replayed"] == false,
-            "the second got {answer}"
-        );
+            answer["counts"]["stale"] == eligible && answer["replayed"] == false, "the second attempt should apply the shard with {eligible} stale customers, it got {answer}");
 
         let Err(error) = &late else { bail!("the first got {late:?}") };
-        ensure!(error.error_type.starts_with("Transient."), "the first got {error}");
+        ensure!(error.error_type.starts_with("Transient."), "the first attempt should fail with a transient error, it got {error}");
         ensure!(
-            !records.is_empty() && records == result_records(&lab, "late-record").await?,
-            "other records than before"
-        );
+            !records.is_empty() && records == result_records(&lab, "late-record").await?, "promise 8: the late attempt should leave the record as the second one wrote it");
 
         // A third finds the shard applied.
         let again = invoke(&lab, "update-database", &apply).await?;
         ensure!(
-            again["counts"] == answer["counts"] && again["replayed"] == true,
-            "the third got {again}"
-        );
+            again["counts"] == answer["counts"] && again["replayed"] == true, "promise 6: the third attempt should find the shard applied with the same counts, it got {again}");
 
         Ok(())
     })
@@ -179,18 +179,18 @@ fn a_late_failure_of_a_shard_leaves_a_closed_run_closed(environment: &Environmen
     environment.block_on(async {
         lab.reset().await?;
         let ended = machine.start(&calm, "closed", &json!({ "limit": null })).await?;
-        ensure!(matches!(ended, ExecutionEnd::Succeeded(_)), "it ended {ended:?}");
+        ensure!(matches!(ended, ExecutionEnd::Succeeded(_)), "the run should succeed, it ended {ended:?}");
         let mut failure = json!({
             "action": "record_failure", "run_id": "closed", "error": "Permanent.HandoffInvalid", "cause": "a late one"
         });
 
         let answer = invoke(&lab, "update-database", &failure).await?;
-        ensure!(answer["error"] == "Permanent.HandoffInvalid", "it answered {answer}");
-        ensure!(status(&lab, "closed").await? == "SUCCEEDED", "a shard's late failure has opened a closed run");
+        ensure!(answer["error"] == "Permanent.HandoffInvalid", "the answer should repeat the error, it is {answer}");
+        ensure!(status(&lab, "closed").await? == "SUCCEEDED", "promise 5: a shard's late failure should leave a closed run SUCCEEDED");
         // The run's own execution, on the other hand, knows that it is about to fail.
         failure["execution"] = json!({ "RedriveCount": 0 });
         invoke(&lab, "update-database", &failure).await?;
-        ensure!(status(&lab, "closed").await? == "FAILED", "the ledger says otherwise than the execution");
+        ensure!(status(&lab, "closed").await? == "FAILED", "promise 5: the failure of the execution itself should make the run FAILED");
         Ok(())
     })
 }
@@ -247,7 +247,7 @@ fn each_kind_of_fault_alone_leaves_every_promise_kept(environment: &Environment)
         }
     }
 
-    ensure!(missing.is_empty(), "these faults never came about: {missing:?}");
+    ensure!(missing.is_empty(), "each kind of fault should happen, these did not: {missing:?}");
     Ok(())
 }
 

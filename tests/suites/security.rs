@@ -58,8 +58,14 @@ fn a_hostile_column_name_is_a_name_and_nothing_more(environment: &Environment) -
             .block_on(open_eligible(&client, &selection))
             .err()
             .context("it was read")?;
-        ensure!(failure.kind == FailureKind::DatabaseSchema, "{name}: {failure}");
-        ensure!(failure.message.contains("has no column"), "{name}: {failure}");
+        ensure!(
+            failure.kind == FailureKind::DatabaseSchema,
+            "{name}: expected DatabaseSchema, got {failure}"
+        );
+        ensure!(
+            failure.message.contains("has no column"),
+            "{name}: the error should say that there is no such column, it says {failure}"
+        );
         let selection = Selection {
             eligibility: &eligibility,
             limit: Some(5),
@@ -71,7 +77,10 @@ fn a_hostile_column_name_is_a_name_and_nothing_more(environment: &Environment) -
             .block_on(open_eligible(&client, &selection))
             .err()
             .context("it was read")?;
-        ensure!(failure.kind == FailureKind::DatabaseSchema, "{name}: {failure}");
+        ensure!(
+            failure.kind == FailureKind::DatabaseSchema,
+            "{name} as the income: expected DatabaseSchema, got {failure}"
+        );
     }
 
     // In the catalogue: read like any other.
@@ -101,13 +110,16 @@ fn a_hostile_column_name_is_a_name_and_nothing_more(environment: &Environment) -
                 let read = row.features()?;
                 ensure!(
                     read.iter().all(|value| matches!(value, CellValue::Number(Some(42.0)))),
-                    "{income}"
+                    "{income} as the income: every feature should be 42"
                 );
 
-                ensure!(row.customer()?.annual_income == Some("42.00".parse()?), "{income}");
+                ensure!(
+                    row.customer()?.annual_income == Some("42.00".parse()?),
+                    "{income}: the income should be 42.00"
+                );
             }
 
-            ensure!(seen == 5, "{income}: {seen} customers");
+            ensure!(seen == 5, "{income}: 5 customers expected, read {seen}");
             Ok(())
         })?;
     }
@@ -120,7 +132,7 @@ fn a_hostile_column_name_is_a_name_and_nothing_more(environment: &Environment) -
 
     ensure!(!std::path::Path::new("/tmp/owned").exists(), "a column's name was executed");
     environment.run_well(&RunRequest::default())?;
-    ensure!(decisions(environment)?.len() == 20, "not 20 decided");
+    ensure!(decisions(environment)?.len() == 20, "20 decisions expected");
     Ok(())
 }
 
@@ -129,7 +141,7 @@ fn a_closed_run_and_a_failure_are_metrics_in_the_log(environment: &Environment) 
     environment.reset()?;
     let run = environment.run_well(&RunRequest::default())?;
     let failed = environment.execute("bad-metrics", r#"{"limit": 0}"#)?;
-    ensure!(failed.status == "FAILED", "{failed:?}");
+    ensure!(failed.status == "FAILED", "a limit of 0 should fail the run: {failed:?}");
     let lines = metric_lines(&log_of(environment, "update-database")?);
     let of = |run: &str| {
         lines
@@ -141,26 +153,29 @@ fn a_closed_run_and_a_failure_are_metrics_in_the_log(environment: &Environment) 
     let closed = of(run.as_str())?;
     ensure!(
         closed["Mode"] == "Live" && closed["Eligible"] == 20 && closed["Decided"] == 20,
-        "{closed}"
+        "the metric should say 20 live decisions: {closed}"
     );
 
     let share = closed["ApprovedShare"].as_f64().context("no share")?;
     ensure!(
         (share - closed["Approved"].as_f64().context("no count")? * 5.0).abs() < 1e-9,
-        "{closed}"
+        "ApprovedShare should be the share of the approved in 20, in percent: {closed}"
     );
 
     let metrics = &closed["_aws"]["CloudWatchMetrics"][0];
-    ensure!(metrics["Namespace"] == "LimitIncrease", "{closed}");
+    ensure!(
+        metrics["Namespace"] == "LimitIncrease",
+        "the namespace should be LimitIncrease: {closed}"
+    );
     for metric in metrics["Metrics"].as_array().context("no metrics")? {
         let name = metric["Name"].as_str().context("no name")?;
-        ensure!(closed[name].is_number(), "{name} has no value: {closed}");
+        ensure!(closed[name].is_number(), "the metric {name} should have a number: {closed}");
     }
 
     let failure = of("bad-metrics")?;
     ensure!(
         failure["Error"] == "Permanent.InvalidRequest" && failure["Failures"] == 1,
-        "{failure}"
+        "one failure with Permanent.InvalidRequest expected: {failure}"
     );
 
     Ok(())
@@ -209,7 +224,7 @@ fn a_rotated_password_is_read_again_and_is_in_no_log(environment: &Environment) 
         .context("the secret has no ARN")?;
     deploy_with_secret(environment, &arn)?;
     environment.run_well(&RunRequest { limit: Some(3), ..RunRequest::default() })?;
-    ensure!(decisions(environment)?.len() == 3, "the secret's user decided nobody");
+    ensure!(decisions(environment)?.len() == 3, "the secret's user should decide 3 customers");
 
     // Rotated: new password here and there, and the connections of before are gone.
     environment
@@ -220,9 +235,15 @@ fn a_rotated_password_is_read_again_and_is_in_no_log(environment: &Environment) 
     ))?;
 
     environment.run_well(&RunRequest { limit: Some(4), ..RunRequest::default() })?;
-    ensure!(decisions(environment)?.len() == 7, "nobody was decided with the new password");
+    ensure!(
+        decisions(environment)?.len() == 7,
+        "promise 11: 4 more customers should be decided with the rotated password"
+    );
     let said = log_of(environment, "query-batch-scores")?;
-    ensure!(said.contains("reading them again"), "the credentials were not read again:\n{said}");
+    ensure!(
+        said.contains("reading them again"),
+        "promise 11: the credentials should be read again:\n{said}"
+    );
 
     // Set in the database alone, as in the moment between a rotation's two steps: a failure that is retried.
     set_password("a-th1rd-s3cret")?;
@@ -254,17 +275,24 @@ fn a_rotated_password_is_read_again_and_is_in_no_log(environment: &Environment) 
     )?;
 
     let finished = environment.follow(&started.execution_arn)?;
-    ensure!(finished.succeeded(), "{}", finished.problem());
+    ensure!(
+        finished.succeeded(),
+        "promise 11: the run should survive the rotation: {}",
+        finished.problem()
+    );
     let said = log_of(environment, "query-batch-scores")?;
-    ensure!(said.contains("Transient.Secrets"), "the moment between was not met:\n{said}");
+    ensure!(
+        said.contains("Transient.Secrets"),
+        "the run should meet the moment between the two steps of the rotation:\n{said}"
+    );
 
     for function in ["query-batch-scores", "update-database"] {
         let said = log_of(environment, function)?;
-        ensure!(said.contains("TRACE"), "{function} did not log everything there is");
+        ensure!(said.contains("TRACE"), "{function} should log at TRACE");
         for (number, secret) in [FIRST, SECOND, "a-th1rd-s3cret"].iter().enumerate() {
             let encoded: String = secret.bytes().map(|byte| format!("%{byte:02X}")).collect();
             let shown = said.contains(secret) || said.contains(&encoded);
-            ensure!(!shown, "password {number} is in the log of {function}");
+            ensure!(!shown, "promise 11: password {number} is in the log of {function}");
         }
     }
 

@@ -84,7 +84,10 @@ fn a_good_certificate_is_accepted_under_every_mode_that_asks_for_tls(
         for mode in ["require", "verify-ca", "verify-full"] {
             let url = url(server, host, PASSWORD, &format!("sslmode={mode}&sslrootcert={roots}"));
             let version = encrypted(server, &url)?;
-            ensure!(version.as_deref() == Some("TLSv1.3"), "{host}, {mode}: {version:?}");
+            ensure!(
+                version.as_deref() == Some("TLSv1.3"),
+                "promise 12: {host} with {mode} should use TLS 1.3, it uses {version:?}"
+            );
         }
     }
 
@@ -113,11 +116,17 @@ fn plain_text_needs_loopback_and_a_mode_that_allows_it(server: &TlsPostgres) -> 
     };
 
     for parameters in ["", "sslmode=disable", "sslmode=prefer"] {
-        ensure!(encrypted(server, &admin(parameters))?.is_none(), "{parameters:?} is encrypted");
+        ensure!(
+            encrypted(server, &admin(parameters))?.is_none(),
+            "{parameters:?} should be plain text on loopback"
+        );
     }
 
     let asked = admin(&format!("sslmode=require&sslrootcert={roots}"));
-    ensure!(encrypted(server, &asked)?.is_some(), "sslmode=require is not");
+    ensure!(
+        encrypted(server, &asked)?.is_some(),
+        "promise 12: sslmode=require should use TLS on loopback too"
+    );
     Ok(())
 }
 
@@ -155,7 +164,10 @@ fn a_certificate_for_another_name_is_refused_even_under_verify_ca(
         server.port()
     ));
 
-    ensure!(encrypted(server, &by_name)?.is_some(), "the right name is not accepted");
+    ensure!(
+        encrypted(server, &by_name)?.is_some(),
+        "promise 12: the right name should be accepted"
+    );
     Ok(())
 }
 
@@ -182,7 +194,7 @@ fn an_authority_that_nobody_named_is_refused(server: &TlsPostgres) -> Result<()>
 
         ensure!(
             failure.kind == FailureKind::Configuration && failure.message.contains(path),
-            "{failure}"
+            "expected a Configuration error that names {path}, got {failure}"
         );
     }
 
@@ -208,7 +220,7 @@ fn a_bundle_of_many_authorities_is_read_whole(server: &TlsPostgres) -> Result<()
         &url(server, "localhost", PASSWORD, &format!("sslmode=verify-full&sslrootcert={roots}")),
     )?;
 
-    ensure!(version.is_some(), "not encrypted");
+    ensure!(version.is_some(), "promise 12: the connection should use TLS");
     Ok(())
 }
 
@@ -238,16 +250,19 @@ fn a_wrong_password_is_refused_and_shown_nowhere(server: &TlsPostgres) -> Result
         .context("the pool was let in")?;
     check(&pooled, &["28P01"])?;
     for shown in [format!("{failure:?} {failure}"), format!("{pooled:?} {pooled}")] {
-        ensure!(!shown.contains(wrong), "the password is in the error: {shown}");
+        ensure!(!shown.contains(wrong), "promise 11: the password is in the error: {shown}");
     }
 
     Ok(())
 }
 
 fn check(failure: &Failure, words: &[&str]) -> Result<()> {
-    ensure!(failure.kind == FailureKind::DatabaseRefused, "{failure}");
+    ensure!(
+        failure.kind == FailureKind::DatabaseRefused,
+        "promise 12: expected DatabaseRefused, got {failure}"
+    );
     for word in words {
-        ensure!(failure.message.contains(word), "{word:?} is missing: {failure}");
+        ensure!(failure.message.contains(word), "the error should say {word:?}: {failure}");
     }
 
     Ok(())

@@ -50,31 +50,46 @@ fn three_runs_decide_twenty_then_the_rest_then_nobody(environment: &Environment)
     let eligible = eligible(environment)?;
     ensure!(
         eligible > 20,
-        "the sample has {eligible} eligible customers, too few to show anything"
+        "the sample should have more than 20 eligible customers, it has {eligible}"
     );
 
     let first = RunRecord::read(environment, &environment.run_well(&RunRequest::default())?)?;
-    ensure!(first.summary.eligible == 20, "{:?}", first.summary);
+    ensure!(
+        first.summary.eligible == 20,
+        "the first run should take 20 customers: {:?}",
+        first.summary
+    );
     let table = decisions(environment)?;
-    ensure!(table.len() == 20, "{} decided", table.len());
+    ensure!(table.len() == 20, "20 decisions expected, found {}", table.len());
     first.check_table(&table)?;
 
     let second = RunRecord::read(environment, &environment.run_well(&all())?)?;
-    ensure!(second.summary.eligible == eligible - 20, "{:?}", second.summary);
+    ensure!(
+        second.summary.eligible == eligible - 20,
+        "the second run should take the rest of {eligible}: {:?}",
+        second.summary
+    );
     let table = decisions(environment)?;
-    ensure!(table.len() as u64 == eligible, "{} decided of {eligible}", table.len());
+    ensure!(table.len() as u64 == eligible, "{eligible} decisions expected, found {}", table.len());
     first.check_table(&table)?;
     second.check_table(&table)?;
 
     let third = RunRecord::read(environment, &environment.run_well(&RunRequest::default())?)?;
-    ensure!(third.summary.eligible == 0 && third.summary.shard_count == 0, "{:?}", third.summary);
-    ensure!(decisions(environment)? == table, "a run with nothing to do changed decisions");
+    ensure!(
+        third.summary.eligible == 0 && third.summary.shard_count == 0,
+        "the third run should find nobody: {:?}",
+        third.summary
+    );
+    ensure!(
+        decisions(environment)? == table,
+        "promise 1: a run with nothing to do should change no decision"
+    );
 
     let approved = first.summary.counts.approved + second.summary.counts.approved;
     let share = approved as f64 / eligible as f64;
     ensure!(
         (0.3..=0.7).contains(&share),
-        "{approved} of {eligible} approved: outside 30 % to 70 %"
+        "30 % to 70 % should be approved, but {approved} of {eligible} are"
     );
 
     Ok(())
@@ -85,9 +100,13 @@ fn a_run_started_by_hand_with_an_empty_object_is_the_nightly_one(
 ) -> Result<()> {
     environment.reset()?;
     let finished = environment.execute("by-hand", "{}")?;
-    ensure!(finished.succeeded(), "{}", finished.problem());
+    ensure!(finished.succeeded(), "the run should succeed: {}", finished.problem());
     let record = RunRecord::read(environment, &RunId::try_from("by-hand".to_owned())?)?;
-    ensure!(record.summary.eligible == 20, "{:?}", record.summary);
+    ensure!(
+        record.summary.eligible == 20,
+        "an empty object should take 20 customers: {:?}",
+        record.summary
+    );
     record.check_table(&decisions(environment)?)
 }
 
@@ -97,16 +116,26 @@ fn a_scheduled_event_starts_a_run(environment: &Environment) -> Result<()> {
     let found = environment.block_on(schedule::read(&environment.ready.aws, rule))?;
     ensure!(
         found.rule == "LimitIncreaseDailySchedule" && found.expression == "cron(0 2 * * ? *)",
-        "{found:?}"
+        "the rule should be LimitIncreaseDailySchedule at 02:00 UTC: {found:?}"
     );
 
-    ensure!(found.state == "ENABLED" && found.target == environment.machine()?, "{found:?}");
-    ensure!(found.retries.is_some() && found.dead_letters.is_some(), "{found:?}");
+    ensure!(
+        found.state == "ENABLED" && found.target == environment.machine()?,
+        "the rule should be enabled and start our state machine: {found:?}"
+    );
+    ensure!(
+        found.retries.is_some() && found.dead_letters.is_some(),
+        "the rule should have retries and a queue for dead letters: {found:?}"
+    );
     let execution = environment.block_on(schedule::fire(&environment.ready.aws, &found))?;
     let finished = environment.follow(&execution)?;
-    ensure!(finished.succeeded(), "{}", finished.problem());
+    ensure!(finished.succeeded(), "the run should succeed: {}", finished.problem());
     let record = RunRecord::read(environment, &RunId::try_from(finished.name)?)?;
-    ensure!(record.summary.eligible == 20, "{:?}", record.summary);
+    ensure!(
+        record.summary.eligible == 20,
+        "a scheduled run should take 20 customers: {:?}",
+        record.summary
+    );
     record.check_table(&decisions(environment)?)
 }
 
@@ -168,7 +197,7 @@ fn a_decision_follows_the_policy_to_the_cent(environment: &Environment) -> Resul
 
         ensure!(
             found == expected,
-            "{id} with score {score} and limit {limit}: {found:?}, expected {expected:?}"
+            "{id} with score {score} and limit {limit}: expected {expected:?}, found {found:?}"
         );
     }
 
@@ -202,7 +231,11 @@ fn a_customer_who_cannot_be_scored_is_referred_and_stops_nobody(
 
     let eligible = eligible(environment)?;
     let record = RunRecord::read(environment, &environment.run_well(&all())?)?;
-    ensure!(record.summary.eligible == eligible, "{:?}", record.summary);
+    ensure!(
+        record.summary.eligible == eligible,
+        "all {eligible} should be taken: {:?}",
+        record.summary
+    );
     let table = decisions(environment)?;
     record.check_table(&table)?;
     for (id, words) in [
@@ -211,11 +244,20 @@ fn a_customer_who_cannot_be_scored_is_referred_and_stops_nobody(
         ("CUST_0003", "limit in use"),
     ] {
         let stored = table.get(id).with_context(|| format!("{id} is not decided"))?;
-        ensure!(stored.decision == "REFERRED" && stored.new_limit.is_none(), "{id}: {stored:?}");
-        ensure!(stored.reason.contains(words), "{id}: {stored:?}");
+        ensure!(
+            stored.decision == "REFERRED" && stored.new_limit.is_none(),
+            "promise 9: {id} should be REFERRED without a limit: {stored:?}"
+        );
+        ensure!(
+            stored.reason.contains(words),
+            "promise 9: the reason for {id} should contain {words:?}: {stored:?}"
+        );
     }
 
-    ensure!(table.contains_key("CUST_0004"), "an unknown category leaves its customer undecided");
+    ensure!(
+        table.contains_key("CUST_0004"),
+        "promise 9: a customer with an unknown category should be decided"
+    );
     Ok(())
 }
 
@@ -243,14 +285,30 @@ fn a_customer_who_changed_meanwhile_is_left_alone(environment: &Environment) -> 
     ))?;
 
     let record = RunRecord::read(environment, &outcome?)?;
-    ensure!(u64::from(record.summary.shard_count) == eligible.div_ceil(7), "{:?}", record.summary);
-    ensure!(record.summary.counts.stale == 1, "{:?}", record.summary.counts);
+    ensure!(
+        u64::from(record.summary.shard_count) == eligible.div_ceil(7),
+        "{eligible} customers should make shards of 7: {:?}",
+        record.summary
+    );
+    ensure!(
+        record.summary.counts.stale == 1,
+        "promise 1: one customer should be stale: {:?}",
+        record.summary.counts
+    );
     let table = decisions(environment)?;
     record.check_table(&table)?;
-    ensure!(table.len() as u64 == eligible - 1, "{} decided", table.len());
+    ensure!(
+        table.len() as u64 == eligible - 1,
+        "promise 1: all but the stale one of {eligible} should be decided, {} are",
+        table.len()
+    );
     // The next run takes the one who was left.
     let next = RunRecord::read(environment, &environment.run_well(&all())?)?;
-    ensure!(next.summary.eligible == 1 && next.summary.counts.stale == 0, "{:?}", next.summary);
+    ensure!(
+        next.summary.eligible == 1 && next.summary.counts.stale == 0,
+        "the next run should take the one who was left: {:?}",
+        next.summary
+    );
     Ok(())
 }
 
@@ -261,10 +319,17 @@ fn a_dry_run_decides_and_writes_nothing(environment: &Environment) -> Result<()>
         &environment.run_well(&RunRequest { dry_run: true, ..all() })?,
     )?;
 
-    ensure!(decisions(environment)?.is_empty(), "a dry run wrote decisions");
-    ensure!(dry.applied.values().all(|applied| applied == "DRY_RUN"), "{:?}", dry.applied);
+    ensure!(decisions(environment)?.is_empty(), "a dry run should write no decision");
+    ensure!(
+        dry.applied.values().all(|applied| applied == "DRY_RUN"),
+        "every result should be a DRY_RUN: {:?}",
+        dry.applied
+    );
     let real = RunRecord::read(environment, &environment.run_well(&all())?)?;
-    ensure!(real.evaluated == dry.evaluated, "the real run decided otherwise than the dry one");
+    ensure!(
+        real.evaluated == dry.evaluated,
+        "promise 2: the real run should decide as the dry one"
+    );
     real.check_table(&decisions(environment)?)
 }
 
@@ -273,10 +338,22 @@ fn a_policy_of_one_run_counts_for_that_run_alone(environment: &Environment) -> R
     let policy = Policy { minimum_score: CreditScore::new(10_000), ..Policy::default() };
     let request = RunRequest { policy: Some(policy), ..RunRequest::default() };
     let strict = RunRecord::read(environment, &environment.run_well(&request)?)?;
-    ensure!(strict.summary.counts.declined == 20, "{:?}", strict.summary.counts);
+    ensure!(
+        strict.summary.counts.declined == 20,
+        "a minimum score of 10000 should decline all 20: {:?}",
+        strict.summary.counts
+    );
     let usual = RunRecord::read(environment, &environment.run_well(&all())?)?;
-    ensure!(usual.summary.counts.approved > 0, "{:?}", usual.summary.counts);
-    ensure!(usual.summary.policy == Policy::default(), "{:?}", usual.summary.policy);
+    ensure!(
+        usual.summary.counts.approved > 0,
+        "the default policy should approve somebody: {:?}",
+        usual.summary.counts
+    );
+    ensure!(
+        usual.summary.policy == Policy::default(),
+        "the next run should use the default policy: {:?}",
+        usual.summary.policy
+    );
     Ok(())
 }
 
@@ -302,17 +379,23 @@ fn a_bad_request_fails_and_names_the_field(environment: &Environment) -> Result<
         let finished = environment.execute(&name, input)?;
         let failure =
             finished.failure.as_ref().with_context(|| format!("{input}: {}", finished.status))?;
-        ensure!(finished.status == "FAILED" && failure.error == *error, "{input}: {finished:?}");
+        ensure!(
+            finished.status == "FAILED" && failure.error == *error,
+            "{input}: expected FAILED with {error}, got {finished:?}"
+        );
         let cause = explain_cause(&failure.cause);
-        ensure!(cause.contains(words), "{input}: {cause}");
+        ensure!(
+            cause.contains(words),
+            "{input}: the cause should contain {words:?}, it is {cause}"
+        );
         let ledger = LedgerRow::read(environment, &RunId::try_from(name)?)?;
         ensure!(
             ledger.status == "FAILED" && ledger.error.as_deref() == Some(error),
-            "{input}: {ledger:?}"
+            "promise 5: {input}: the ledger should have the run FAILED with {error}, it has {ledger:?}"
         );
     }
 
-    ensure!(decisions(environment)?.is_empty(), "a bad request decided somebody");
+    ensure!(decisions(environment)?.is_empty(), "promise 10: a bad request should decide nobody");
     Ok(())
 }
 
@@ -325,20 +408,26 @@ fn a_run_without_a_model_fails_and_is_recorded(environment: &Environment) -> Res
     environment.put_object(KEY, model)?;
     let finished = finished?;
     let failure = finished.failure.as_ref().with_context(|| finished.status.clone())?;
-    ensure!(finished.status == "FAILED", "{finished:?}");
+    ensure!(finished.status == "FAILED", "a run without a model should fail: {finished:?}");
     ensure!(
         failure.state == "QueryBatchScores" && failure.error == "Permanent.ModelMissing",
-        "{failure:?}"
+        "expected Permanent.ModelMissing in QueryBatchScores, got {failure:?}"
     );
 
     let ledger = LedgerRow::read(environment, &RunId::try_from("no-model".to_owned())?)?;
     ensure!(
         ledger.status == "FAILED" && ledger.error.as_deref() == Some("Permanent.ModelMissing"),
-        "{ledger:?}"
+        "promise 5: the ledger should have the run FAILED with Permanent.ModelMissing, it has {ledger:?}"
     );
 
-    ensure!(ledger.cause.as_deref().is_some_and(|cause| cause.contains(KEY)), "{ledger:?}");
-    ensure!(decisions(environment)?.is_empty(), "decided without a model");
+    ensure!(
+        ledger.cause.as_deref().is_some_and(|cause| cause.contains(KEY)),
+        "promise 5: the ledger's cause should name {KEY}: {ledger:?}"
+    );
+    ensure!(
+        decisions(environment)?.is_empty(),
+        "promise 10: nobody should be decided without a model"
+    );
     Ok(())
 }
 
@@ -355,10 +444,13 @@ fn a_run_with_a_damaged_model_fails_and_writes_nothing(environment: &Environment
     let failure = finished.failure.as_ref().with_context(|| finished.status.clone())?;
     ensure!(
         finished.status == "FAILED" && failure.error == "Permanent.ModelInvalid",
-        "{finished:?}"
+        "expected FAILED with Permanent.ModelInvalid, got {finished:?}"
     );
 
-    ensure!(decisions(environment)?.is_empty(), "decided with a damaged model");
+    ensure!(
+        decisions(environment)?.is_empty(),
+        "promise 10: nobody should be decided with a damaged model"
+    );
     Ok(())
 }
 
@@ -368,14 +460,14 @@ fn a_run_that_failed_is_resumed_by_a_new_one(environment: &Environment) -> Resul
     let table = decisions(environment)?;
     ensure!(
         !table.contains_key(&sabotaged.victim),
-        "{} was decided against the constraint",
+        "{} should not be decided against the constraint",
         sabotaged.victim
     );
 
     environment.run_well(&all())?;
     ensure!(
         decisions(environment)? == sabotaged.undisturbed,
-        "the table differs from that of an undisturbed run"
+        "promise 4: the table should be that of an undisturbed run"
     );
 
     Ok(())
@@ -393,7 +485,7 @@ fn a_poisoned_shard_fails_alone_and_a_redrive_does_only_that_one(
     let applied = environment.keys(&Stage::Results.prefix(&run))?;
     ensure!(
         applied.len() == shards - 1,
-        "all shards but one should be applied, {shards} in all: {applied:?}"
+        "all of {shards} shards but one should be applied, these are: {applied:?}"
     );
 
     let before = newest_versions(environment, &Stage::ScoredCustomers.prefix(&run))?;
@@ -403,27 +495,35 @@ fn a_poisoned_shard_fails_alone_and_a_redrive_does_only_that_one(
     let again = redrive(environment, &sabotaged.failed, "too-early");
     mend(environment)?;
     let again = again?.failure.context("a redrive into the same trouble succeeded")?;
-    ensure!(again.error == sabotaged.failed.error, "{again:?}");
+    ensure!(
+        again.error == sabotaged.failed.error,
+        "a redrive before the repair should fail with {} again, it failed with {again:?}",
+        sabotaged.failed.error
+    );
 
     let finished = redrive(environment, &again, "redriven")?;
-    ensure!(finished.succeeded(), "{}", finished.problem());
+    ensure!(finished.succeeded(), "promise 4: the redrive should succeed: {}", finished.problem());
     let record = RunRecord::read(environment, &run)?;
-    ensure!(record.summary.shard_count as usize == shards, "{:?}", record.summary);
+    ensure!(
+        record.summary.shard_count as usize == shards,
+        "the run should have {shards} shards: {:?}",
+        record.summary
+    );
     ensure!(
         decisions(environment)? == sabotaged.undisturbed,
-        "the table differs from that of an undisturbed run"
+        "promise 4: the table should be that of an undisturbed run"
     );
 
     record.check_table(&sabotaged.undisturbed)?;
 
     let left: Vec<ShardRef> =
         serde_json::from_slice(&environment.object(&remaining_list_key(&run))?)?;
-    ensure!(left.len() == 1, "only the poisoned shard is left to do: {left:?}");
+    ensure!(left.len() == 1, "only the poisoned shard should be left to do: {left:?}");
     let poisoned = Stage::ScoredCustomers.shard_key(&run, left[0].index);
     for (key, version) in newest_versions(environment, &Stage::ScoredCustomers.prefix(&run))? {
         ensure!(
             (before[&key] == version) == (key != poisoned),
-            "{key} has the versions {} and {version}",
+            "only the poisoned shard should be scored again, {key} has the versions {} and {version}",
             before[&key]
         );
     }
@@ -458,14 +558,14 @@ impl SabotagedRun {
         let failed = finished.failure.clone().with_context(|| finished.status.clone())?;
         ensure!(
             finished.status == "FAILED" && failed.error == "Permanent.DatabaseRefused",
-            "{finished:?}"
+            "expected FAILED with Permanent.DatabaseRefused, got {finished:?}"
         );
 
         let ledger = LedgerRow::read(environment, &RunId::try_from(name.to_owned())?)?;
         ensure!(
             ledger.status == "FAILED"
                 && ledger.error.as_deref() == Some("Permanent.DatabaseRefused"),
-            "{ledger:?}"
+            "promise 5: the ledger should have the run FAILED with Permanent.DatabaseRefused, it has {ledger:?}"
         );
 
         Ok(Self { victim, undisturbed, failed })
@@ -520,7 +620,10 @@ fn redriving_machine(environment: &Environment, failed: &Failure, name: &str) ->
 
     for state in ["RecordFailure", "FailOrResume"] {
         let payload = &mut definition["States"][state]["Parameters"]["Payload"];
-        ensure!(payload["execution.$"] == "$$.Execution", "{payload}");
+        ensure!(
+            payload["execution.$"] == "$$.Execution",
+            "{state} should pass $$.Execution on, its payload is {payload}"
+        );
         payload.as_object_mut().context("no payload")?.remove("execution.$");
         payload["execution"] = serde_json::json!({ "RedriveCount": 1 });
     }

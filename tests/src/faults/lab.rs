@@ -72,7 +72,7 @@ impl Lab {
             let storage = StorageProxy::start(environment.ready.services.localstack_port).await?;
             let through_proxy =
                 url.replace(&format!(":{port}/"), &format!(":{}/", database.port()));
-            ensure!(through_proxy != *url, "no port to replace in the database's URL");
+            ensure!(through_proxy != *url, "the database's URL should contain its port");
             let options = TIMEOUTS.replace(' ', "%20").replace('=', "%3D");
             let through_proxy = format!("{through_proxy}?options={options}");
             let log = environment.context.home.logs().join("functions-under-faults.log");

@@ -53,10 +53,14 @@ pub fn undisturbed(environment: &Environment, lab: &Arc<Lab>) -> Result<Referenc
             let ended = environment.block_on(injector.start(&lab.machine(2)?, &name, &request))?;
             ensure!(
                 matches!(ended, ExecutionEnd::Succeeded(_)),
-                "an undisturbed run failed: {ended:?}"
+                "an undisturbed run should succeed: {ended:?}"
             );
             let table: BTreeMap<String, StoredDecision> = decisions(environment)?;
-            ensure!(table.len() > 20, "only {} customers are eligible", table.len());
+            ensure!(
+                table.len() > 20,
+                "more than 20 customers should be eligible, but {} are",
+                table.len()
+            );
             known.insert((sha256_hex(artifact), document.sha256()), table);
         }
     }
@@ -65,7 +69,7 @@ pub fn undisturbed(environment: &Environment, lab: &Arc<Lab>) -> Result<Referenc
         known.values().map(|table| format!("{table:?}")).collect();
     ensure!(
         different.len() == known.len(),
-        "two models or policies decide the same, and could not be told apart"
+        "each pair of model and policy should decide differently, otherwise promise 2 cannot be checked"
     );
 
     Ok(known)

@@ -136,7 +136,7 @@ fn table_says_what_the_records_say(
                 let expected = expected.get(&decided.customer);
                 ensure!(
                     expected == Some(&decided.evaluated),
-                    "promise 2: {} evaluated {}: {:?}, undisturbed {expected:?}",
+                    "promise 2: {} should evaluate {} as an undisturbed run, {expected:?}; it says {:?}",
                     run.id,
                     decided.customer,
                     decided.evaluated
@@ -154,7 +154,7 @@ fn table_says_what_the_records_say(
         // A customer whom somebody has deleted has no row any more.
         ensure!(
             stored == Some(evaluated) || (stored.is_none() && changed.contains(*customer)),
-            "promise 2: the record says that {customer} was decided {evaluated:?}, the table {stored:?}"
+            "promise 8: the record says that {customer} was decided {evaluated:?}, the table says {stored:?}"
         );
     }
 
@@ -162,7 +162,7 @@ fn table_says_what_the_records_say(
         let by_hand = changed.contains(customer) && stored.reason == "by hand";
         ensure!(
             by_hand || recorded.contains_key(customer),
-            "promise 3: {customer} is decided {stored:?}, by no applied shard"
+            "promise 8: {customer} is decided {stored:?} by no applied shard"
         );
     }
 
@@ -232,7 +232,7 @@ async fn adds_up(lab: &Lab, run: &LedgerRunRow, shards: &[LedgerShard]) -> Resul
         }
         "FAILED" => ensure!(
             run.error.is_some() && run.cause.is_some(),
-            "promise 3: {} is FAILED without a cause: {:?}, {:?}",
+            "promise 5: {} is FAILED without an error or a cause: {:?}, {:?}",
             run.id,
             run.error,
             run.cause
@@ -251,18 +251,18 @@ fn ended_as_recorded(name: &str, ended: &ExecutionEnd, runs: &[LedgerRunRow]) ->
         ExecutionEnd::Succeeded(_) => {
             ensure!(
                 status == "SUCCEEDED",
-                "promise 3: {name} succeeded, the ledger has it {status}"
+                "promise 5: {name} succeeded, and the ledger says {status}"
             );
         }
         ExecutionEnd::Failed { state, error, cause, trail, .. } => {
-            ensure!(error != "Test.Broken", "{name}: {cause}");
+            ensure!(error != "Test.Broken", "the test itself is broken in {name}: {cause}");
             // When the database stays away for longer than all retries, nobody can write into it that the run failed. And
             // a redrive that dies while it opens the run again leaves it open, for the next one.
             let reopening = matches!(trail.as_slice(), [only] if only.starts_with("FailOrResume "));
             let unrecorded = reopening || state == "Fail";
             ensure!(
                 unrecorded || status == "FAILED",
-                "promise 3: {name} failed ({error}, {trail:?}), the ledger has it {status}"
+                "promise 5: {name} failed ({error}, {trail:?}), and the ledger says {status}"
             );
         }
     }
@@ -394,7 +394,7 @@ async fn decided(
         let evaluation = evaluation?;
         ensure!(
             evaluation.customer_id == customer && evaluation.outcome.as_str() == decision,
-            "promise 2: {run}, shard {index}: evaluated {} {}, the result is {customer} {decision}",
+            "promise 8: {run}, shard {index}: the evaluation says {} {}, the result {customer} {decision}",
             evaluation.customer_id,
             evaluation.outcome
         );
