@@ -1,5 +1,5 @@
-//! What has to hold when the dust has settled, whatever was broken: the promises of ARCHITECTURE.md, read from the table, the
-//! ledger, S3 and the record of every decision ever written.
+//! Checks the promises of ARCHITECTURE.md after a schedule, whatever was broken: in the table, the ledger, S3, and the
+//! trigger's note of every decision ever written.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -19,7 +19,7 @@ use super::lab::Lab;
 use crate::records::StoredDecision;
 use crate::simulator::machine::ExecutionEnd;
 
-/// What undisturbed runs decide, by the SHA-256 of model and policy.
+/// The decisions of undisturbed runs, by customer, for each pair of SHA-256 of model and policy.
 pub type ReferenceDecisions = HashMap<(String, String), BTreeMap<String, StoredDecision>>;
 
 /// A run of the ledger.
@@ -40,9 +40,10 @@ struct LedgerShard {
     run: RunId,
     counts: Counts,
     total_increase: Decimal,
-    decided: Vec<RecordedDecision>,
+    decisions: Vec<RecordedDecision>,
 }
 
+/// A row of a shard's evaluations, with what became of it according to the shard's results.
 struct RecordedDecision {
     customer: String,
     evaluated: StoredDecision,
@@ -50,10 +51,10 @@ struct RecordedDecision {
     applied: bool,
 }
 
-/// Checks all promises. `changed` are the customers that somebody else has touched.
+/// Checks all promises. `changed` are the customers that somebody else has changed during the schedule.
 ///
 /// # Errors
-/// The first promise that was broken, with what shows it.
+/// The first promise that was broken, with the data that shows it.
 pub async fn check(
     lab: &Lab,
     ends: &[(String, ExecutionEnd)],
@@ -61,9 +62,10 @@ pub async fn check(
     undisturbed: &ReferenceDecisions,
 ) -> Result<()> {
     let client = lab.admin().await?;
-    let runs = ledger_runs(&client).await?;
-    let shards = ledger_shards(lab, &client).await?;
-    let table = table(&client).await?;
+    let runs = read_ledger_runs(&client).await?;
+    let shards = read_ledger_shards(lab, &client).await?;
+    let table = read_table(&client).await?;
+
     decided_at_most_once(&client, &shards, changed).await?;
     table_says_what_the_records_say(&table, &shards, &runs, changed, undisturbed)?;
     for run in &runs {
@@ -77,7 +79,7 @@ pub async fn check(
     nobody_is_left(&client, &table, changed, undisturbed).await
 }
 
-/// Promise 1.
+/// Promise 1: the trigger noted each customer at most once, and no two runs say that they decided the same customer.
 async fn decided_at_most_once(
     client: &Client,
     shards: &[LedgerShard],
@@ -97,9 +99,10 @@ async fn decided_at_most_once(
     ensure!(twice.is_empty(), "promise 1: written more than once: {twice:?}");
     let mut by_run = BTreeMap::new();
     for shard in shards {
-        for decided in shard.decided.iter().filter(|decided| decided.applied) {
+        for decided in shard.decisions.iter().filter(|decided| decided.applied) {
             let before = by_run.insert(&decided.customer, &shard.run);
-            // One that was deleted and came again under the same name would be another customer.
+
+            // A customer who was deleted and added again under the same id is another customer.
             ensure!(
                 before.is_none() || changed.contains(&decided.customer),
                 "promise 1: {} was decided by {} and by {before:?}",
@@ -112,7 +115,8 @@ async fn decided_at_most_once(
     Ok(())
 }
 
-/// Promise 2, and of promise 3 that nothing is half-written: every decision of the table comes from an applied shard.
+/// Promise 2: every evaluation is that of an undisturbed run with the same model and policy. Promise 8: every decision of
+/// the table comes from an applied shard, and is the one that the shard's record says.
 fn table_says_what_the_records_say(
     table: &BTreeMap<String, StoredDecision>,
     shards: &[LedgerShard],
@@ -131,7 +135,7 @@ fn table_says_what_the_records_say(
         let expected = undisturbed
             .get(&key)
             .with_context(|| format!("{}: neither model nor policy is known", run.id))?;
-        for decided in &shard.decided {
+        for decided in &shard.decisions {
             if !changed.contains(&decided.customer) {
                 let expected = expected.get(&decided.customer);
                 ensure!(
@@ -151,7 +155,7 @@ fn table_says_what_the_records_say(
 
     for (customer, evaluated) in &recorded {
         let stored = table.get(*customer);
-        // A customer whom somebody has deleted has no row any more.
+        // A customer whom somebody has deleted has no row.
         ensure!(
             stored == Some(evaluated) || (stored.is_none() && changed.contains(*customer)),
             "promise 8: the record says that {customer} was decided {evaluated:?}, the table says {stored:?}"
@@ -169,14 +173,15 @@ fn table_says_what_the_records_say(
     Ok(())
 }
 
-/// Promise 3: the counts.
+/// Promise 3: a shard's counts are those of its records, a closed run's are the sum of its shards, and the summary says
+/// the same. Promise 5: a FAILED run has an error and a cause.
 async fn adds_up(lab: &Lab, run: &LedgerRunRow, shards: &[LedgerShard]) -> Result<()> {
     let mut sum = Counts::default();
     let mut total_increase = Decimal::ZERO;
     let mut count = 0;
     for shard in shards.iter().filter(|shard| shard.run == run.id) {
         let mut counts = Counts::default();
-        for decided in &shard.decided {
+        for decided in &shard.decisions {
             match Outcome::parse(&decided.evaluated.decision) {
                 _ if !decided.applied => counts.stale += 1,
                 Some(outcome) => counts.add(outcome),
@@ -189,7 +194,7 @@ async fn adds_up(lab: &Lab, run: &LedgerRunRow, shards: &[LedgerShard]) -> Resul
         }
 
         let raised: Decimal =
-            shard.decided.iter().filter(|one| one.applied).map(|one| one.raise).sum();
+            shard.decisions.iter().filter(|one| one.applied).map(|one| one.raise).sum();
         ensure!(
             counts == shard.counts && raised == shard.total_increase,
             "promise 3: {}: the ledger has {:?} and {}, the results {counts:?} and {raised}",
@@ -243,7 +248,7 @@ async fn adds_up(lab: &Lab, run: &LedgerRunRow, shards: &[LedgerShard]) -> Resul
     Ok(())
 }
 
-/// Promise 3: the ledger and the state machine tell the same story.
+/// Promise 5: an execution that failed is FAILED in the ledger, and one that succeeded is SUCCEEDED.
 fn ended_as_recorded(name: &str, ended: &ExecutionEnd, runs: &[LedgerRunRow]) -> Result<()> {
     let run = runs.iter().find(|run| run.id.as_str() == name);
     let status = run.map_or("missing", |run| run.status.as_str());
@@ -256,8 +261,9 @@ fn ended_as_recorded(name: &str, ended: &ExecutionEnd, runs: &[LedgerRunRow]) ->
         }
         ExecutionEnd::Failed { state, error, cause, trail, .. } => {
             ensure!(error != "Test.Broken", "the test itself is broken in {name}: {cause}");
-            // When the database stays away for longer than all retries, nobody can write into it that the run failed. And
-            // a redrive that dies while it opens the run again leaves it open, for the next one.
+
+            // When the database is unavailable for longer than all retries, nobody can write into it that the run failed.
+            // A redrive that dies while it opens the run again leaves the run open, for the next redrive.
             let reopening = matches!(trail.as_slice(), [only] if only.starts_with("FailOrResume "));
             let unrecorded = reopening || state == "Fail";
             ensure!(
@@ -298,7 +304,7 @@ async fn nobody_is_left(
     Ok(())
 }
 
-async fn table(client: &Client) -> Result<BTreeMap<String, StoredDecision>> {
+async fn read_table(client: &Client) -> Result<BTreeMap<String, StoredDecision>> {
     let rows = client
         .query(
             "SELECT customer_id, limit_increase_decision, new_limit, coalesce(decision_reason, '')
@@ -316,7 +322,7 @@ async fn table(client: &Client) -> Result<BTreeMap<String, StoredDecision>> {
     Ok(rows.iter().map(stored).collect())
 }
 
-async fn ledger_runs(client: &Client) -> Result<Vec<LedgerRunRow>> {
+async fn read_ledger_runs(client: &Client) -> Result<Vec<LedgerRunRow>> {
     let rows = client
         .query(
             "SELECT run_id, status, context::text, eligible, shard_count, approved, declined, referred, stale,
@@ -351,7 +357,7 @@ async fn ledger_runs(client: &Client) -> Result<Vec<LedgerRunRow>> {
     rows.iter().map(run).collect()
 }
 
-async fn ledger_shards(lab: &Lab, client: &Client) -> Result<Vec<LedgerShard>> {
+async fn read_ledger_shards(lab: &Lab, client: &Client) -> Result<Vec<LedgerShard>> {
     let rows = client
         .query(
             "SELECT run_id, shard_index, rows, approved, declined, referred, stale, total_increase
@@ -366,14 +372,15 @@ async fn ledger_shards(lab: &Lab, client: &Client) -> Result<Vec<LedgerShard>> {
         let count = |column: usize| row.get::<_, i64>(column).unsigned_abs();
         let counts =
             Counts { approved: count(3), declined: count(4), referred: count(5), stale: count(6) };
-        let decided = decided(lab, &run, index, size).await?;
-        Ok::<_, anyhow::Error>(LedgerShard { run, counts, total_increase: row.get(7), decided })
+        let decisions = read_decisions(lab, &run, index, size).await?;
+        Ok::<_, anyhow::Error>(LedgerShard { run, counts, total_increase: row.get(7), decisions })
     };
 
     futures_util::stream::iter(rows.into_iter().map(read)).buffered(8).try_collect().await
 }
 
-async fn decided(
+/// The decisions of an applied shard, from its evaluations and its results. Promise 8: an applied shard has its record.
+async fn read_decisions(
     lab: &Lab,
     run: &RunId,
     index: ShardIndex,
@@ -383,13 +390,13 @@ async fn decided(
         let key = stage.shard_key(run, index);
         let found = storage::get(&lab.ready.aws.s3, BUCKET, &key).await?;
         found.with_context(|| {
-            format!("promise 2: the shard is in the ledger, and there is no {key}")
+            format!("promise 8: the shard is in the ledger, and there is no {key}")
         })
     };
 
     let results = results::read(object(Stage::Results).await?, size)?;
     let evaluations = Evaluations::read(object(Stage::Evaluations).await?, size)?;
-    let mut decided = Vec::with_capacity(results.len());
+    let mut decisions = Vec::with_capacity(results.len());
     for (evaluation, [customer, decision, outcome]) in evaluations.iter()?.zip(results) {
         let evaluation = evaluation?;
         ensure!(
@@ -399,7 +406,7 @@ async fn decided(
             evaluation.outcome
         );
 
-        decided.push(RecordedDecision {
+        decisions.push(RecordedDecision {
             customer,
             raise: evaluation
                 .new_limit
@@ -413,5 +420,5 @@ async fn decided(
         });
     }
 
-    Ok(decided)
+    Ok(decisions)
 }
