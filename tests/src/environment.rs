@@ -1,6 +1,6 @@
 //! A local environment for one file of tests: services on free ports, the sample's model, the deployed stack.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +17,8 @@ use limit_increase_workflow::{RunId, RunRequest};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 use tokio_postgres::Client;
+
+use crate::programs;
 
 /// Services, model and stack, all running; stopped and removed when dropped.
 pub struct Environment {
@@ -196,9 +198,10 @@ impl Environment {
     /// Runs the command line against this environment.
     ///
     /// # Errors
-    /// When it can't be started.
-    pub fn command(&self, program: &Path, arguments: &[&str]) -> Result<Output> {
-        Command::new(program)
+    /// When it does not build or can't be started.
+    pub fn command(&self, arguments: &[&str]) -> Result<Output> {
+        let program = programs::command_line(&self.context.project)?;
+        Command::new(&program)
             .args(arguments)
             .env("LIMIT_INCREASE_HOME", self.context.home.root())
             .env("LIMIT_INCREASE_VENVS", self.context.project.venvs())
@@ -214,8 +217,8 @@ impl Environment {
     ///
     /// # Errors
     /// Also when it fails or does not answer JSON.
-    pub fn command_json(&self, program: &Path, arguments: &[&str]) -> Result<Value> {
-        let output = self.command(program, &[&["--json"], arguments].concat())?;
+    pub fn command_json(&self, arguments: &[&str]) -> Result<Value> {
+        let output = self.command(&[&["--json"], arguments].concat())?;
         let said = || {
             String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat())
                 .into_owned()

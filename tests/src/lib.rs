@@ -6,6 +6,7 @@
 
 pub mod environment;
 pub mod faults;
+pub mod programs;
 pub mod records;
 pub mod simulator;
 pub mod suite;

@@ -12,10 +12,8 @@ use limit_increase::workflow::model::{BUCKET, KEY};
 use limit_increase_artifact::Artifact;
 use limit_increase_tests::environment::Environment;
 use limit_increase_tests::records::decisions;
-use limit_increase_tests::simulator::function::{
-    Delivery, FunctionError, FunctionProcess, Launch, programs,
-};
-use limit_increase_tests::{cases, suite};
+use limit_increase_tests::simulator::function::{Delivery, FunctionError, FunctionProcess, Launch};
+use limit_increase_tests::{cases, programs, suite};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tar::{EntryType, Header};
@@ -48,7 +46,7 @@ struct FunctionsUnderTest<'e> {
 impl<'e> FunctionsUnderTest<'e> {
     fn new(environment: &'e Environment) -> Result<Self> {
         environment.reset()?;
-        let programs = programs(&environment.context)?;
+        let programs = programs::functions(&environment.context)?;
         let services = &environment.ready.services;
         let log = environment.context.home.logs().join("bad-artifacts.log");
         let launch = |name: &str| {

@@ -1,9 +1,7 @@
 //! The command line as a person or a program meets it: answers, JSON, exit codes.
 #![allow(missing_docs)]
 
-use std::path::PathBuf;
-use std::process::{Command, ExitCode, Output};
-use std::sync::OnceLock;
+use std::process::{ExitCode, Output};
 
 use anyhow::{Context as _, Result, ensure};
 use limit_increase::workflow::model::{BUCKET, KEY};
@@ -27,29 +25,12 @@ fn main() -> ExitCode {
     )
 }
 
-/// The program, built as `make` builds it.
-fn program() -> Result<PathBuf> {
-    static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let build = || -> Option<PathBuf> {
-        let status = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--workspace", "--bin", "limit-increase"])
-            .status();
-        let own = std::env::current_exe().ok()?;
-        // target/debug/deps/command_line-0123 -> target/debug/limit-increase
-        status
-            .is_ok_and(|status| status.success())
-            .then_some(own.parent()?.parent()?.join("limit-increase"))
-    };
-
-    PROGRAM.get_or_init(build).clone().context("the command line does not build")
-}
-
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
 fn run(environment: &Environment, arguments: &[&str]) -> Result<Output> {
-    environment.command(&program()?, arguments)
+    environment.command(arguments)
 }
 
 fn a_run_shows_its_states_its_summary_and_its_results(environment: &Environment) -> Result<()> {
@@ -93,13 +74,12 @@ fn a_run_shows_its_states_its_summary_and_its_results(environment: &Environment)
 
 fn answers_are_json_when_json_is_asked_for(environment: &Environment) -> Result<()> {
     environment.reset()?;
-    let program = program()?;
-    let ran = environment.command_json(&program, &["run", "--limit", "5"])?;
+    let ran = environment.command_json(&["run", "--limit", "5"])?;
     ensure!(
         ran["summary"]["eligible"] == 5 && ran["execution"]["status"] == "SUCCEEDED",
         "5 customers and SUCCEEDED expected: {ran}"
     );
-    let results = environment.command_json(&program, &["results"])?;
+    let results = environment.command_json(&["results"])?;
     let totals = &results["totals"];
     let count = |name: &str| totals[name].as_i64().unwrap_or(-1);
     ensure!(
@@ -111,7 +91,7 @@ fn answers_are_json_when_json_is_asked_for(environment: &Environment) -> Result<
         parts.map(count).iter().sum::<i64>() == 50 && count("customers") == 50,
         "the totals should add up to 50 customers: {totals}"
     );
-    let status = environment.command_json(&program, &["status"])?;
+    let status = environment.command_json(&["status"])?;
     ensure!(
         status["localstack"]["running"] == true && status["last_run"]["status"] == "SUCCEEDED",
         "a running LocalStack and a last run that SUCCEEDED expected: {status}"
@@ -175,23 +155,22 @@ fn a_wrong_command_line_exits_with_2_and_names_the_option(environment: &Environm
 
 fn setup_db_never_overwrites_decisions_unless_asked(environment: &Environment) -> Result<()> {
     environment.reset()?;
-    let program = program()?;
-    environment.command_json(&program, &["run"])?;
+    environment.command_json(&["run"])?;
     let decided = |environment: &Environment| limit_increase_tests::records::decisions(environment);
     let before = decided(environment)?;
-    let loaded = environment.command_json(&program, &["setup-db"])?;
+    let loaded = environment.command_json(&["setup-db"])?;
     ensure!(
         loaded["loaded"]["inserted"] == 0 && loaded["customers"] == 50,
         "a second setup-db should insert nobody and keep 50 customers: {loaded}"
     );
     ensure!(decided(environment)? == before, "setup-db should leave the decisions alone");
-    let more = environment.command_json(&program, &["setup-db", "--customers", "3000"])?;
+    let more = environment.command_json(&["setup-db", "--customers", "3000"])?;
     ensure!(more["customers"] == 3000, "3000 customers expected: {more}");
     ensure!(
         decided(environment)? == before,
         "setup-db --customers should leave the decisions alone"
     );
-    let reset = environment.command_json(&program, &["setup-db", "--reset"])?;
+    let reset = environment.command_json(&["setup-db", "--reset"])?;
     ensure!(
         reset["customers"] == 50 && decided(environment)?.is_empty(),
         "setup-db --reset should leave 50 customers and no decision: {reset}"
@@ -219,7 +198,6 @@ fn setup_db_never_overwrites_decisions_unless_asked(environment: &Environment) -
 
 fn own_customers_are_loaded_and_a_bad_row_is_named(environment: &Environment) -> Result<()> {
     environment.reset()?;
-    let program = program()?;
     let file = environment.context.home.root().join("customers.csv");
     let header = "id,score,limit,bureau_score,utilisation,payment_ratio,missed_payments_12m,credit_searches_6m,\
                   employment_status,residential_status,gross_annual_income,months_in_employment,months_on_book,\
@@ -247,7 +225,7 @@ fn own_customers_are_loaded_and_a_bad_row_is_named(environment: &Environment) ->
     )?;
 
     let asked = arguments(&path);
-    let loaded = environment.command_json(&program, &asked.each_ref().map(String::as_str))?;
+    let loaded = environment.command_json(&asked.each_ref().map(String::as_str))?;
     ensure!(
         loaded["customers"] == 52 && loaded["loaded"]["inserted"] == 2,
         "2 new customers and 52 in all expected: {loaded}"
@@ -263,7 +241,7 @@ fn own_customers_are_loaded_and_a_bad_row_is_named(environment: &Environment) ->
     let client = environment.database()?;
     let row = environment.block_on(client.query_one("SELECT count(*) FROM batch_scores", &[]))?;
     ensure!(row.get::<_, i64>(0) == 52, "no row of a bad file should be loaded");
-    let ran = environment.command_json(&program, &["run", "--limit", "all"])?;
+    let ran = environment.command_json(&["run", "--limit", "all"])?;
     ensure!(
         ran["summary"]["eligible"].as_u64().is_some_and(|eligible| eligible > 20),
         "more than 20 eligible customers expected: {ran}"
@@ -279,8 +257,7 @@ fn own_customers_are_loaded_and_a_bad_row_is_named(environment: &Environment) ->
 
 fn test_schedule_and_test_services_use_what_they_test(environment: &Environment) -> Result<()> {
     environment.reset()?;
-    let program = program()?;
-    let schedule = environment.command_json(&program, &["test-schedule"])?;
+    let schedule = environment.command_json(&["test-schedule"])?;
     ensure!(
         schedule["schedule"]["expression"] == "cron(0 2 * * ? *)",
         "the schedule should be the nightly one: {schedule}"
@@ -289,7 +266,7 @@ fn test_schedule_and_test_services_use_what_they_test(environment: &Environment)
         schedule["execution"]["status"] == "SUCCEEDED",
         "the event's run should succeed: {schedule}"
     );
-    let services = environment.command_json(&program, &["test-services"])?;
+    let services = environment.command_json(&["test-services"])?;
     let checked = services["services"].as_array().context("no services")?;
     ensure!(
         checked.len() == 5 && checked.iter().all(|service| service["ok"] == true),
@@ -333,25 +310,24 @@ fn awslocal_starts_a_run(environment: &Environment) -> Result<()> {
 
 fn stop_is_idempotent_and_the_next_command_starts_again(environment: &Environment) -> Result<()> {
     environment.reset()?;
-    let program = program()?;
-    environment.command_json(&program, &["run", "--limit", "3"])?;
-    let stopped = environment.command_json(&program, &["stop"])?;
+    environment.command_json(&["run", "--limit", "3"])?;
+    let stopped = environment.command_json(&["stop"])?;
     ensure!(stopped["stopped"] == true, "the first stop should stop something: {stopped}");
-    let again = environment.command_json(&program, &["stop"])?;
+    let again = environment.command_json(&["stop"])?;
     ensure!(again["stopped"] == false, "the second stop should find nothing to stop: {again}");
-    let status = environment.command_json(&program, &["status"])?;
+    let status = environment.command_json(&["status"])?;
     ensure!(
         status["localstack"]["running"] == false && status["postgres"]["running"] == false,
         "nothing should run after a stop: {status}"
     );
 
     // LocalStack forgets with its process; the stack, the bucket and the model come back by themselves.
-    let ran = environment.command_json(&program, &["run", "--limit", "4"])?;
+    let ran = environment.command_json(&["run", "--limit", "4"])?;
     ensure!(
         ran["summary"]["eligible"] == 4 && ran["summary"]["model"]["key"] == KEY,
         "4 customers and the trained model expected: {ran}"
     );
-    let results = environment.command_json(&program, &["results"])?;
+    let results = environment.command_json(&["results"])?;
     let totals = &results["totals"];
     let decided: i64 =
         ["approved", "declined", "referred"].iter().filter_map(|name| totals[name].as_i64()).sum();

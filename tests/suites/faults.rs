@@ -1,9 +1,9 @@
 //! Runs that are broken by a seed's order, and what has to hold afterwards.
 //!
 //! ```sh
-//! cargo test --workspace --test faults                                  # 25 schedules
-//! FAULT_SCHEDULES=500 cargo test --workspace --test faults              # the nightly size
-//! FAULT_SEED=17 FAULT_SCHEDULES=1 FAULT_TRACE=1 cargo test --workspace --test faults -- every_run
+//! cargo test --test faults                                  # 25 schedules
+//! FAULT_SCHEDULES=500 cargo test --test faults              # the nightly size
+//! FAULT_SEED=17 FAULT_SCHEDULES=1 FAULT_TRACE=1 cargo test --test faults -- every_run
 //! ```
 #![allow(missing_docs)]
 
@@ -264,7 +264,7 @@ fn every_run_ends_as_an_undisturbed_one_whatever_breaks(environment: &Environmen
             Err(error) => {
                 eprintln!(
                     "schedule {seed}: {error:#}\nalone: FAULT_SEED={seed} FAULT_SCHEDULES=1 FAULT_TRACE=1 \
-                     cargo test --workspace --test faults -- every_run"
+                     cargo test --test faults -- every_run"
                 );
 
                 broken.push(seed);

@@ -21,12 +21,12 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio_postgres::Client;
 
-use crate::Environment;
 use crate::simulator::database_proxy::DatabaseProxy;
-use crate::simulator::function::{Launch, programs};
+use crate::simulator::function::Launch;
 use crate::simulator::machine::Machine;
 use crate::simulator::pool::Pool;
 use crate::simulator::storage_proxy::StorageProxy;
+use crate::{Environment, programs};
 
 /// The policy document's key.
 pub const POLICY_KEY: &str = "policies/limit-increase-policy.json";
@@ -63,7 +63,7 @@ impl Lab {
     /// When a part can't be had.
     pub fn open(environment: &Environment) -> Result<Arc<Self>> {
         environment.reset()?;
-        let programs = programs(&environment.context)?;
+        let programs = programs::functions(&environment.context)?;
         let url = &environment.ready.services.database_url;
         let config: tokio_postgres::Config = url.parse()?;
         let port = *config.get_ports().first().context("the database's URL has no port")?;

@@ -20,10 +20,6 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use limit_increase::aws::build::{self, Architecture, FUNCTIONS};
-use limit_increase::context::Context;
-use limit_increase::local::python;
-use limit_increase::project::Venv;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
@@ -31,20 +27,6 @@ use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 const RUNTIME: &str = "/2018-06-01/runtime";
-
-/// The programs of the four functions, built as they are deployed, by the functions' names.
-///
-/// # Errors
-/// When they do not build.
-pub fn programs(context: &Context) -> Result<HashMap<&'static str, PathBuf>> {
-    python::ensure_venv(&context.project, Venv::Build, &context.ui)?;
-    let archives = build::build(&context.project, Architecture::host(), &context.ui)?;
-    Ok(FUNCTIONS
-        .iter()
-        .map(|function| function.name)
-        .zip(archives.into_iter().map(|built| built.program))
-        .collect())
-}
 
 /// How to start a function.
 #[derive(Debug, Clone)]
