@@ -130,7 +130,7 @@ impl Injector {
             | Kind::KillAtAnswer
             | Kind::LoseAnswer
             | Kind::TwiceInTurn
-            | Kind::TwiceAtOnce
+            | Kind::TwiceSimultaneously
             | Kind::Freeze
             | Kind::Zombie
             | Kind::KillPooled => {
@@ -228,7 +228,7 @@ impl Injector {
                 let _ = self.plain(call).await;
                 self.plain(call).await
             }
-            Kind::TwiceAtOnce => {
+            Kind::TwiceSimultaneously => {
                 let (first, second) = tokio::join!(self.plain(call), self.plain(call));
                 if fault.dice.is_multiple_of(2) { first } else { second }
             }

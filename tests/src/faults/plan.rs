@@ -20,7 +20,7 @@ pub enum Kind {
     /// The event comes a second time, after the first.
     TwiceInTurn,
     /// The event comes a second time, at the same time.
-    TwiceAtOnce,
+    TwiceSimultaneously,
     /// The process is frozen for a moment and goes on.
     Freeze,
     /// The process is frozen, given up, replaced by another, and then goes on.
@@ -72,7 +72,7 @@ use Kind::{
     KillDuring, KillPooled, LoseAnswer, LoseCommit, LoseCommitAnswer, ReadOnly, ReplaceModel,
     ReplacePolicy, RestartDatabase, SlowStatement, Storage403, Storage404, Storage503,
     StorageForgotten, StorageRefused, StorageSlow, StorageTruncated, TerminateBackends,
-    TwiceAtOnce, TwiceInTurn, Zombie,
+    TwiceInTurn, TwiceSimultaneously, Zombie,
 };
 
 /// Every kind there is.
@@ -87,7 +87,7 @@ const WEIGHTS: [(Kind, u32); 28] = [
     (KillAtAnswer, 10),
     (LoseAnswer, 8),
     (TwiceInTurn, 8),
-    (TwiceAtOnce, 10),
+    (TwiceSimultaneously, 10),
     (Freeze, 4),
     (Zombie, 8),
     (CutConnections, 6),
