@@ -1,6 +1,7 @@
 //! The programs under test: the four functions and the command line, built as `make` builds them.
 //!
-//! They are built with the local profile. `LIMIT_INCREASE_PROFILE=release` selects the release profile instead.
+//! They are built with the local profile. `LIMIT_INCREASE_PROFILE=release` selects the release
+//! profile instead.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -81,8 +82,8 @@ pub fn command_line(project: &Project) -> Result<PathBuf> {
 
     let profile = Profile::from_environment()?;
     let mut command = Command::new("cargo");
-    // Without --package or --workspace, cargo selects the features of the default members, as `make` does. So this compiles
-    // nothing that is not compiled already.
+    // Without --package or --workspace, cargo selects the features of the default members, as
+    // `make` does. So this compiles nothing that is not compiled already.
     command
         .args(["build", "--quiet", "--locked", "--bin", "limit-increase"])
         .args(profile.arguments())

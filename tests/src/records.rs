@@ -1,4 +1,4 @@
-//! Comparing what a run left behind: the table, the objects in S3, the ledger, the summary.
+//! Reads and compares the results of a run: the table, the objects in S3, the ledger, the summary.
 
 use std::collections::BTreeMap;
 
@@ -14,21 +14,21 @@ use rust_decimal::Decimal;
 
 use crate::Environment;
 
-/// A decision as the table has it.
+/// A decision as the table stores it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredDecision {
     /// APPROVED, DECLINED or REFERRED.
     pub decision: String,
-    /// Of an approval.
+    /// The raised limit, when approved.
     pub new_limit: Option<Decimal>,
-    /// The sentence.
+    /// The sentence that explains the decision.
     pub reason: String,
 }
 
 /// All decisions of the table, by customer.
 ///
 /// # Errors
-/// When the database does not answer, or a decision lacks its reason or time.
+/// When the database does not answer, or a decision has no reason or no time.
 pub fn decisions(environment: &Environment) -> Result<BTreeMap<String, StoredDecision>> {
     let client = environment.database()?;
     let rows = environment.block_on(client.query(
@@ -48,20 +48,20 @@ pub fn decisions(environment: &Environment) -> Result<BTreeMap<String, StoredDec
     rows.iter().map(stored).collect()
 }
 
-/// What a run left behind, found to agree with itself: shard list, evaluations, results, summary and ledger tell of the
-/// same customers and the same counts.
+/// The results of a run, which were checked against each other: shard list, evaluations, results,
+/// summary and ledger have the same customers and the same counts.
 #[derive(Debug, Clone)]
 pub struct RunRecord {
     /// The summary in S3.
     pub summary: RunSummary,
-    /// What the run's evaluations say of each customer.
+    /// What the run's evaluations say about each customer.
     pub evaluated: BTreeMap<String, StoredDecision>,
     /// What became of each evaluation: APPLIED, STALE or DRY_RUN.
     pub applied: BTreeMap<String, String>,
 }
 
 impl RunRecord {
-    /// Reads the record of a run that has succeeded and checks that its parts agree.
+    /// Reads the results of a run that has succeeded, and checks that they agree.
     ///
     /// # Errors
     /// When a part is missing, or two parts disagree.
@@ -195,10 +195,10 @@ impl RunRecord {
         Ok(())
     }
 
-    /// Checks that every decision of the run that was applied is in the table, word for word.
+    /// Checks that every decision that the run wrote is in the table with the same words.
     ///
     /// # Errors
-    /// When one is missing or differs.
+    /// When a decision is missing or differs.
     pub fn check_table(&self, table: &BTreeMap<String, StoredDecision>) -> Result<()> {
         for (id, applied) in &self.applied {
             let stored = table.get(id);
@@ -220,13 +220,13 @@ impl RunRecord {
 pub struct LedgerRow {
     /// RUNNING, SUCCEEDED or FAILED.
     pub status: String,
-    /// Customers taken.
+    /// The number of customers that the run took.
     pub eligible: Option<u64>,
-    /// What became of them, once closed.
+    /// The counts, when the run is closed.
     pub counts: Option<Counts>,
-    /// Sum of the raises, once closed.
+    /// The sum of the raises, when the run is closed.
     pub total_increase: Option<Decimal>,
-    /// Why it failed.
+    /// The name of the error, when the run failed.
     pub error: Option<String>,
     /// The error's cause.
     pub cause: Option<String>,

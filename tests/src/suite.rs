@@ -1,4 +1,5 @@
-//! Runs the cases of a suite against one environment, one after the other, and stops the environment afterwards.
+//! Runs the cases of a suite against one environment, one after the other, and stops the
+//! environment afterwards.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -35,8 +36,8 @@ pub struct Case<E = Environment> {
     pub run: fn(&E) -> Result<()>,
 }
 
-/// Starts an environment, runs the cases that the command line selects, and stops the environment whatever happens. The
-/// environment's logs are kept when a case fails.
+/// Starts an environment, runs the cases that the command line selects, and stops the environment
+/// whatever happens. The environment's logs are kept when a case fails.
 ///
 /// The arguments are those of the standard test harness (`--list`, a filter, `--exact`).
 #[must_use]

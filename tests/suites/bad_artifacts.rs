@@ -1,5 +1,5 @@
-//! Artifacts, policies and requests that are damaged, hostile or wrong, against the built programs: each is refused by a
-//! permanent error that says what is wrong, nothing is written, and the process lives on.
+//! Promise 10: artifacts, policies and requests that are damaged, hostile or wrong are refused with
+//! a permanent error that says what is wrong. Nothing is written, and the process lives on.
 #![allow(missing_docs)]
 
 use std::io::Write as _;
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     )
 }
 
-/// The two functions that read an artifact, and what an artifact is made of.
+/// The two functions that read an artifact, and a good artifact.
 struct FunctionsUnderTest<'e> {
     environment: &'e Environment,
     query: FunctionProcess,
@@ -63,7 +63,7 @@ impl<'e> FunctionsUnderTest<'e> {
         Ok(Self { environment, query, score, model: environment.object(KEY)?, runs: 0 })
     }
 
-    /// Opens a run, and scores its first shard if it opens.
+    /// Opens a run, and scores its first shard if that succeeds.
     fn open_and_score(&mut self, request: &Value) -> std::result::Result<(), FunctionError> {
         self.runs += 1;
         let run = format!("bad-{}", self.runs);
@@ -77,7 +77,7 @@ impl<'e> FunctionsUnderTest<'e> {
             .map(|_| ())
     }
 
-    /// Puts an artifact where the model is, and expects it to be refused with these words.
+    /// Replaces the model by this artifact, and expects that it is refused with these words.
     fn refuses(&mut self, what: &str, artifact: Vec<u8>, words: &str) -> Result<()> {
         self.environment.put_object(KEY, artifact)?;
         let outcome = self.open_and_score(&json!({}));
@@ -104,7 +104,7 @@ impl<'e> FunctionsUnderTest<'e> {
         Ok(())
     }
 
-    /// After all of it: the good model works in the same processes, and nobody was decided.
+    /// At the end the good model works in the same processes, and nobody was decided.
     fn end(mut self) -> Result<()> {
         ensure!(decisions(self.environment)?.is_empty(), "promise 10: nobody should be decided");
         self.open_and_score(&json!({})).context("the good model is refused afterwards")
@@ -117,7 +117,7 @@ fn digest(content: &[u8]) -> Value {
 
 fn header(name: &str, size: u64, kind: EntryType) -> Result<Header> {
     let mut header = Header::new_ustar();
-    // Not `set_path`, which refuses the very names that a test is about.
+    // `set_path` refuses the names that a test needs.
     header.as_ustar_mut().context("no ustar header")?.name[..name.len()]
         .copy_from_slice(name.as_bytes());
     header.set_entry_type(kind);
@@ -142,7 +142,7 @@ fn pack(entries: &[(&str, &[u8])]) -> Result<Vec<u8>> {
     gzip(&tar.into_inner()?)
 }
 
-/// A model taken apart, to be put together wrongly.
+/// The parts of a model, from which a test makes a wrong one.
 struct ModelParts {
     onnx: Vec<u8>,
     json: Vec<u8>,
@@ -165,7 +165,7 @@ impl ModelParts {
         Ok(Self { onnx: artifact.onnx, json: artifact.model_json, manifest })
     }
 
-    /// With hashes that are right, so that what is wrong has to be seen otherwise.
+    /// An archive with correct hashes, so that another check has to find the fault.
     fn rehashed(mut self) -> Result<Vec<u8>> {
         self.manifest["files"]["model.onnx"] = digest(&self.onnx);
         self.manifest["files"]["model.json"] = digest(&self.json);
@@ -226,7 +226,8 @@ fn a_bad_archive_is_refused_and_writes_nothing(environment: &Environment) -> Res
         functions.refuses(&format!("no {name}"), pack(&entries)?, &format!("no {name}"))?;
     }
 
-    // A gigabyte of zeros in a megabyte, under a header that says so, and under one that lies.
+    // A gigabyte of zeros in a megabyte, once with the true size in the header, and once with a
+    // false one.
     let zeros = vec![0_u8; 64 << 20];
     for claimed in [1_u64 << 30, 100] {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -254,7 +255,8 @@ fn every_flipped_bit_of_a_small_model_is_refused_or_changes_nothing(
         flipped[at] ^= 1 << (at % 8);
         match Artifact::open(&flipped) {
             Err(_) => refused += 1,
-            // Gzip's header has bytes that mean nothing to the content. The archive's hash tells them apart all the same.
+            // Some bytes of gzip's header do not change the content. The archive's hash differs
+            // nevertheless.
             Ok(artifact) => ensure!(
                 artifact.onnx == whole.onnx
                     && artifact.model_json == whole.model_json
@@ -269,7 +271,7 @@ fn every_flipped_bit_of_a_small_model_is_refused_or_changes_nothing(
         "promise 10: all flips but those of gzip's header should be refused, but {refused} of {} were",
         small.len()
     );
-    // A sample of them through the program itself.
+    // Some of the flipped archives go through the programs too.
     let mut functions = FunctionsUnderTest::new(environment)?;
     let model = functions.model.to_vec();
     for at in (20..model.len()).step_by(model.len() / 12) {
@@ -379,7 +381,7 @@ fn a_bad_policy_document_is_refused_by_its_field(environment: &Environment) -> R
         environment
             .block_on(environment.ready.aws.s3.delete_object().bucket(BUCKET).key(POLICY).send())?;
         functions.permanent(document, outcome, "Permanent.InvalidPolicy", words)?;
-        // The same in a request.
+        // The same policy in a request.
         if let Ok(policy) = serde_json::from_str::<Value>(document) {
             let outcome = functions.open_and_score(&json!({ "policy": policy }));
             let error =
@@ -464,7 +466,7 @@ fn a_bad_request_is_refused_by_its_field_however_large_or_deep(
     functions.end()
 }
 
-/// The later steps take events from the state machine alone, and check them all the same.
+/// Only the state machine sends events to the later steps, and they check them nevertheless.
 fn a_bad_event_of_a_later_step_is_refused(environment: &Environment) -> Result<()> {
     let functions = FunctionsUnderTest::new(environment)?;
     let opened = environment
@@ -519,7 +521,7 @@ fn a_bad_event_of_a_later_step_is_refused(environment: &Environment) -> Result<(
 }
 
 impl FunctionsUnderTest<'_> {
-    /// As [`FunctionsUnderTest::refuses`], by one of several names.
+    /// Like [`FunctionsUnderTest::refuses`], with one of several names of errors.
     fn refuses_with(&mut self, what: &str, artifact: Vec<u8>, names: &[&str]) -> Result<()> {
         self.environment.put_object(KEY, artifact)?;
         let outcome = self.open_and_score(&json!({}));

@@ -1,4 +1,4 @@
-//! Rows that no sane table has: each is decided, or referred with its reason, and none stops the others.
+//! Promise 9: a bad row is decided or referred with its reason, and does not stop the others.
 #![allow(missing_docs)]
 
 use std::collections::BTreeMap;
@@ -26,22 +26,23 @@ fn main() -> ExitCode {
     )
 }
 
-/// What has to become of a row.
+/// What must become of a row.
 #[derive(Debug, Clone, Copy)]
 enum Expectation {
-    /// Approved or declined: the model takes the value.
+    /// Approved or declined: the model accepts the value.
     Scored,
     /// Declined with these words.
     Declined(&'static str),
     /// Referred with these words.
     Referred(&'static str),
-    /// Not looked at.
+    /// The customer is not eligible.
     NotEligible,
 }
 
 use Expectation::{Declined, NotEligible, Referred, Scored};
 
-/// A bad row: which of the sample's customers, what is done to it, what has to become of it.
+/// A bad row: the customer of the sample, the statement that spoils the row, and what must become
+/// of it.
 type BadRow = (&'static str, &'static str, Expectation);
 
 fn all() -> RunRequest {
@@ -53,7 +54,8 @@ fn execute(environment: &Environment, sql: &str) -> Result<()> {
     environment.block_on(client.batch_execute(sql)).with_context(|| sql.to_owned())
 }
 
-/// What a run decides when no row is bad. Customers 1 to 30 are made eligible, so that each can be spoilt.
+/// The decisions of a run without bad rows. Customers 1 to 30 are made eligible, so that each can
+/// be spoilt.
 fn good_table(environment: &Environment) -> Result<BTreeMap<String, StoredDecision>> {
     fresh(environment)?;
     environment.run_well(&all())?;
@@ -70,7 +72,7 @@ fn fresh(environment: &Environment) -> Result<()> {
     )
 }
 
-/// Spoils the rows, runs, and checks both them and everybody else.
+/// Spoils the rows, starts a run, and checks these rows and all others.
 fn check(environment: &Environment, rows: &[BadRow], request: &RunRequest) -> Result<()> {
     let good = good_table(environment)?;
     for (id, sql, _) in rows {
@@ -282,7 +284,8 @@ fn a_bad_limit_score_or_date_is_decided_or_referred_and_stops_nobody(
     check(environment, &ROWS, &all())
 }
 
-/// Each id gets a copy of a good customer's score, limit and features, and so has to get its decision.
+/// Each id gets a copy of a good customer's score, limit and features, so it must get the same
+/// decision.
 fn any_text_can_be_the_id_of_a_customer(environment: &Environment) -> Result<()> {
     let ids = [
         "".to_owned(),
@@ -367,7 +370,7 @@ fn any_text_can_be_the_id_of_a_customer(environment: &Environment) -> Result<()>
 
 fn a_bad_income_is_referred_under_a_policy_that_reads_it(environment: &Environment) -> Result<()> {
     const SET: &str = "UPDATE customer_features SET gross_annual_income = ";
-    // Everybody passes the score, so that income alone is what counts.
+    // Everybody passes the minimum score, so that only the income counts.
     let policy = Policy {
         minimum_score: limit_increase_domain::CreditScore::new(-10_000),
         affordability: Some(Affordability {
@@ -398,7 +401,7 @@ fn a_bad_income_is_referred_under_a_policy_that_reads_it(environment: &Environme
     check(environment, &rows, &request)
 }
 
-/// A column may be of any numeric SQL type, NUMERIC with its NaN and its 130,000 digits among them.
+/// A column may have any numeric SQL type, also NUMERIC with its NaN and its 130,000 digits.
 fn numbers_of_other_sql_types_are_read_or_referred(environment: &Environment) -> Result<()> {
     let good = good_table(environment)?;
     let to = |sql_type: &str| {
@@ -418,7 +421,7 @@ fn numbers_of_other_sql_types_are_read_or_referred(environment: &Environment) ->
         "UPDATE customer_features SET bureau_score = 0 WHERE customer_id <= 'CUST_0004'",
     )?;
 
-    // The next run reads text, and has to say that it can't.
+    // The next run finds a text column, and must refuse it.
     execute(environment, &to("text"))?;
     execute(
         environment,
@@ -436,7 +439,8 @@ fn numbers_of_other_sql_types_are_read_or_referred(environment: &Environment) ->
         );
     }
 
-    // Missing, which the model knows of this feature, and as good as zero.
+    // NaN is a missing value, which the model knows for this column. The other number is almost
+    // zero.
     for id in ["CUST_0001", "CUST_0004"] {
         let found = table.get(id);
         ensure!(

@@ -1,4 +1,4 @@
-//! The command line as a person or a program meets it: answers, JSON, exit codes.
+//! The command line as people and programs use it: answers, JSON, exit codes.
 #![allow(missing_docs)]
 
 use std::process::{ExitCode, Output};
@@ -108,7 +108,7 @@ fn a_run_that_fails_exits_with_3_and_says_why_and_what_next(
     environment: &Environment,
 ) -> Result<()> {
     environment.reset()?;
-    // `run` would put the trained model back, so it is the policy in force that is broken here.
+    // `run` would repair a broken model, so the case breaks the policy.
     const POLICY: &str = "policies/limit-increase-policy.json";
     environment.put_object(POLICY, r#"{"maximum_limit": "-1"}"#)?;
     let shown = run(environment, &["run"]);
@@ -276,7 +276,7 @@ fn test_schedule_and_test_services_use_what_they_test(environment: &Environment)
     Ok(())
 }
 
-/// The README's way without this command line.
+/// A run can be started without this command line, as the README shows.
 fn awslocal_starts_a_run(environment: &Environment) -> Result<()> {
     environment.reset()?;
     let arn = environment.machine()?;
@@ -321,7 +321,8 @@ fn stop_is_idempotent_and_the_next_command_starts_again(environment: &Environmen
         "nothing should run after a stop: {status}"
     );
 
-    // LocalStack forgets with its process; the stack, the bucket and the model come back by themselves.
+    // LocalStack keeps nothing over a stop. The next command restores the stack, the bucket and the
+    // model.
     let ran = environment.command_json(&["run", "--limit", "4"])?;
     ensure!(
         ran["summary"]["eligible"] == 4 && ran["summary"]["model"]["key"] == KEY,

@@ -1,4 +1,4 @@
-//! Runs that are broken by a seed's order, and what has to hold afterwards.
+//! Runs that are broken on purpose, and the promises that must hold afterwards.
 //!
 //! ```sh
 //! cargo test --test faults                                  # 25 schedules
@@ -25,9 +25,9 @@ use limit_increase_tests::simulator::storage_proxy::{Rule, StorageFault};
 use limit_increase_tests::{cases, suite};
 use serde_json::json;
 
-/// The size for every change; the nightly one is 500.
+/// The number of schedules for every change. The nightly number is 500.
 const SCHEDULES: u64 = 25;
-/// So many broken schedules are enough to see what is wrong.
+/// The suite stops after this many broken schedules.
 const ENOUGH: usize = 5;
 
 fn main() -> ExitCode {
@@ -44,7 +44,8 @@ fn main() -> ExitCode {
     )
 }
 
-/// The same event in two environments at the same time, the way a retry meets an attempt that was only thought dead.
+/// Promise 7: a retry sends the same event to a second environment, while the first attempt still
+/// works.
 fn two_simultaneous_events_open_one_run(environment: &Environment) -> Result<()> {
     let lab = Lab::open(environment)?;
     environment.block_on(async {
@@ -114,8 +115,9 @@ async fn status(lab: &Lab, run: &str) -> Result<String> {
     Ok(lab.admin().await?.query_one(sql, &[&run]).await?.get(0))
 }
 
-/// An attempt waits for S3 until the database takes its shard from it. Another applies the shard, to customers that are others
-/// by then, and only then does S3 take the first one's record.
+/// Promise 8 and promise 6: an attempt waits for S3, and its session in the database ends
+/// meanwhile. A second attempt applies the shard to customers who have changed. Only then does S3
+/// get the first attempt's record.
 fn an_attempt_that_has_lost_its_shard_leaves_the_record_alone(
     environment: &Environment,
 ) -> Result<()> {
@@ -164,7 +166,7 @@ fn an_attempt_that_has_lost_its_shard_leaves_the_record_alone(
         ensure!(
             !records.is_empty() && records == result_records(&lab, "late-record").await?, "promise 8: the late attempt should leave the record as the second one wrote it");
 
-        // A third finds the shard applied.
+        // Promise 6: a third attempt finds the shard applied.
         let again = invoke(&lab, "update-database", &apply).await?;
         ensure!(
             again["counts"] == answer["counts"] && again["replayed"] == true, "promise 6: the third attempt should find the shard applied with the same counts, it got {again}");
@@ -187,7 +189,7 @@ fn a_late_failure_of_a_shard_leaves_a_closed_run_closed(environment: &Environmen
         let answer = invoke(&lab, "update-database", &failure).await?;
         ensure!(answer["error"] == "Permanent.HandoffInvalid", "the answer should repeat the error, it is {answer}");
         ensure!(status(&lab, "closed").await? == "SUCCEEDED", "promise 5: a shard's late failure should leave a closed run SUCCEEDED");
-        // The run's own execution, on the other hand, knows that it is about to fail.
+        // The run's own execution knows that it is about to fail, so its failure counts.
         failure["execution"] = json!({ "RedriveCount": 0 });
         invoke(&lab, "update-database", &failure).await?;
         ensure!(status(&lab, "closed").await? == "FAILED", "promise 5: the failure of the execution itself should make the run FAILED");
@@ -202,7 +204,7 @@ async fn invoke(lab: &Lab, function: &str, event: &serde_json::Value) -> Result<
     answer.with_context(|| format!("{function} of {event}"))
 }
 
-/// Waits for an update that has done all its statements.
+/// Waits until an update has run all its statements and has not committed.
 async fn idle_in_transaction(admin: &tokio_postgres::Client) -> Result<()> {
     let sql = "SELECT FROM pg_stat_activity WHERE application_name = 'update-database'
                AND state = 'idle in transaction' AND query LIKE 'INSERT INTO limit_increase_shards%'";
@@ -225,7 +227,8 @@ async fn result_records(lab: &Lab, run: &str) -> Result<Vec<(Option<String>, Opt
 }
 
 fn each_kind_of_fault_alone_leaves_every_promise_kept(environment: &Environment) -> Result<()> {
-    /// Seeds tried until the kind comes up: a disk can only be full while the ledger is empty, for example.
+    /// Seeds to try until the kind happens. A disk, for example, can only be full while the ledger
+    /// is empty.
     const TRIES: u64 = 20;
     let lab = Lab::open(environment)?;
     let undisturbed = schedule::undisturbed(environment, &lab)?;

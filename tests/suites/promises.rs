@@ -1,10 +1,10 @@
-//! The promises of ARCHITECTURE.md are numbered, and code and tests cite them by number. These tests keep the citations true.
+//! Code and tests cite the promises of ARCHITECTURE.md by number. These tests check the citations.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// Where somebody may cite a promise: the folders of the repository, and the documents beside them.
+/// Where promises may be cited: the folders of the repository, and the documents beside them.
 const FOLDERS: [&str; 9] = [
     "benches",
     "cloudformation",

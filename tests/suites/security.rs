@@ -1,4 +1,5 @@
-//! What must hold when the password changes under a run, when names are hostile, and when everything is logged.
+//! Promise 11, with a password that changes during a run and with everything logged; hostile names;
+//! and the metrics in the log.
 #![allow(missing_docs)]
 
 use std::process::ExitCode;
@@ -27,7 +28,7 @@ fn main() -> ExitCode {
     )
 }
 
-/// Names that end a string, an identifier or a statement wherever one is not quoted.
+/// Names that would end a string, an identifier or a statement where they are not quoted.
 const HOSTILE: [&str; 8] = [
     r#"a"; DROP TABLE batch_scores; --"#,
     "a'); DROP TABLE batch_scores; --",
@@ -45,7 +46,7 @@ fn a_hostile_column_name_is_a_name_and_nothing_more(environment: &Environment) -
     let eligibility = Eligibility::default();
     let column = |name: &str| SourceColumn::number(name);
     for name in HOSTILE {
-        // Not in the catalogue: refused by name, before any statement is made of it.
+        // A name that is not in the catalogue is refused before it is part of a statement.
         let features = [column(name)];
         let selection = Selection {
             eligibility: &eligibility,
@@ -83,7 +84,7 @@ fn a_hostile_column_name_is_a_name_and_nothing_more(environment: &Environment) -
         );
     }
 
-    // In the catalogue: read like any other.
+    // A name in the catalogue is read like any other.
     for name in HOSTILE {
         let name = quote_identifier(name);
         let sql = format!(
@@ -136,7 +137,7 @@ fn a_hostile_column_name_is_a_name_and_nothing_more(environment: &Environment) -
     Ok(())
 }
 
-/// One line of JSON each, as CloudWatch wants it.
+/// Each metric is one line of JSON, in CloudWatch's embedded format.
 fn a_closed_run_and_a_failure_are_metrics_in_the_log(environment: &Environment) -> Result<()> {
     environment.reset()?;
     let run = environment.run_well(&RunRequest::default())?;
@@ -184,19 +185,19 @@ fn a_closed_run_and_a_failure_are_metrics_in_the_log(environment: &Environment) 
 const FIRST: &str = "f1rst-s3cret-w0rd";
 const SECOND: &str = "sec0nd:s3cret/w0rd'%";
 
-/// The stack with the password in Secrets Manager, and a user whose password changes between two runs.
+/// Promise 11: the password is in Secrets Manager, and changes between two runs and during a third.
 fn a_rotated_password_is_read_again_and_is_in_no_log(environment: &Environment) -> Result<()> {
     environment.reset()?;
     let client = environment.database()?;
     let port = limit_increase::database::port_of(&environment.ready.services.database_url)?;
     let database: String =
         environment.block_on(client.query_one("SELECT current_database()::text", &[]))?.get(0);
-    // The user is asked for a password, as on AWS and unlike everybody else of the local environment.
+    // This user needs a password, as on AWS. The other users of the local environment need none.
     let file: String = environment.block_on(client.query_one("SHOW hba_file", &[]))?.get(0);
     let before = std::fs::read_to_string(&file)?;
     std::fs::write(&file, format!("host all bank all scram-sha-256\n{before}"))?;
     let set_password = |password: &str| {
-        // Takes no parameters, and is the test's own word.
+        // ALTER ROLE takes no parameters.
         let sql = format!("ALTER ROLE bank PASSWORD '{}'", password.replace('\'', "''"));
         environment.block_on(client.batch_execute(&sql))
     };
@@ -226,7 +227,7 @@ fn a_rotated_password_is_read_again_and_is_in_no_log(environment: &Environment) 
     environment.run_well(&RunRequest { limit: Some(3), ..RunRequest::default() })?;
     ensure!(decisions(environment)?.len() == 3, "the secret's user should decide 3 customers");
 
-    // Rotated: new password here and there, and the connections of before are gone.
+    // A rotation: the secret and the database get a new password, and the old connections end.
     environment
         .block_on(secrets.put_secret_value().secret_id(&arn).secret_string(url(SECOND)).send())?;
     set_password(SECOND)?;
@@ -245,7 +246,8 @@ fn a_rotated_password_is_read_again_and_is_in_no_log(environment: &Environment) 
         "promise 11: the credentials should be read again:\n{said}"
     );
 
-    // Set in the database alone, as in the moment between a rotation's two steps: a failure that is retried.
+    // Only the database has the new password, as between the two steps of a rotation. The failure
+    // is retried.
     set_password("a-th1rd-s3cret")?;
     environment.block_on(client.batch_execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'bank'",
@@ -299,7 +301,7 @@ fn a_rotated_password_is_read_again_and_is_in_no_log(environment: &Environment) 
     Ok(())
 }
 
-/// With the logs at their most talkative.
+/// Deploys the stack with the secret, and with everything logged.
 fn deploy_with_secret(environment: &Environment, arn: &str) -> Result<()> {
     let mut deployment = Deployment::local(&environment.ready.services);
     deployment.parameters.remove("DatabaseUrl");
@@ -325,7 +327,7 @@ fn secrets_client(environment: &Environment) -> aws_sdk_secretsmanager::Client {
     aws_sdk_secretsmanager::Client::from_conf(config)
 }
 
-/// All that the environments of a function have said.
+/// The logs of all environments of a function.
 fn log_of(environment: &Environment, function: &str) -> Result<String> {
     let mut said = String::new();
     let logs = environment.context.home.localstack().join("logs/functions");

@@ -1,5 +1,5 @@
-//! TLS to PostgreSQL, held against a real server with certificates that are good, expired, for another name, or from
-//! nobody we know.
+//! Promise 12, on a real server with certificates that are good, expired, for another name, or from
+//! an unknown authority.
 #![allow(missing_docs)]
 
 use std::process::ExitCode;
@@ -31,7 +31,7 @@ fn main() -> ExitCode {
     )
 }
 
-/// With a user who needs TLS and a password.
+/// Starts a server with a user who needs TLS and a password.
 fn start() -> Result<TlsPostgres> {
     let server = TlsPostgres::start("tls")?;
     server.block_on(
@@ -69,7 +69,8 @@ fn refusal(server: &TlsPostgres, url: &DatabaseUrl) -> Result<Failure> {
     }
 }
 
-/// The server with a certificate of a new authority, and the path of that authority's own.
+/// Gives the server a certificate of a new authority. Returns the path of that authority's own
+/// certificate.
 fn serve(server: &TlsPostgres, names: &[&str], last_year: i32) -> Result<String> {
     let authority = Authority::new("Test authority")?;
     server.serve(Some(authority.issue(names, last_year)?))?;
@@ -91,7 +92,7 @@ fn a_good_certificate_is_accepted_under_every_mode_that_asks_for_tls(
         }
     }
 
-    // The functions' own way in: the pool.
+    // The functions connect through the pool.
     let url =
         url(server, "localhost", PASSWORD, &format!("sslmode=verify-full&sslrootcert={roots}"));
     server.block_on(async {
@@ -157,7 +158,7 @@ fn a_certificate_for_another_name_is_refused_even_under_verify_ca(
         check(&failure, &["localhost", "db.example.com"])?;
     }
 
-    // The name is what is verified, not the address that it is looked up at.
+    // The name is verified, not the address.
     let by_name = DatabaseUrl::new(format!(
         "host=db.example.com hostaddr=127.0.0.1 port={} user=bank password={PASSWORD} dbname=limit_increase \
          sslmode=verify-full sslrootcert='{roots}'",
@@ -201,7 +202,7 @@ fn an_authority_that_nobody_named_is_refused(server: &TlsPostgres) -> Result<()>
     Ok(())
 }
 
-/// As RDS hands them out: one file for all regions, a comment before each.
+/// RDS publishes such a bundle: one file for all regions, with a comment before each certificate.
 fn a_bundle_of_many_authorities_is_read_whole(server: &TlsPostgres) -> Result<()> {
     let authority = Authority::new("The one that counts")?;
     server.serve(Some(authority.issue(&["localhost"], GOOD_YEAR)?))?;

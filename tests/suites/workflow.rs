@@ -1,4 +1,5 @@
-//! The nightly run, from a start to decisions in the table, through the state machine that the template deploys.
+//! The nightly run through the deployed state machine, from the start to the decisions in the
+//! table.
 #![allow(missing_docs)]
 
 use std::collections::BTreeMap;
@@ -44,7 +45,8 @@ fn all() -> RunRequest {
     RunRequest { limit: None, ..RunRequest::default() }
 }
 
-/// The original's demonstration: 20 customers, the rest, and a night with nothing to do.
+/// The tutorial's demonstration: 20 customers, then the rest, then a night with nothing to do.
+/// Every run is checked for promise 3 when its records are read.
 fn three_runs_decide_twenty_then_the_rest_then_nobody(environment: &Environment) -> Result<()> {
     environment.reset()?;
     let eligible = eligible(environment)?;
@@ -139,11 +141,12 @@ fn a_scheduled_event_starts_a_run(environment: &Environment) -> Result<()> {
     record.check_table(&decisions(environment)?)
 }
 
-/// The original's rules at their edges, through the whole chain: eligibility, growth, cap.
+/// The tutorial's rules at their boundaries, through the whole chain: eligibility, growth, cap.
 fn a_decision_follows_the_policy_to_the_cent(environment: &Environment) -> Result<()> {
     environment.reset()?;
     let client = environment.database()?;
-    // Everybody gets the features of the customer with the best new score, so that all are approved.
+    // Everybody gets the features of the customer with the best new score, so that all are
+    // approved.
     let best = best_customer(environment)?;
     environment.reset()?;
     let set = |id: &str, score: i32, limit: &str| {
@@ -190,7 +193,7 @@ fn a_decision_follows_the_policy_to_the_cent(environment: &Environment) -> Resul
         let found = table.get(id).map(|stored| (stored.decision.as_str(), stored.new_limit));
         let expected = match (expected, id) {
             (Some(limit), _) => Some(("APPROVED", Some(limit.parse::<Decimal>()?))),
-            // Eligible, but a whole unit is all that a limit grows by, and half a cent is none.
+            // Eligible, but a limit grows by whole units, and half a cent is less than one.
             (None, "CUST_0006") => Some(("DECLINED", None)),
             (None, _) => None,
         };
@@ -261,12 +264,14 @@ fn a_customer_who_cannot_be_scored_is_referred_and_stops_nobody(
     Ok(())
 }
 
-/// Several shards, and a customer who is decided by somebody else between the query and the update.
+/// Promise 1: somebody else changes a customer between the query and the update. The run has
+/// several shards.
 fn a_customer_who_changed_meanwhile_is_left_alone(environment: &Environment) -> Result<()> {
     environment.reset()?;
     let eligible = eligible(environment)?;
     let client = environment.database()?;
-    // Whoever is updated first takes one of the others along: a trigger stands in for another program at that moment.
+    // The trigger acts as another program: when the run is opened, it changes one eligible
+    // customer.
     environment.block_on(client.batch_execute(
         "CREATE FUNCTION decide_another() RETURNS trigger LANGUAGE plpgsql AS $$
          BEGIN
@@ -302,7 +307,7 @@ fn a_customer_who_changed_meanwhile_is_left_alone(environment: &Environment) -> 
         "promise 1: all but the stale one of {eligible} should be decided, {} are",
         table.len()
     );
-    // The next run takes the one who was left.
+    // The next run takes the customer who was left.
     let next = RunRecord::read(environment, &environment.run_well(&all())?)?;
     ensure!(
         next.summary.eligible == 1 && next.summary.counts.stale == 0,
@@ -454,7 +459,8 @@ fn a_run_with_a_damaged_model_fails_and_writes_nothing(environment: &Environment
     Ok(())
 }
 
-/// A shard fails, the run is FAILED; a new run decides exactly those who are left, as an undisturbed run would have.
+/// Promise 4: a shard fails, and the run is FAILED. A new run decides exactly the customers who are
+/// left, as an undisturbed run would have.
 fn a_run_that_failed_is_resumed_by_a_new_one(environment: &Environment) -> Result<()> {
     let sabotaged = SabotagedRun::run(environment, "sabotaged")?;
     let table = decisions(environment)?;
@@ -473,9 +479,9 @@ fn a_run_that_failed_is_resumed_by_a_new_one(environment: &Environment) -> Resul
     Ok(())
 }
 
-/// LocalStack 4.9.2 has no `redrive-execution`. So the very definition is entered where a redrive enters it, in the state
-/// that failed and with that state's input, by a second machine that differs in nothing but its start and the count of
-/// redrives, which on AWS is in `$$.Execution`.
+/// Promise 4. LocalStack 4.9.2 has no `redrive-execution`. So a second machine runs the same
+/// definition from the state that failed, with that state's input, as a redrive does. It differs
+/// only in its start and in the number of redrives, which AWS puts into `$$.Execution`.
 fn a_poisoned_shard_fails_alone_and_a_redrive_does_only_that_one(
     environment: &Environment,
 ) -> Result<()> {
@@ -490,7 +496,7 @@ fn a_poisoned_shard_fails_alone_and_a_redrive_does_only_that_one(
 
     let before = newest_versions(environment, &Stage::ScoredCustomers.prefix(&run))?;
 
-    // A redrive before the cause is mended fails again, once, and does not go round in circles.
+    // A redrive before the repair fails again, once, and does not loop.
     sabotage(environment, &sabotaged.victim)?;
     let again = redrive(environment, &sabotaged.failed, "too-early");
     mend(environment)?;
@@ -534,13 +540,13 @@ fn a_poisoned_shard_fails_alone_and_a_redrive_does_only_that_one(
 const SABOTAGED_SHARD_SIZE: usize = 7;
 const SABOTAGED_REQUEST: &str = r#"{"limit": null, "shard_size": 7}"#;
 
-/// A run of several shards of which one could not be applied, and the reason taken away again.
+/// A run of several shards, of which one could not be applied. The reason is repaired afterwards.
 struct SabotagedRun {
     /// The customer whose decision the database refused.
     victim: String,
     /// The decisions of an undisturbed run over the same customers.
     undisturbed: BTreeMap<String, StoredDecision>,
-    /// How the run ended.
+    /// The failure with which the run ended.
     failed: Failure,
 }
 
@@ -572,7 +578,7 @@ impl SabotagedRun {
     }
 }
 
-/// The database refuses to decide one customer.
+/// Makes the database refuse to decide one customer.
 fn sabotage(environment: &Environment, victim: &str) -> Result<()> {
     let client = environment.database()?;
     Ok(environment.block_on(client.batch_execute(&format!(
@@ -587,7 +593,7 @@ fn mend(environment: &Environment) -> Result<()> {
         .block_on(client.batch_execute("ALTER TABLE batch_scores DROP CONSTRAINT sabotage"))?)
 }
 
-/// Goes on with the run `redriven` as a redrive would, and waits for the end.
+/// Continues the run `redriven` as a redrive would, and waits for its end.
 fn redrive(environment: &Environment, failed: &Failure, machine: &str) -> Result<Finished> {
     let machine = redriving_machine(environment, failed, machine)?;
     let states = &environment.ready.aws.states;
@@ -603,7 +609,7 @@ fn redrive(environment: &Environment, failed: &Failure, machine: &str) -> Result
     environment.follow(&started.execution_arn)
 }
 
-/// The deployed definition, entered as a redriven execution enters it.
+/// A state machine with the deployed definition that starts as a redriven execution does.
 fn redriving_machine(environment: &Environment, failed: &Failure, name: &str) -> Result<String> {
     let states = &environment.ready.aws.states;
     let deployed = environment.block_on(
@@ -640,7 +646,8 @@ fn redriving_machine(environment: &Environment, failed: &Failure, name: &str) ->
     Ok(created.state_machine_arn)
 }
 
-/// The newest version of each object under a prefix; the bucket is versioned, so a rewritten object has another.
+/// The newest version of each object under a prefix. The bucket is versioned, so a rewritten object
+/// has another version.
 fn newest_versions(environment: &Environment, prefix: &str) -> Result<BTreeMap<String, String>> {
     let listed = environment.block_on(
         environment.ready.aws.s3.list_object_versions().bucket(BUCKET).prefix(prefix).send(),

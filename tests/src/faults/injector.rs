@@ -1,4 +1,5 @@
-//! Between the state machine and the functions: hands events on, and breaks what the plan says.
+//! Stands between the state machine and the functions: passes events on, and breaks what the plan
+//! says.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,7 +21,7 @@ type Answer = std::result::Result<Value, FunctionError>;
 
 /// The services of one schedule.
 pub struct Injector {
-    /// The place.
+    /// The services to break.
     pub lab: Arc<Lab>,
     plan: Option<Plan>,
     tally: Mutex<BTreeMap<Kind, u64>>,
@@ -28,7 +29,7 @@ pub struct Injector {
     under_way: AtomicUsize,
 }
 
-/// Counts what goes on in the background, so that a schedule can wait for its end.
+/// Work in the background, counted so that a schedule can wait for its end.
 struct BackgroundWork(Arc<Injector>);
 
 impl BackgroundWork {
@@ -48,7 +49,7 @@ impl Services for Arc<Injector> {
     async fn invoke(&self, call: Call) -> Answer {
         let injector = self.clone();
         let under_way = BackgroundWork::new(self);
-        // A task of its own: a state machine that gives up on a function does not stop it.
+        // In a separate task, because a state machine that abandons a function does not stop it.
         let answer = tokio::spawn(async move {
             let _under_way = under_way;
             injector.perform(&call).await
@@ -66,13 +67,13 @@ impl Services for Arc<Injector> {
     }
 }
 
-/// What is wrong with the test itself, or with the machine it runs on.
+/// An error of the test itself, or of the machine on which it runs.
 fn broken(error: &dyn std::fmt::Display) -> FunctionError {
     FunctionError { error_type: "Test.Broken".to_owned(), message: format!("{error:#}") }
 }
 
 impl Injector {
-    /// Services that break by this plan; without one they work.
+    /// Services that break as this plan says. Without a plan they work.
     #[must_use]
     pub fn new(lab: &Arc<Lab>, plan: Option<Plan>) -> Arc<Self> {
         Arc::new(Self {
@@ -84,7 +85,7 @@ impl Injector {
         })
     }
 
-    /// Waits until nothing goes on in the background any more.
+    /// Waits until no work is left in the background.
     pub async fn settle(&self) {
         while self.under_way.load(Ordering::SeqCst) > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -171,7 +172,8 @@ impl Injector {
             _ => {
                 let under_way = BackgroundWork::new(self);
                 let (injector, shared) = (self.clone(), call.clone());
-                // Held locks and the like have to be there before the step begins; they end by themselves.
+                // A lock, for example, must be held before the step begins. Such faults end by
+                // themselves.
                 let (begun, ready) = tokio::sync::oneshot::channel();
                 tokio::spawn(async move {
                     let _under_way = under_way;
@@ -188,7 +190,7 @@ impl Injector {
         }
     }
 
-    /// One event, one answer.
+    /// Sends the event once, without a fault.
     async fn plain(&self, call: &Call) -> Answer {
         self.answered(call, Delivery::Delivered).await
     }
@@ -261,8 +263,8 @@ impl Injector {
         }
     }
 
-    /// The state machine's time-out fires while the function hangs; another environment gets the event; then the first
-    /// one goes on, and knows nothing of it.
+    /// The state machine's time-out fires while the function hangs, and another environment gets
+    /// the event. Then the first one continues and does not know about it.
     async fn zombie(self: &Arc<Self>, call: &Call, after: Duration, length: Duration) -> Answer {
         let process = self.process(call).await?;
         let under_way = BackgroundWork::new(self);

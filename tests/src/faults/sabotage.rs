@@ -1,4 +1,4 @@
-//! The faults that are not of a process: S3, PostgreSQL, and other people's changes.
+//! The faults outside the process: in S3, in PostgreSQL, and other people's changes.
 
 use std::os::unix::fs::{MetadataExt as _, chown, symlink};
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use super::plan::{Fault, Kind};
 use crate::simulator::machine::Call;
 use crate::simulator::storage_proxy::{Rule, StorageFault};
 
-/// The rule that breaks S3 for what this call asks of it.
+/// The rule that breaks the requests of this call to S3.
 #[must_use]
 pub fn storage_rule(call: &Call, fault: Fault) -> Rule {
     let reads = fault.kind == Kind::StorageTruncated || fault.dice.is_multiple_of(2);
@@ -36,13 +36,13 @@ pub fn storage_rule(call: &Call, fault: Fault) -> Rule {
         _ => StorageFault::Status(503),
     };
 
-    // Up to two are the client's own business; more reach the state machine.
+    // The client retries twice by itself. More faults reach the state machine.
     let times = 1 + (fault.dice / 2 % 4) as u32;
     Rule { method: if reads { Method::GET } else { Method::PUT }, path, fault: effect, times }
 }
 
-/// Does the damage and, where it is not for good, makes up for it. Tells by `begun` when the step may begin. Gives whether
-/// there was anything to damage.
+/// Does the damage, and repairs it where the fault has an end. Signals with `begun` that the step
+/// may begin. Returns whether there was anything to damage.
 ///
 /// # Errors
 /// When a service does not answer.
@@ -56,7 +56,7 @@ pub async fn commit(
     let after = Duration::from_millis(fault.after_ms);
     let length = Duration::from_millis(fault.for_ms);
     let begin = |begun: oneshot::Sender<()>| {
-        // Nobody waits any more if the schedule has ended.
+        // The receiver is gone if the schedule has ended.
         let _ = begun.send(());
     };
 
@@ -119,10 +119,10 @@ pub async fn commit(
     Ok(true)
 }
 
-/// Lets the ledger's shards be written to a device that has no space left: the kernel's own. Only while the table is
-/// empty, since what is in a file would be lost.
+/// Replaces the file of the ledger's shards by a link to `/dev/full`, the kernel's device without
+/// space. Only while the table is empty, because the file's content would be lost.
 async fn fill_disk(lab: &Lab, client: &Client) -> Result<Option<PathBuf>> {
-    // No checkpoint may want to synchronise what the table's file was before.
+    // A later checkpoint must not try to synchronise the table's old file.
     client.batch_execute("CHECKPOINT").await?;
     client
         .batch_execute("BEGIN; LOCK TABLE limit_increase_shards IN ACCESS EXCLUSIVE MODE")
@@ -143,7 +143,7 @@ async fn fill_disk(lab: &Lab, client: &Client) -> Result<Option<PathBuf>> {
     }
 
     client.batch_execute("COMMIT").await?;
-    // A session keeps the files that it has opened.
+    // A session keeps the files open that it has opened.
     lab.end_backends(client).await?;
     Ok(empty.then_some(file))
 }
@@ -160,7 +160,7 @@ async fn free_disk(lab: &Lab, client: &Client, file: &std::path::Path) -> Result
     lab.end_backends(client).await
 }
 
-/// Somebody else's change of one undecided customer, or of who there is.
+/// Changes, decides or deletes an undecided customer, or adds one, as somebody else would.
 async fn change_customer(injector: &Injector, dice: u64) -> Result<bool> {
     let client = injector.lab.admin().await?;
     let victim = "SELECT customer_id FROM batch_scores

@@ -1,4 +1,4 @@
-//! One schedule from its beginning to the verdict.
+//! Runs one schedule from its beginning to the verdict.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,12 +15,12 @@ use crate::Environment;
 use crate::records::{StoredDecision, decisions};
 use crate::simulator::machine::{ExecutionEnd, Machine};
 
-/// A run is redriven so often before it is given up for a new one.
+/// How often a run is redriven before a new run replaces it.
 const REDRIVES: u32 = 4;
-/// After the faults, one run takes who is left; a second one has to find nobody.
+/// After the faults, one run takes the customers who are left. A later one must find nobody.
 const LAST_RUNS: usize = 3;
 
-/// What a schedule came to.
+/// What happened in a schedule.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
     /// Executions started.
@@ -75,7 +75,7 @@ pub fn undisturbed(environment: &Environment, lab: &Arc<Lab>) -> Result<Referenc
     Ok(known)
 }
 
-/// Carries out the schedule of a seed and checks what it left.
+/// Carries out the schedule of a seed, and checks the promises.
 ///
 /// # Errors
 /// A broken promise.
@@ -88,7 +88,7 @@ pub fn run(
     carry_out(environment, lab, undisturbed, Plan::of(seed))
 }
 
-/// As [`run`], for a plan that need not be the seed's own.
+/// Like [`run`], for any plan.
 ///
 /// # Errors
 /// A broken promise.
@@ -122,7 +122,7 @@ pub fn carry_out(
     })
 }
 
-/// A run, its redrives, and the runs that took its place.
+/// A run, its redrives, and the runs that replaced it.
 #[derive(Default)]
 struct BrokenRun {
     ends: Vec<(String, ExecutionEnd)>,
@@ -163,7 +163,7 @@ async fn broken_run(
     Ok(run)
 }
 
-/// Without faults: whoever is left is taken by one more run, and then there is nobody.
+/// Without faults, one more run takes the customers who are left, and the next one finds nobody.
 async fn last_runs(
     injector: &Arc<Injector>,
     machine: &Machine,

@@ -1,5 +1,5 @@
-//! Checks the promises of ARCHITECTURE.md after a schedule, whatever was broken: in the table, the ledger, S3, and the
-//! trigger's note of every decision ever written.
+//! Checks the promises of ARCHITECTURE.md after a schedule, whatever was broken: in the table, the
+//! ledger, S3, and the trigger's note of every decision ever written.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -51,7 +51,8 @@ struct RecordedDecision {
     applied: bool,
 }
 
-/// Checks all promises. `changed` are the customers that somebody else has changed during the schedule.
+/// Checks all promises. `changed` are the customers that somebody else has changed during the
+/// schedule.
 ///
 /// # Errors
 /// The first promise that was broken, with the data that shows it.
@@ -79,7 +80,8 @@ pub async fn check(
     nobody_is_left(&client, &table, changed, undisturbed).await
 }
 
-/// Promise 1: the trigger noted each customer at most once, and no two runs say that they decided the same customer.
+/// Promise 1: the trigger noted each customer at most once, and no two runs say that they decided
+/// the same customer.
 async fn decided_at_most_once(
     client: &Client,
     shards: &[LedgerShard],
@@ -115,8 +117,9 @@ async fn decided_at_most_once(
     Ok(())
 }
 
-/// Promise 2: every evaluation is that of an undisturbed run with the same model and policy. Promise 8: every decision of
-/// the table comes from an applied shard, and is the one that the shard's record says.
+/// Promise 2: every evaluation is that of an undisturbed run with the same model and policy.
+/// Promise 8: every decision of the table comes from an applied shard, and is the one that the
+/// shard's record says.
 fn table_says_what_the_records_say(
     table: &BTreeMap<String, StoredDecision>,
     shards: &[LedgerShard],
@@ -173,8 +176,8 @@ fn table_says_what_the_records_say(
     Ok(())
 }
 
-/// Promise 3: a shard's counts are those of its records, a closed run's are the sum of its shards, and the summary says
-/// the same. Promise 5: a FAILED run has an error and a cause.
+/// Promise 3: a shard's counts are those of its records, a closed run's are the sum of its shards,
+/// and the summary says the same. Promise 5: a FAILED run has an error and a cause.
 async fn adds_up(lab: &Lab, run: &LedgerRunRow, shards: &[LedgerShard]) -> Result<()> {
     let mut sum = Counts::default();
     let mut total_increase = Decimal::ZERO;
@@ -248,7 +251,8 @@ async fn adds_up(lab: &Lab, run: &LedgerRunRow, shards: &[LedgerShard]) -> Resul
     Ok(())
 }
 
-/// Promise 5: an execution that failed is FAILED in the ledger, and one that succeeded is SUCCEEDED.
+/// Promise 5: an execution that failed is FAILED in the ledger, and one that succeeded is
+/// SUCCEEDED.
 fn ended_as_recorded(name: &str, ended: &ExecutionEnd, runs: &[LedgerRunRow]) -> Result<()> {
     let run = runs.iter().find(|run| run.id.as_str() == name);
     let status = run.map_or("missing", |run| run.status.as_str());
@@ -262,8 +266,9 @@ fn ended_as_recorded(name: &str, ended: &ExecutionEnd, runs: &[LedgerRunRow]) ->
         ExecutionEnd::Failed { state, error, cause, trail, .. } => {
             ensure!(error != "Test.Broken", "the test itself is broken in {name}: {cause}");
 
-            // When the database is unavailable for longer than all retries, nobody can write into it that the run failed.
-            // A redrive that dies while it opens the run again leaves the run open, for the next redrive.
+            // When the database is unavailable for longer than all retries, nobody can write into
+            // it that the run failed. A redrive that dies while it opens the run again leaves the
+            // run open, for the next redrive.
             let reopening = matches!(trail.as_slice(), [only] if only.starts_with("FailOrResume "));
             let unrecorded = reopening || state == "Fail";
             ensure!(
@@ -379,7 +384,8 @@ async fn read_ledger_shards(lab: &Lab, client: &Client) -> Result<Vec<LedgerShar
     futures_util::stream::iter(rows.into_iter().map(read)).buffered(8).try_collect().await
 }
 
-/// The decisions of an applied shard, from its evaluations and its results. Promise 8: an applied shard has its record.
+/// The decisions of an applied shard, from its evaluations and its results. Promise 8: an applied
+/// shard has its record.
 async fn read_decisions(
     lab: &Lab,
     run: &RunId,

@@ -1,7 +1,8 @@
-//! A function's own program under the hand of a test: the Lambda Runtime API, served from here, and its life and death.
+//! The Lambda service for one function: starts its program as a process and serves it the Runtime
+//! API.
 //!
-//! LocalStack's executor does the same for whole runs. This one exists to do what a well-behaved service never does: to kill
-//! the process at a chosen moment, to freeze it, to lose an answer that was given. What a run is made of is not known here.
+//! LocalStack's executor does the same for whole runs. This one can also do what Lambda does only
+//! on a bad day: kill the process at a chosen moment, freeze it, lose an answer.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -33,18 +34,19 @@ const RUNTIME: &str = "/2018-06-01/runtime";
 pub struct Launch {
     /// Its `bootstrap`.
     pub program: PathBuf,
-    /// Its name, as the program is told it.
+    /// The name that the program is given.
     pub name: String,
-    /// Its environment beyond what Lambda itself sets; nothing of the test's own reaches it.
+    /// Its environment variables beside those that Lambda sets. The test's own variables do not
+    /// reach it.
     pub environment: Vec<(String, String)>,
-    /// Its time-out; an event that takes longer is the death of the process, as on Lambda.
+    /// Its time-out. An event that takes longer ends the process, as on Lambda.
     pub timeout: Duration,
-    /// What it writes goes to the end of this file, or nowhere.
+    /// The file to which its output is appended. Without a file the output is dropped.
     pub log: Option<PathBuf>,
 }
 
 impl Launch {
-    /// A function with a generous time-out and an environment that names a local AWS.
+    /// A function with a generous time-out, and with the address of a local AWS in its environment.
     #[must_use]
     pub fn new(program: impl Into<PathBuf>, name: &str, endpoint: &str) -> Self {
         let local = [
@@ -64,21 +66,21 @@ impl Launch {
         }
     }
 
-    /// With one more variable.
+    /// Adds an environment variable.
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// With this time-out.
+    /// Sets the time-out.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// With its output at the end of this file.
+    /// Appends the output to this file.
     #[must_use]
     pub fn log(mut self, file: &Path) -> Self {
         self.log = Some(file.to_owned());
@@ -89,10 +91,10 @@ impl Launch {
 /// Why an invocation failed, as Lambda would tell Step Functions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FunctionError {
-    /// The name that a state machine matches: the function's own (`Transient.Database`), or `Runtime.ExitError`,
-    /// `Sandbox.Timedout`, `Lambda.ServiceException`.
+    /// The name that a state machine matches: the function's own (`Transient.Database`), or
+    /// `Runtime.ExitError`, `Sandbox.Timedout`, `Lambda.ServiceException`.
     pub error_type: String,
-    /// For people.
+    /// The message for people.
     pub message: String,
 }
 
@@ -121,9 +123,9 @@ impl std::error::Error for FunctionError {}
 pub enum Delivery {
     /// The caller gets it.
     Delivered,
-    /// The service loses it; the function believes that all is well.
+    /// The service loses it, and the function does not know.
     Lost,
-    /// The function is killed in the moment in which it answers, and the answer is lost with it.
+    /// The function is killed when it answers, and the answer is lost.
     Killed,
 }
 
@@ -146,12 +148,12 @@ struct Event {
     deadline_ms: u128,
 }
 
-/// What the Runtime API's side and the caller's side both see.
+/// What the server of the Runtime API and the caller share.
 #[derive(Debug)]
 struct Connection {
     name: String,
     queue: Mutex<mpsc::UnboundedReceiver<Event>>,
-    // By request id. Whoever takes an entry out has the right to answer it.
+    // By request id. Who removes an entry answers it.
     waiting: std::sync::Mutex<HashMap<String, PendingInvocation>>,
     init_error: std::sync::Mutex<Option<FunctionError>>,
 }
@@ -170,10 +172,11 @@ enum Answer {
 }
 
 impl FunctionProcess {
-    /// Starts the program. That it asks for its first event is not waited for: Lambda does not either.
+    /// Starts the program. Does not wait until it asks for its first event, as Lambda does not
+    /// either.
     ///
     /// # Errors
-    /// When it can't be started.
+    /// When it cannot be started.
     pub async fn start(launch: &Launch) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
@@ -225,18 +228,19 @@ impl FunctionProcess {
         self.exited.borrow().is_none()
     }
 
-    /// Sends an event and waits for the answer. Further events wait their turn, as the function asks for them.
+    /// Sends an event and waits for the answer. Further events wait until the function asks for
+    /// them.
     ///
     /// # Errors
-    /// The function's own, or what Lambda says when the function dies or takes too long.
+    /// The function's own error, or Lambda's when the function dies or takes too long.
     pub async fn invoke(&self, payload: &Value) -> std::result::Result<Value, FunctionError> {
         self.invoke_with(payload, Delivery::Delivered).await
     }
 
-    /// As [`FunctionProcess::invoke`], with something else becoming of the answer.
+    /// Like [`FunctionProcess::invoke`], and decides what becomes of the answer.
     ///
     /// # Errors
-    /// As [`FunctionProcess::invoke`]; an answer that is lost is a `Lambda.ServiceException`.
+    /// Like [`FunctionProcess::invoke`]. A lost answer is a `Lambda.ServiceException`.
     pub async fn invoke_with(
         &self,
         payload: &Value,
@@ -251,10 +255,10 @@ impl FunctionProcess {
         })
     }
 
-    /// As [`FunctionProcess::invoke_with`], with an event that need not even be JSON.
+    /// Like [`FunctionProcess::invoke_with`], with an event that need not be JSON.
     ///
     /// # Errors
-    /// As [`FunctionProcess::invoke_with`].
+    /// Like [`FunctionProcess::invoke_with`].
     pub async fn invoke_bytes(
         &self,
         payload: Bytes,
@@ -294,7 +298,7 @@ impl FunctionProcess {
         outcome
     }
 
-    /// Ends the process as a lost machine ends it, and waits until it is gone.
+    /// Ends the process as a lost machine would, and waits until it is gone.
     pub async fn kill(&self) {
         self.signal(Signal::KILL);
         self.gone().await;
@@ -309,13 +313,13 @@ impl FunctionProcess {
         self.signal(Signal::STOP);
     }
 
-    /// Lets a frozen process go on.
+    /// Continues a frozen process.
     pub fn resume(&self) {
         self.signal(Signal::CONT);
     }
 
     fn signal(&self, signal: Signal) {
-        // A process that is gone may have left its number to another.
+        // The id of a process that is gone may belong to another process.
         if self.is_alive() {
             let _ = kill_process(self.pid, signal);
         }
@@ -344,13 +348,14 @@ fn output(launch: &Launch) -> Result<Stdio> {
     Ok(file.with_context(|| format!("cannot write the log {}", path.display()))?.into())
 }
 
-/// A lock that a panicking test has left is as good as any: what it guards is only ever replaced whole.
+/// A lock that a panicking test has poisoned is still good, because what it guards is only replaced
+/// as a whole.
 fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 async fn serve(listener: TcpListener, shared: Arc<Connection>) {
-    // Dropped with this task, and with it every connection.
+    // When this task ends, the set is dropped, and with it every connection.
     let mut connections = tokio::task::JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         let _ = stream.set_nodelay(true);
@@ -364,7 +369,7 @@ async fn serve_connection(stream: TcpStream, shared: Arc<Connection>) {
         async move { Ok::<_, Infallible>(shared.answer(request).await) }
     });
 
-    // A function that is killed hangs up in the middle, which is no error of the server.
+    // A function that is killed closes the connection early. That is not an error of the server.
     let _ = hyper::server::conn::http1::Builder::new()
         .serve_connection(TokioIo::new(stream), service)
         .await;
@@ -420,7 +425,8 @@ impl Connection {
         reply(StatusCode::ACCEPTED, "OK")
     }
 
-    /// Waits for an event. When the function hangs up meanwhile, the wait is dropped and no event is lost.
+    /// Waits for an event. If the function closes the connection meanwhile, the wait ends and no
+    /// event is lost.
     async fn next_event(&self) -> Response<Full<Bytes>> {
         let Some(event) = self.queue.lock().await.recv().await else {
             return reply(StatusCode::GONE, "the environment is shutting down");
