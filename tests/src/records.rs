@@ -32,7 +32,8 @@ pub struct StoredDecision {
 pub fn decisions(environment: &Environment) -> Result<BTreeMap<String, StoredDecision>> {
     let client = environment.database()?;
     let rows = environment.block_on(client.query(
-        "SELECT customer_id, limit_increase_decision, new_limit, decision_reason, updated_at IS NOT NULL
+        "SELECT customer_id, limit_increase_decision, new_limit, decision_reason,
+         updated_at IS NOT NULL
          FROM batch_scores WHERE limit_increase_decision IS NOT NULL",
         &[],
     ))?;
@@ -241,7 +242,8 @@ impl LedgerRow {
         let client = environment.database()?;
         let row = environment
             .block_on(client.query_opt(
-                "SELECT status, eligible, approved, declined, referred, stale, total_increase, error, cause
+                "SELECT status, eligible, approved, declined, referred, stale, total_increase,
+                 error, cause
                  FROM limit_increase_runs WHERE run_id = $1",
                 &[&run.as_str()],
             ))?

@@ -261,14 +261,16 @@ fn every_flipped_bit_of_a_small_model_is_refused_or_changes_nothing(
                 artifact.onnx == whole.onnx
                     && artifact.model_json == whole.model_json
                     && artifact.sha256 != whole.sha256,
-                "promise 10: byte {at} is flipped, and the artifact is accepted with another content or the same hash"
+                "promise 10: byte {at} is flipped, and the artifact is accepted with \
+                 another content or the same hash"
             ),
         }
     }
 
     ensure!(
         refused > small.len() - 20,
-        "promise 10: all flips but those of gzip's header should be refused, but {refused} of {} were",
+        "promise 10: all flips but those of gzip's header should be refused, but \
+         {refused} of {} were",
         small.len()
     );
     // Some of the flipped archives go through the programs too.
@@ -471,7 +473,8 @@ fn a_bad_event_of_a_later_step_is_refused(environment: &Environment) -> Result<(
     let functions = FunctionsUnderTest::new(environment)?;
     let opened = environment
         .block_on(functions.query.invoke(&json!({ "run_id": "good", "request": {} })))?;
-    let shard = json!({ "index": 0, "key": "pipeline/customers/run=good/part-00000.parquet", "rows": opened["eligible"] });
+    let key = "pipeline/customers/run=good/part-00000.parquet";
+    let shard = json!({ "index": 0, "key": key, "rows": opened["eligible"] });
     let good = json!({ "run": opened["run"], "shard": shard });
     let changed = |path: &str, value: Value| {
         let mut event = good.clone();

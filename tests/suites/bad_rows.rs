@@ -68,7 +68,8 @@ fn fresh(environment: &Environment) -> Result<()> {
     environment.reset()?;
     execute(
         environment,
-        "UPDATE batch_scores SET current_score = 700, current_limit = 4000 WHERE customer_id <= 'CUST_0030'",
+        "UPDATE batch_scores SET current_score = 700, current_limit = 4000 WHERE \
+         customer_id <= 'CUST_0030'",
     )
 }
 
@@ -101,7 +102,8 @@ fn check(environment: &Environment, rows: &[BadRow], request: &RunRequest) -> Re
             let spoilt = rows.iter().any(|(bad, ..)| bad == id);
             ensure!(
                 spoilt || table.get(id) == Some(stored),
-                "promise 9: {id} is a good row and should be decided {stored:?}, as without the bad ones; found {:?}",
+                "promise 9: {id} is a good row and should be decided {stored:?}, as \
+                 without the bad ones; found {:?}",
                 table.get(id)
             );
         }
@@ -161,7 +163,8 @@ fn a_bad_feature_is_decided_or_referred_with_its_reason_and_stops_nobody(
         ),
         (
             "CUST_0010",
-            "UPDATE customer_features SET bureau_score = 0, utilisation = 0 WHERE customer_id = $id",
+            "UPDATE customer_features SET bureau_score = 0, utilisation = 0 WHERE \
+             customer_id = $id",
             Scored,
         ),
         (
@@ -186,12 +189,14 @@ fn a_bad_feature_is_decided_or_referred_with_its_reason_and_stops_nobody(
         ),
         (
             "CUST_0015",
-            "UPDATE customer_features SET employment_status = E'\\'; DROP TABLE x; --\\n\\\\N' WHERE customer_id = $id",
+            "UPDATE customer_features SET employment_status = E'\\'; DROP TABLE x; \
+             --\\n\\\\N' WHERE customer_id = $id",
             Referred("DROP TABLE x"),
         ),
         (
             "CUST_0016",
-            "UPDATE customer_features SET residential_status = repeat('ü', 100000) WHERE customer_id = $id",
+            "UPDATE customer_features SET residential_status = repeat('ü', 100000) \
+             WHERE customer_id = $id",
             Referred("...'"),
         ),
         (
@@ -276,7 +281,8 @@ fn a_bad_limit_score_or_date_is_decided_or_referred_and_stops_nobody(
         ),
         (
             "CUST_0013",
-            "UPDATE batch_scores SET updated_at = 'infinity', new_limit = 'NaN', decision_reason = '' WHERE customer_id = $id",
+            "UPDATE batch_scores SET updated_at = 'infinity', new_limit = 'NaN', \
+             decision_reason = '' WHERE customer_id = $id",
             Scored,
         ),
     ];
@@ -313,7 +319,8 @@ fn any_text_can_be_the_id_of_a_customer(environment: &Environment) -> Result<()>
     environment.block_on(async {
         let columns: Vec<String> = client
             .query(
-                "SELECT format('%I', attname) FROM pg_attribute WHERE attrelid = 'customer_features'::regclass
+                "SELECT format('%I', attname) FROM pg_attribute
+                 WHERE attrelid = 'customer_features'::regclass
                  AND attnum > 0 AND NOT attisdropped AND attname <> 'customer_id'",
                 &[],
             )
@@ -325,8 +332,10 @@ fn any_text_can_be_the_id_of_a_customer(environment: &Environment) -> Result<()>
         for id in &ids {
             client
                 .execute(
-                    "INSERT INTO batch_scores (customer_id, current_score, current_limit, application_date)
-                     SELECT $1, current_score, current_limit, application_date FROM batch_scores WHERE customer_id = 'CUST_0001'",
+                    "INSERT INTO batch_scores (customer_id, current_score, current_limit,
+                     application_date)
+                     SELECT $1, current_score, current_limit, application_date
+                     FROM batch_scores WHERE customer_id = 'CUST_0001'",
                     &[id],
                 )
                 .await
@@ -410,9 +419,12 @@ fn numbers_of_other_sql_types_are_read_or_referred(environment: &Environment) ->
 
     execute(environment, &to("numeric"))?;
     let spoil = "UPDATE customer_features SET bureau_score = 'NaN' WHERE customer_id = 'CUST_0001';
-                 UPDATE customer_features SET bureau_score = ('1' || repeat('0', 5000))::numeric WHERE customer_id = 'CUST_0002';
-                 UPDATE customer_features SET bureau_score = ('-1' || repeat('0', 5000))::numeric WHERE customer_id = 'CUST_0003';
-                 UPDATE customer_features SET bureau_score = ('0.' || repeat('0', 5000) || '1')::numeric WHERE customer_id = 'CUST_0004';";
+                 UPDATE customer_features SET bureau_score = ('1' || repeat('0', 5000))::numeric
+                 WHERE customer_id = 'CUST_0002';
+                 UPDATE customer_features SET bureau_score = ('-1' || repeat('0', 5000))::numeric
+                 WHERE customer_id = 'CUST_0003';
+                 UPDATE customer_features SET bureau_score = ('0.' || repeat('0', 5000) || '1')::numeric
+                 WHERE customer_id = 'CUST_0004';";
     execute(environment, spoil)?;
     let outcome = environment.run_well(&all());
     let table = decisions(environment)?;
@@ -460,7 +472,8 @@ fn numbers_of_other_sql_types_are_read_or_referred(environment: &Environment) ->
     let failure = as_text?.failure.context("a text was read as a number")?;
     ensure!(
         failure.error == "Permanent.DatabaseSchema" && failure.cause.contains("bureau_score"),
-        "a text column should be refused as Permanent.DatabaseSchema that names bureau_score, got {failure:?}"
+        "a text column should be refused as Permanent.DatabaseSchema that names \
+         bureau_score, got {failure:?}"
     );
 
     Ok(())
@@ -475,7 +488,8 @@ fn a_customer_with_two_rows_of_features_fails_the_run_before_it_writes(
         environment,
         &format!(
             "ALTER TABLE customer_features DROP CONSTRAINT {name};
-             INSERT INTO customer_features SELECT * FROM customer_features WHERE customer_id = 'CUST_0001'"
+             INSERT INTO customer_features SELECT * FROM customer_features
+             WHERE customer_id = 'CUST_0001'"
         ),
     )?;
 
@@ -505,7 +519,8 @@ fn a_customer_with_two_rows_of_features_fails_the_run_before_it_writes(
         LedgerRow::read(environment, &RunId::try_from("two-rows-of-features".to_owned())?)?;
     ensure!(
         ledger.status == "FAILED" && ledger.error.as_deref() == Some("Permanent.DatabaseSchema"),
-        "promise 5: the ledger should have the run FAILED with Permanent.DatabaseSchema, it has {ledger:?}"
+        "promise 5: the ledger should have the run FAILED with \
+         Permanent.DatabaseSchema, it has {ledger:?}"
     );
 
     Ok(())

@@ -177,9 +177,11 @@ fn setup_db_never_overwrites_decisions_unless_asked(environment: &Environment) -
     );
     let client = environment.database()?;
     let row = environment.block_on(client.query_one(
-        "SELECT min(customer_id), max(customer_id), min(current_score) >= 550 AND max(current_score) <= 750,
+        "SELECT min(customer_id), max(customer_id), min(current_score) >= 550
+         AND max(current_score) <= 750,
                 min(current_limit) >= 2000 AND max(current_limit) <= 12000,
-                min(application_date) >= current_date - 184 AND max(application_date) <= current_date
+                min(application_date) >= current_date - 184
+                AND max(application_date) <= current_date
          FROM batch_scores",
         &[],
     ))?;

@@ -70,7 +70,11 @@ fn two_simultaneous_events_open_one_run(environment: &Environment) -> Result<()>
         };
 
         let (one, other) = tokio::join!(first.invoke(&event), late);
-        ensure!(one.is_ok() && one == other, "promise 7: both events should get one answer, the first got {one:?}, the second {other:?}");
+        ensure!(
+            one.is_ok() && one == other,
+            "promise 7: both events should get one answer, the first got {one:?}, the \
+             second {other:?}"
+        );
         Ok(())
     })
 }
@@ -159,17 +163,29 @@ fn an_attempt_that_has_lost_its_shard_leaves_the_record_alone(
         let (late, overtaken) = tokio::join!(first.invoke(&apply), overtaking);
         let (answer, records) = overtaken?;
         ensure!(
-            answer["counts"]["stale"] == eligible && answer["replayed"] == false, "the second attempt should apply the shard with {eligible} stale customers, it got {answer}");
+            answer["counts"]["stale"] == eligible && answer["replayed"] == false,
+            "the second attempt should apply the shard with {eligible} stale customers, \
+             it got {answer}"
+        );
 
         let Err(error) = &late else { bail!("the first got {late:?}") };
-        ensure!(error.error_type.starts_with("Transient."), "the first attempt should fail with a transient error, it got {error}");
         ensure!(
-            !records.is_empty() && records == result_records(&lab, "late-record").await?, "promise 8: the late attempt should leave the record as the second one wrote it");
+            error.error_type.starts_with("Transient."),
+            "the first attempt should fail with a transient error, it got {error}"
+        );
+        ensure!(
+            !records.is_empty() && records == result_records(&lab, "late-record").await?,
+            "promise 8: the late attempt should leave the record as the second one \
+             wrote it"
+        );
 
         // Promise 6: a third attempt finds the shard applied.
         let again = invoke(&lab, "update-database", &apply).await?;
         ensure!(
-            again["counts"] == answer["counts"] && again["replayed"] == true, "promise 6: the third attempt should find the shard applied with the same counts, it got {again}");
+            again["counts"] == answer["counts"] && again["replayed"] == true,
+            "promise 6: the third attempt should find the shard applied with the same \
+             counts, it got {again}"
+        );
 
         Ok(())
     })
@@ -181,18 +197,33 @@ fn a_late_failure_of_a_shard_leaves_a_closed_run_closed(environment: &Environmen
     environment.block_on(async {
         lab.reset().await?;
         let ended = machine.start(&calm, "closed", &json!({ "limit": null })).await?;
-        ensure!(matches!(ended, ExecutionEnd::Succeeded(_)), "the run should succeed, it ended {ended:?}");
+        ensure!(
+            matches!(ended, ExecutionEnd::Succeeded(_)),
+            "the run should succeed, it ended {ended:?}"
+        );
         let mut failure = json!({
-            "action": "record_failure", "run_id": "closed", "error": "Permanent.HandoffInvalid", "cause": "a late one"
+            "action": "record_failure",
+            "run_id": "closed",
+            "error": "Permanent.HandoffInvalid",
+            "cause": "a late one"
         });
 
         let answer = invoke(&lab, "update-database", &failure).await?;
-        ensure!(answer["error"] == "Permanent.HandoffInvalid", "the answer should repeat the error, it is {answer}");
-        ensure!(status(&lab, "closed").await? == "SUCCEEDED", "promise 5: a shard's late failure should leave a closed run SUCCEEDED");
+        ensure!(
+            answer["error"] == "Permanent.HandoffInvalid",
+            "the answer should repeat the error, it is {answer}"
+        );
+        ensure!(
+            status(&lab, "closed").await? == "SUCCEEDED",
+            "promise 5: a late failure should leave a closed run SUCCEEDED"
+        );
         // The run's own execution knows that it is about to fail, so its failure counts.
         failure["execution"] = json!({ "RedriveCount": 0 });
         invoke(&lab, "update-database", &failure).await?;
-        ensure!(status(&lab, "closed").await? == "FAILED", "promise 5: the failure of the execution itself should make the run FAILED");
+        ensure!(
+            status(&lab, "closed").await? == "FAILED",
+            "promise 5: the execution's own failure should make the run FAILED"
+        );
         Ok(())
     })
 }
@@ -207,7 +238,8 @@ async fn invoke(lab: &Lab, function: &str, event: &serde_json::Value) -> Result<
 /// Waits until an update has run all its statements and has not committed.
 async fn idle_in_transaction(admin: &tokio_postgres::Client) -> Result<()> {
     let sql = "SELECT FROM pg_stat_activity WHERE application_name = 'update-database'
-               AND state = 'idle in transaction' AND query LIKE 'INSERT INTO limit_increase_shards%'";
+               AND state = 'idle in transaction'
+               AND query LIKE 'INSERT INTO limit_increase_shards%'";
     for _ in 0..500 {
         if admin.query_opt(sql, &[]).await?.is_some() {
             return Ok(());
@@ -283,7 +315,8 @@ fn every_run_ends_as_an_undisturbed_one_whatever_breaks(environment: &Environmen
     let faults: BTreeMap<String, u64> =
         sum.faults.iter().map(|(kind, count)| (format!("{kind:?}"), *count)).collect();
     eprintln!(
-        "{done} schedules from seed {first}: {} executions, {} of them failed, {} redriven, {} environments started; {} faults: {faults:?}",
+        "{done} schedules from seed {first}: {} executions, {} of them failed, {} \
+         redriven, {} environments started; {} faults: {faults:?}",
         sum.runs,
         sum.failures,
         sum.redrives,

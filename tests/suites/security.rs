@@ -88,7 +88,8 @@ fn a_hostile_column_name_is_a_name_and_nothing_more(environment: &Environment) -
     for name in HOSTILE {
         let name = quote_identifier(name);
         let sql = format!(
-            "ALTER TABLE customer_features ADD COLUMN {name} DOUBLE PRECISION; UPDATE customer_features SET {name} = 42"
+            "ALTER TABLE customer_features ADD COLUMN {name} DOUBLE PRECISION; UPDATE \
+             customer_features SET {name} = 42"
         );
 
         environment.block_on(client.batch_execute(&sql))?;
@@ -203,7 +204,8 @@ fn a_rotated_password_is_read_again_and_is_in_no_log(environment: &Environment) 
     };
 
     environment.block_on(client.batch_execute(
-        "CREATE ROLE bank LOGIN; GRANT ALL ON ALL TABLES IN SCHEMA public TO bank; SELECT pg_reload_conf();",
+        "CREATE ROLE bank LOGIN; GRANT ALL ON ALL TABLES IN SCHEMA public TO bank; \
+         SELECT pg_reload_conf();",
     ))?;
 
     set_password(FIRST)?;

@@ -151,7 +151,8 @@ fn a_decision_follows_the_policy_to_the_cent(environment: &Environment) -> Resul
     environment.reset()?;
     let set = |id: &str, score: i32, limit: &str| {
         format!(
-            "UPDATE batch_scores SET current_score = {score}, current_limit = {limit} WHERE customer_id = '{id}';"
+            "UPDATE batch_scores SET current_score = {score}, current_limit = {limit} \
+             WHERE customer_id = '{id}';"
         )
     };
 
@@ -168,7 +169,8 @@ fn a_decision_follows_the_policy_to_the_cent(environment: &Environment) -> Resul
     let columns: Vec<String> = environment
         .block_on(client.query(
             "SELECT format('%I', attname) FROM pg_attribute
-             WHERE attrelid = 'customer_features'::regclass AND attnum > 0 AND NOT attisdropped AND attname <> 'customer_id'",
+             WHERE attrelid = 'customer_features'::regclass AND attnum > 0
+             AND NOT attisdropped AND attname <> 'customer_id'",
             &[],
         ))?
         .iter()
@@ -177,7 +179,8 @@ fn a_decision_follows_the_policy_to_the_cent(environment: &Environment) -> Resul
     let assignments: Vec<String> =
         columns.iter().map(|column| format!("{column} = best.{column}")).collect();
     let mut sql = format!(
-        "UPDATE customer_features f SET {} FROM (SELECT * FROM customer_features WHERE customer_id = '{best}') best;
+        "UPDATE customer_features f SET {} FROM (SELECT * FROM customer_features
+         WHERE customer_id = '{best}') best;
          DELETE FROM batch_scores WHERE customer_id > 'CUST_0007';",
         assignments.join(", ")
     );
@@ -225,11 +228,13 @@ fn a_customer_who_cannot_be_scored_is_referred_and_stops_nobody(
     environment.reset()?;
     let client = environment.database()?;
     environment.block_on(client.batch_execute(
-        "UPDATE batch_scores SET current_score = 700, current_limit = 4000 WHERE customer_id <= 'CUST_0004';
+        "UPDATE batch_scores SET current_score = 700, current_limit = 4000
+         WHERE customer_id <= 'CUST_0004';
          DELETE FROM customer_features WHERE customer_id = 'CUST_0001';
          UPDATE customer_features SET bureau_score = 'Infinity' WHERE customer_id = 'CUST_0002';
          UPDATE customer_features SET utilisation = 'NaN' WHERE customer_id = 'CUST_0003';
-         UPDATE customer_features SET employment_status = 'no such status' WHERE customer_id = 'CUST_0004';",
+         UPDATE customer_features SET employment_status = 'no such status'
+         WHERE customer_id = 'CUST_0004';",
     ))?;
 
     let eligible = eligible(environment)?;
@@ -277,11 +282,13 @@ fn a_customer_who_changed_meanwhile_is_left_alone(environment: &Environment) -> 
          BEGIN
              UPDATE batch_scores SET current_limit = current_limit + 1
              WHERE customer_id = (SELECT customer_id FROM batch_scores
-                                  WHERE limit_increase_decision IS NULL AND current_score >= 600 AND current_limit < 9000
+                                  WHERE limit_increase_decision IS NULL
+                                  AND current_score >= 600 AND current_limit < 9000
                                   ORDER BY current_score, customer_id DESC LIMIT 1);
              RETURN NULL;
          END $$;
-         CREATE TRIGGER decide_another AFTER INSERT ON limit_increase_runs EXECUTE FUNCTION decide_another();",
+         CREATE TRIGGER decide_another AFTER INSERT ON limit_increase_runs
+         EXECUTE FUNCTION decide_another();",
     ))?;
 
     let outcome = environment.run_well(&RunRequest { shard_size: 7, ..all() });
@@ -396,7 +403,8 @@ fn a_bad_request_fails_and_names_the_field(environment: &Environment) -> Result<
         let ledger = LedgerRow::read(environment, &RunId::try_from(name)?)?;
         ensure!(
             ledger.status == "FAILED" && ledger.error.as_deref() == Some(error),
-            "promise 5: {input}: the ledger should have the run FAILED with {error}, it has {ledger:?}"
+            "promise 5: {input}: the ledger should have the run FAILED with {error}, it \
+             has {ledger:?}"
         );
     }
 
@@ -422,7 +430,8 @@ fn a_run_without_a_model_fails_and_is_recorded(environment: &Environment) -> Res
     let ledger = LedgerRow::read(environment, &RunId::try_from("no-model".to_owned())?)?;
     ensure!(
         ledger.status == "FAILED" && ledger.error.as_deref() == Some("Permanent.ModelMissing"),
-        "promise 5: the ledger should have the run FAILED with Permanent.ModelMissing, it has {ledger:?}"
+        "promise 5: the ledger should have the run FAILED with Permanent.ModelMissing, \
+         it has {ledger:?}"
     );
 
     ensure!(
@@ -529,7 +538,8 @@ fn a_poisoned_shard_fails_alone_and_a_redrive_does_only_that_one(
     for (key, version) in newest_versions(environment, &Stage::ScoredCustomers.prefix(&run))? {
         ensure!(
             (before[&key] == version) == (key != poisoned),
-            "only the poisoned shard should be scored again, {key} has the versions {} and {version}",
+            "only the poisoned shard should be scored again, {key} has the versions {} \
+             and {version}",
             before[&key]
         );
     }
@@ -571,7 +581,8 @@ impl SabotagedRun {
         ensure!(
             ledger.status == "FAILED"
                 && ledger.error.as_deref() == Some("Permanent.DatabaseRefused"),
-            "promise 5: the ledger should have the run FAILED with Permanent.DatabaseRefused, it has {ledger:?}"
+            "promise 5: the ledger should have the run FAILED with \
+             Permanent.DatabaseRefused, it has {ledger:?}"
         );
 
         Ok(Self { victim, undisturbed, failed })

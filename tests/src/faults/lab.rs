@@ -33,7 +33,8 @@ pub const POLICY_KEY: &str = "policies/limit-increase-policy.json";
 
 /// Short enough that a time-out happens within a schedule, and long enough that a busy machine
 /// alone does not cause one.
-const TIMEOUTS: &str = "-c lock_timeout=400ms -c statement_timeout=1500ms -c idle_in_transaction_session_timeout=800ms";
+const TIMEOUTS: &str = "-c lock_timeout=400ms -c statement_timeout=1500ms -c \
+                        idle_in_transaction_session_timeout=800ms";
 
 /// An environment whose services can be broken.
 pub struct Lab {
@@ -174,7 +175,8 @@ impl Lab {
                 PERFORM pg_sleep(seconds) FROM brake WHERE seconds > 0;
                 RETURN NULL;
             END $$;
-            CREATE TRIGGER brake BEFORE UPDATE ON batch_scores FOR EACH STATEMENT EXECUTE FUNCTION brake();";
+            CREATE TRIGGER brake BEFORE UPDATE ON batch_scores FOR EACH STATEMENT
+            EXECUTE FUNCTION brake();";
         self.admin().await?.batch_execute(sql).await?;
         Ok(())
     }
@@ -192,7 +194,8 @@ impl Lab {
         self.end_backends(&client).await?;
         client
             .batch_execute(
-                "TRUNCATE limit_increase_runs, limit_increase_shards, batch_scores, customer_features, decisions_written;
+                "TRUNCATE limit_increase_runs, limit_increase_shards, batch_scores,
+                 customer_features, decisions_written;
                  INSERT INTO batch_scores SELECT * FROM pristine;
                  INSERT INTO customer_features SELECT * FROM pristine_features;
                  UPDATE brake SET seconds = 0 WHERE seconds <> 0;",

@@ -129,7 +129,8 @@ async fn fill_disk(lab: &Lab, client: &Client) -> Result<Option<PathBuf>> {
         .await?;
     let row = client
         .query_one(
-            "SELECT current_setting('data_directory'), pg_relation_filepath('limit_increase_shards'),
+            "SELECT current_setting('data_directory'),
+             pg_relation_filepath('limit_increase_shards'),
                     pg_relation_size('limit_increase_shards')",
             &[],
         )
@@ -164,23 +165,33 @@ async fn free_disk(lab: &Lab, client: &Client, file: &std::path::Path) -> Result
 async fn change_customer(injector: &Injector, dice: u64) -> Result<bool> {
     let client = injector.lab.admin().await?;
     let victim = "SELECT customer_id FROM batch_scores
-                  WHERE limit_increase_decision IS NULL AND current_score >= 600 AND current_limit < 10000
+                  WHERE limit_increase_decision IS NULL AND current_score >= 600
+                  AND current_limit < 10000
                   ORDER BY md5(customer_id || $1) LIMIT 1 FOR UPDATE SKIP LOCKED";
     let sql = match dice % 5 {
         0 => format!(
-            "UPDATE batch_scores SET current_limit = current_limit + 0.01 WHERE customer_id = ({victim}) RETURNING customer_id"
+            "UPDATE batch_scores SET current_limit = current_limit + 0.01 WHERE \
+             customer_id = ({victim}) RETURNING customer_id"
         ),
         1 => format!(
-            "UPDATE batch_scores SET current_score = current_score + 1 WHERE customer_id = ({victim}) RETURNING customer_id"
+            "UPDATE batch_scores SET current_score = current_score + 1 WHERE \
+             customer_id = ({victim}) RETURNING customer_id"
         ),
         2 => format!(
-            "UPDATE batch_scores SET limit_increase_decision = 'DECLINED', decision_reason = 'by hand', updated_at = now()
+            "UPDATE batch_scores SET limit_increase_decision = 'DECLINED',
+             decision_reason = 'by hand', updated_at = now()
              WHERE customer_id = ({victim}) RETURNING customer_id"
         ),
-        3 => format!("DELETE FROM batch_scores WHERE customer_id = ({victim}) RETURNING customer_id"),
-        _ => "INSERT INTO batch_scores (customer_id, current_score, current_limit, application_date)
-              VALUES ('NEW_' || md5($1), 640, 4000, current_date) ON CONFLICT DO NOTHING RETURNING customer_id"
-            .to_owned(),
+        3 => format!(
+            "DELETE FROM batch_scores WHERE customer_id = ({victim})
+                      RETURNING customer_id"
+        ),
+        _ => {
+            "INSERT INTO batch_scores (customer_id, current_score, current_limit, application_date)
+              VALUES ('NEW_' || md5($1), 640, 4000, current_date) ON CONFLICT DO NOTHING
+              RETURNING customer_id"
+                .to_owned()
+        }
     };
 
     let row = client.query_opt(&sql, &[&dice.to_string()]).await?;

@@ -69,7 +69,8 @@ pub fn undisturbed(environment: &Environment, lab: &Arc<Lab>) -> Result<Referenc
         known.values().map(|table| format!("{table:?}")).collect();
     ensure!(
         different.len() == known.len(),
-        "each pair of model and policy should decide differently, otherwise promise 2 cannot be checked"
+        "each pair of model and policy should decide differently, otherwise promise 2 \
+         cannot be checked"
     );
 
     Ok(known)

@@ -89,7 +89,8 @@ async fn decided_at_most_once(
 ) -> Result<()> {
     let twice = client
         .query(
-            "SELECT customer_id, count(*), string_agg(coalesce(decision, 'NULL'), ', ') FROM decisions_written
+            "SELECT customer_id, count(*), string_agg(coalesce(decision, 'NULL'), ', ')
+             FROM decisions_written
              GROUP BY customer_id HAVING count(*) > 1",
             &[],
         )
@@ -143,7 +144,8 @@ fn table_says_what_the_records_say(
                 let expected = expected.get(&decided.customer);
                 ensure!(
                     expected == Some(&decided.evaluated),
-                    "promise 2: {} should evaluate {} as an undisturbed run, {expected:?}; it says {:?}",
+                    "promise 2: {} should evaluate {} as an undisturbed run, \
+                     {expected:?}; it says {:?}",
                     run.id,
                     decided.customer,
                     decided.evaluated
@@ -161,7 +163,8 @@ fn table_says_what_the_records_say(
         // A customer whom somebody has deleted has no row.
         ensure!(
             stored == Some(evaluated) || (stored.is_none() && changed.contains(*customer)),
-            "promise 8: the record says that {customer} was decided {evaluated:?}, the table says {stored:?}"
+            "promise 8: the record says that {customer} was decided {evaluated:?}, the \
+             table says {stored:?}"
         );
     }
 
@@ -300,7 +303,8 @@ async fn nobody_is_left(
     let left = client
         .query(
             "SELECT customer_id FROM batch_scores
-             WHERE current_score >= 600 AND current_limit < 10000 AND limit_increase_decision IS NULL",
+             WHERE current_score >= 600 AND current_limit < 10000
+             AND limit_increase_decision IS NULL",
             &[],
         )
         .await?;
@@ -330,7 +334,8 @@ async fn read_table(client: &Client) -> Result<BTreeMap<String, StoredDecision>>
 async fn read_ledger_runs(client: &Client) -> Result<Vec<LedgerRunRow>> {
     let rows = client
         .query(
-            "SELECT run_id, status, context::text, eligible, shard_count, approved, declined, referred, stale,
+            "SELECT run_id, status, context::text, eligible, shard_count, approved, declined,
+             referred, stale,
                     total_increase, error, cause
              FROM limit_increase_runs ORDER BY run_id",
             &[],
@@ -407,7 +412,8 @@ async fn read_decisions(
         let evaluation = evaluation?;
         ensure!(
             evaluation.customer_id == customer && evaluation.outcome.as_str() == decision,
-            "promise 8: {run}, shard {index}: the evaluation says {} {}, the result {customer} {decision}",
+            "promise 8: {run}, shard {index}: the evaluation says {} {}, the result \
+             {customer} {decision}",
             evaluation.customer_id,
             evaluation.outcome
         );

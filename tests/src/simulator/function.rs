@@ -280,7 +280,9 @@ impl FunctionProcess {
             biased;
             answer = answer => match answer {
                 Ok(Answer::Delivered(outcome)) => outcome,
-                Ok(Answer::Lost) => Err(FunctionError::new("Lambda.ServiceException", "the answer was lost")),
+                Ok(Answer::Lost) => {
+                    Err(FunctionError::new("Lambda.ServiceException", "the answer was lost"))
+                }
                 Ok(Answer::Kill) | Err(_) => {
                     self.kill().await;
                     Err(self.exit_error())
@@ -289,7 +291,8 @@ impl FunctionProcess {
             () = self.gone() => Err(self.exit_error()),
             () = tokio::time::sleep(self.timeout) => {
                 self.kill().await;
-                let message = format!("Task timed out after {:.2} seconds", self.timeout.as_secs_f64());
+                let seconds = self.timeout.as_secs_f64();
+                let message = format!("Task timed out after {seconds:.2} seconds");
                 Err(FunctionError::new("Sandbox.Timedout", message))
             }
         };

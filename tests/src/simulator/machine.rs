@@ -153,7 +153,9 @@ impl Machine {
         input: Value,
     ) -> Result<ExecutionEnd> {
         let scope = Scope {
-            context: json!({ "Execution": { "Name": name, "RedriveCount": redrives, "Input": started_with } }),
+            context: json!({
+                "Execution": { "Name": name, "RedriveCount": redrives, "Input": started_with }
+            }),
             run: name.to_owned(),
             item: None,
             redrives,
