@@ -233,8 +233,9 @@ impl Environment {
             output.status,
             said()
         );
+
         serde_json::from_slice(&output.stdout)
-            .with_context(|| format!("{arguments:?} is no JSON: {}", said()))
+            .with_context(|| format!("{arguments:?} is not JSON: {}", said()))
     }
 }
 

@@ -41,6 +41,7 @@ pub fn decisions(environment: &Environment) -> Result<BTreeMap<String, StoredDec
     let stored = |row: &tokio_postgres::Row| {
         let id: String = row.get(0);
         ensure!(row.get::<_, bool>(4), "{id}: decided without updated_at");
+
         let reason: Option<String> = row.get(3);
         let reason = reason.with_context(|| format!("{id}: decided without a reason"))?;
         Ok((id, StoredDecision { decision: row.get(1), new_limit: row.get(2), reason }))
@@ -93,6 +94,7 @@ impl RunRecord {
             key(Stage::Customers),
             shard.key
         );
+
         for stage in [Stage::Customers, Stage::ScoredCustomers] {
             ensure!(
                 !environment.object(&key(stage))?.is_empty(),
@@ -177,6 +179,7 @@ impl RunRecord {
             "the model should come from {BUCKET}, it came from {}",
             summary.model.bucket
         );
+
         let ledger = LedgerRow::read(environment, &summary.run_id)?;
         ensure!(
             ledger.status == "SUCCEEDED" && ledger.counts == Some(counts),

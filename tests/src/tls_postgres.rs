@@ -77,6 +77,7 @@ impl TlsPostgres {
             .stdin(Stdio::null())
             .status()?;
         ensure!(installed.success(), "the Python environment postgres-tls cannot be made");
+
         let root = crate::environment::home(name);
         let port = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
         script(&project, &root, &["remove"])?;

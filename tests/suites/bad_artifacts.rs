@@ -107,6 +107,7 @@ impl<'e> FunctionsUnderTest<'e> {
     /// At the end the good model works in the same processes, and nobody was decided.
     fn end(mut self) -> Result<()> {
         ensure!(decisions(self.environment)?.is_empty(), "promise 10: nobody should be decided");
+
         self.open_and_score(&json!({})).context("the good model is refused afterwards")
     }
 }
@@ -273,6 +274,7 @@ fn every_flipped_bit_of_a_small_model_is_refused_or_changes_nothing(
          {refused} of {} were",
         small.len()
     );
+
     // Some of the flipped archives go through the programs too.
     let mut functions = FunctionsUnderTest::new(environment)?;
     let model = functions.model.to_vec();
@@ -500,7 +502,7 @@ fn a_bad_event_of_a_later_step_is_refused(environment: &Environment) -> Result<(
             "Permanent.HandoffInvalid",
         ),
         (
-            "an object that is no shard",
+            "an object that is not a shard",
             changed("/shard/key", json!(KEY)),
             "Permanent.HandoffInvalid",
         ),

@@ -515,6 +515,7 @@ fn a_customer_with_two_rows_of_features_fails_the_run_before_it_writes(
         "the cause should say that a customer could appear twice: {failure:?}"
     );
     ensure!(decided.is_empty(), "nobody should be decided, found {decided:?}");
+
     let ledger =
         LedgerRow::read(environment, &RunId::try_from("two-rows-of-features".to_owned())?)?;
     ensure!(

@@ -42,6 +42,7 @@ fn a_run_shows_its_states_its_summary_and_its_results(environment: &Environment)
         "`run` should succeed, it ended with {}:\n{shown}\n{progress}",
         output.status
     );
+
     for words in [
         "SUCCEEDED",
         "20 customers: ",
@@ -62,6 +63,7 @@ fn a_run_shows_its_states_its_summary_and_its_results(environment: &Environment)
 
     let again = run(environment, &["run", "--limit", "all"])?;
     ensure!(again.status.success(), "`run --limit all` should succeed: {}", text(&again.stderr));
+
     let nothing = run(environment, &["run"])?;
     ensure!(
         nothing.status.success() && text(&nothing.stdout).contains("Nothing to do"),
@@ -79,6 +81,7 @@ fn answers_are_json_when_json_is_asked_for(environment: &Environment) -> Result<
         ran["summary"]["eligible"] == 5 && ran["execution"]["status"] == "SUCCEEDED",
         "5 customers and SUCCEEDED expected: {ran}"
     );
+
     let results = environment.command_json(&["results"])?;
     let totals = &results["totals"];
     let count = |name: &str| totals[name].as_i64().unwrap_or(-1);
@@ -86,11 +89,13 @@ fn answers_are_json_when_json_is_asked_for(environment: &Environment) -> Result<
         count("approved") + count("declined") + count("referred") == 5,
         "5 decisions expected: {totals}"
     );
+
     let parts = ["approved", "declined", "referred", "pending", "not_eligible"];
     ensure!(
         parts.map(count).iter().sum::<i64>() == 50 && count("customers") == 50,
         "the totals should add up to 50 customers: {totals}"
     );
+
     let status = environment.command_json(&["status"])?;
     ensure!(
         status["localstack"]["running"] == true && status["last_run"]["status"] == "SUCCEEDED",
@@ -117,6 +122,7 @@ fn a_run_that_fails_exits_with_3_and_says_why_and_what_next(
         .block_on(environment.ready.aws.s3.delete_object().bucket(BUCKET).key(POLICY).send())?;
     let (shown, json) = (shown?, json?);
     ensure!(shown.status.code() == Some(3), "a failed run should end with 3: {shown:?}");
+
     let said = text(&shown.stderr);
     for words in
         ["error:", "QueryBatchScores", "Permanent.InvalidPolicy", "policy.maximum_limit", "next:"]
@@ -125,6 +131,7 @@ fn a_run_that_fails_exits_with_3_and_says_why_and_what_next(
     }
 
     ensure!(json.status.code() == Some(3), "a failed run with --json should end with 3: {json:?}");
+
     let error: serde_json::Value = serde_json::from_slice(&json.stdout)?;
     ensure!(error["error"]["exit_code"] == 3, "the JSON should have the exit code 3: {error}");
     Ok(())
@@ -164,24 +171,27 @@ fn setup_db_never_overwrites_decisions_unless_asked(environment: &Environment) -
         "a second setup-db should insert nobody and keep 50 customers: {loaded}"
     );
     ensure!(decided(environment)? == before, "setup-db should leave the decisions alone");
+
     let more = environment.command_json(&["setup-db", "--customers", "3000"])?;
     ensure!(more["customers"] == 3000, "3000 customers expected: {more}");
     ensure!(
         decided(environment)? == before,
         "setup-db --customers should leave the decisions alone"
     );
+
     let reset = environment.command_json(&["setup-db", "--reset"])?;
     ensure!(
         reset["customers"] == 50 && decided(environment)?.is_empty(),
         "setup-db --reset should leave 50 customers and no decision: {reset}"
     );
+
     let client = environment.database()?;
     let row = environment.block_on(client.query_one(
-        "SELECT min(customer_id), max(customer_id), min(current_score) >= 550
-         AND max(current_score) <= 750,
+        "SELECT min(customer_id), max(customer_id),
+                min(current_score) >= 550 AND max(current_score) <= 750,
                 min(current_limit) >= 2000 AND max(current_limit) <= 12000,
                 min(application_date) >= current_date - 184
-                AND max(application_date) <= current_date
+                    AND max(application_date) <= current_date
          FROM batch_scores",
         &[],
     ))?;
@@ -232,6 +242,7 @@ fn own_customers_are_loaded_and_a_bad_row_is_named(environment: &Environment) ->
         loaded["customers"] == 52 && loaded["loaded"]["inserted"] == 2,
         "2 new customers and 52 in all expected: {loaded}"
     );
+
     std::fs::write(&file, format!("{header}\nfine,700,4000,{row}\nbroken,700,a lot,{row}\n"))?;
     let output = run(environment, &asked.each_ref().map(String::as_str))?;
     let said = text(&output.stderr);
@@ -243,11 +254,13 @@ fn own_customers_are_loaded_and_a_bad_row_is_named(environment: &Environment) ->
     let client = environment.database()?;
     let row = environment.block_on(client.query_one("SELECT count(*) FROM batch_scores", &[]))?;
     ensure!(row.get::<_, i64>(0) == 52, "no row of a bad file should be loaded");
+
     let ran = environment.command_json(&["run", "--limit", "all"])?;
     ensure!(
         ran["summary"]["eligible"].as_u64().is_some_and(|eligible| eligible > 20),
         "more than 20 eligible customers expected: {ran}"
     );
+
     let decided = limit_increase_tests::records::decisions(environment)?;
     ensure!(
         decided.contains_key("O'Brien, Ann") && decided.contains_key("Ümit"),
@@ -268,6 +281,7 @@ fn test_schedule_and_test_services_use_what_they_test(environment: &Environment)
         schedule["execution"]["status"] == "SUCCEEDED",
         "the event's run should succeed: {schedule}"
     );
+
     let services = environment.command_json(&["test-services"])?;
     let checked = services["services"].as_array().context("no services")?;
     ensure!(
@@ -299,6 +313,7 @@ fn awslocal_starts_a_run(environment: &Environment) -> Result<()> {
     )?;
 
     ensure!(output.status.success(), "awslocal should succeed: {}", text(&output.stderr));
+
     let started: serde_json::Value = serde_json::from_slice(&output.stdout)?;
     let finished =
         environment.follow(started["executionArn"].as_str().context("no executionArn")?)?;
@@ -315,8 +330,10 @@ fn stop_is_idempotent_and_the_next_command_starts_again(environment: &Environmen
     environment.command_json(&["run", "--limit", "3"])?;
     let stopped = environment.command_json(&["stop"])?;
     ensure!(stopped["stopped"] == true, "the first stop should stop something: {stopped}");
+
     let again = environment.command_json(&["stop"])?;
     ensure!(again["stopped"] == false, "the second stop should find nothing to stop: {again}");
+
     let status = environment.command_json(&["status"])?;
     ensure!(
         status["localstack"]["running"] == false && status["postgres"]["running"] == false,
@@ -330,6 +347,7 @@ fn stop_is_idempotent_and_the_next_command_starts_again(environment: &Environmen
         ran["summary"]["eligible"] == 4 && ran["summary"]["model"]["key"] == KEY,
         "4 customers and the trained model expected: {ran}"
     );
+
     let results = environment.command_json(&["results"])?;
     let totals = &results["totals"];
     let decided: i64 =

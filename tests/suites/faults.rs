@@ -128,17 +128,21 @@ fn an_attempt_that_has_lost_its_shard_leaves_the_record_alone(
     let lab = Lab::open(environment)?;
     environment.block_on(async {
         lab.reset().await?;
+
         let event =
             json!({ "run_id": "late-record", "request": { "limit": null, "shard_size": 50 } });
         let opened = invoke(&lab, "query-batch-scores", &event).await?;
         let eligible = opened["eligible"].as_u64().context("no count of the eligible")?;
         let key = opened["shards"]["key"].as_str().context("no list of the shards")?;
+
         let list =
             storage::get(&lab.ready.aws.s3, BUCKET, key).await?.context("no list of the shards")?;
         let shards: Vec<serde_json::Value> = serde_json::from_slice(&list)?;
         let task = json!({ "run": opened["run"], "shard": shards.first().context("no shard")? });
+
         invoke(&lab, "score-customers", &task).await?;
         invoke(&lab, "evaluate-limit-increase", &task).await?;
+
         lab.storage.add(Rule {
             method: Method::PUT,
             path: vec!["results/run=late-record/".to_owned()],
@@ -201,6 +205,7 @@ fn a_late_failure_of_a_shard_leaves_a_closed_run_closed(environment: &Environmen
             matches!(ended, ExecutionEnd::Succeeded(_)),
             "the run should succeed, it ended {ended:?}"
         );
+
         let mut failure = json!({
             "action": "record_failure",
             "run_id": "closed",
@@ -217,6 +222,7 @@ fn a_late_failure_of_a_shard_leaves_a_closed_run_closed(environment: &Environmen
             status(&lab, "closed").await? == "SUCCEEDED",
             "promise 5: a late failure should leave a closed run SUCCEEDED"
         );
+
         // The run's own execution knows that it is about to fail, so its failure counts.
         failure["execution"] = json!({ "RedriveCount": 0 });
         invoke(&lab, "update-database", &failure).await?;
@@ -298,8 +304,8 @@ fn every_run_ends_as_an_undisturbed_one_whatever_breaks(environment: &Environmen
             Ok(report) => add(&mut sum, &report),
             Err(error) => {
                 eprintln!(
-                    "schedule {seed}: {error:#}\nalone: FAULT_SEED={seed} FAULT_SCHEDULES=1 FAULT_TRACE=1 \
-                     cargo test --test faults -- every_run"
+                    "schedule {seed}: {error:#}\nalone: FAULT_SEED={seed} FAULT_SCHEDULES=1 \
+                     FAULT_TRACE=1 cargo test --test faults -- every_run"
                 );
 
                 broken.push(seed);

@@ -67,6 +67,7 @@ fn a_hostile_column_name_is_a_name_and_nothing_more(environment: &Environment) -
             failure.message.contains("has no column"),
             "{name}: the error should say that there is no such column, it says {failure}"
         );
+
         let selection = Selection {
             eligibility: &eligibility,
             limit: Some(5),
@@ -133,6 +134,7 @@ fn a_hostile_column_name_is_a_name_and_nothing_more(environment: &Environment) -
     )?;
 
     ensure!(!std::path::Path::new("/tmp/owned").exists(), "a column's name was executed");
+
     environment.run_well(&RunRequest::default())?;
     ensure!(decisions(environment)?.len() == 20, "20 decisions expected");
     Ok(())
@@ -144,6 +146,7 @@ fn a_closed_run_and_a_failure_are_metrics_in_the_log(environment: &Environment) 
     let run = environment.run_well(&RunRequest::default())?;
     let failed = environment.execute("bad-metrics", r#"{"limit": 0}"#)?;
     ensure!(failed.status == "FAILED", "a limit of 0 should fail the run: {failed:?}");
+
     let lines = metric_lines(&log_of(environment, "update-database")?);
     let of = |run: &str| {
         lines
@@ -169,6 +172,7 @@ fn a_closed_run_and_a_failure_are_metrics_in_the_log(environment: &Environment) 
         metrics["Namespace"] == "LimitIncrease",
         "the namespace should be LimitIncrease: {closed}"
     );
+
     for metric in metrics["Metrics"].as_array().context("no metrics")? {
         let name = metric["Name"].as_str().context("no name")?;
         ensure!(closed[name].is_number(), "the metric {name} should have a number: {closed}");
@@ -242,6 +246,7 @@ fn a_rotated_password_is_read_again_and_is_in_no_log(environment: &Environment) 
         decisions(environment)?.len() == 7,
         "promise 11: 4 more customers should be decided with the rotated password"
     );
+
     let said = log_of(environment, "query-batch-scores")?;
     ensure!(
         said.contains("reading them again"),
@@ -284,6 +289,7 @@ fn a_rotated_password_is_read_again_and_is_in_no_log(environment: &Environment) 
         "promise 11: the run should survive the rotation: {}",
         finished.problem()
     );
+
     let said = log_of(environment, "query-batch-scores")?;
     ensure!(
         said.contains("Transient.Secrets"),
@@ -293,6 +299,7 @@ fn a_rotated_password_is_read_again_and_is_in_no_log(environment: &Environment) 
     for function in ["query-batch-scores", "update-database"] {
         let said = log_of(environment, function)?;
         ensure!(said.contains("TRACE"), "{function} should log at TRACE");
+
         for (number, secret) in [FIRST, SECOND, "a-th1rd-s3cret"].iter().enumerate() {
             let encoded: String = secret.bytes().map(|byte| format!("%{byte:02X}")).collect();
             let shown = said.contains(secret) || said.contains(&encoded);

@@ -160,8 +160,8 @@ fn a_certificate_for_another_name_is_refused_even_under_verify_ca(
 
     // The name is verified, not the address.
     let by_name = DatabaseUrl::new(format!(
-        "host=db.example.com hostaddr=127.0.0.1 port={} user=bank password={PASSWORD} dbname=limit_increase \
-         sslmode=verify-full sslrootcert='{roots}'",
+        "host=db.example.com hostaddr=127.0.0.1 port={} user=bank password={PASSWORD} \
+         dbname=limit_increase sslmode=verify-full sslrootcert='{roots}'",
         server.port()
     ));
 
@@ -262,6 +262,7 @@ fn check(failure: &Failure, words: &[&str]) -> Result<()> {
         failure.kind == FailureKind::DatabaseRefused,
         "promise 12: expected DatabaseRefused, got {failure}"
     );
+
     for word in words {
         ensure!(failure.message.contains(word), "the error should say {word:?}: {failure}");
     }

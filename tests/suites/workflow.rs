@@ -61,8 +61,10 @@ fn three_runs_decide_twenty_then_the_rest_then_nobody(environment: &Environment)
         "the first run should take 20 customers: {:?}",
         first.summary
     );
+
     let table = decisions(environment)?;
     ensure!(table.len() == 20, "20 decisions expected, found {}", table.len());
+
     first.check_table(&table)?;
 
     let second = RunRecord::read(environment, &environment.run_well(&all())?)?;
@@ -71,8 +73,10 @@ fn three_runs_decide_twenty_then_the_rest_then_nobody(environment: &Environment)
         "the second run should take the rest of {eligible}: {:?}",
         second.summary
     );
+
     let table = decisions(environment)?;
     ensure!(table.len() as u64 == eligible, "{eligible} decisions expected, found {}", table.len());
+
     first.check_table(&table)?;
     second.check_table(&table)?;
 
@@ -103,12 +107,14 @@ fn a_run_started_by_hand_with_an_empty_object_is_the_nightly_one(
     environment.reset()?;
     let finished = environment.execute("by-hand", "{}")?;
     ensure!(finished.succeeded(), "the run should succeed: {}", finished.problem());
+
     let record = RunRecord::read(environment, &RunId::try_from("by-hand".to_owned())?)?;
     ensure!(
         record.summary.eligible == 20,
         "an empty object should take 20 customers: {:?}",
         record.summary
     );
+
     record.check_table(&decisions(environment)?)
 }
 
@@ -129,15 +135,18 @@ fn a_scheduled_event_starts_a_run(environment: &Environment) -> Result<()> {
         found.retries.is_some() && found.dead_letters.is_some(),
         "the rule should have retries and a queue for dead letters: {found:?}"
     );
+
     let execution = environment.block_on(schedule::fire(&environment.ready.aws, &found))?;
     let finished = environment.follow(&execution)?;
     ensure!(finished.succeeded(), "the run should succeed: {}", finished.problem());
+
     let record = RunRecord::read(environment, &RunId::try_from(finished.name)?)?;
     ensure!(
         record.summary.eligible == 20,
         "a scheduled run should take 20 customers: {:?}",
         record.summary
     );
+
     record.check_table(&decisions(environment)?)
 }
 
@@ -244,6 +253,7 @@ fn a_customer_who_cannot_be_scored_is_referred_and_stops_nobody(
         "all {eligible} should be taken: {:?}",
         record.summary
     );
+
     let table = decisions(environment)?;
     record.check_table(&table)?;
     for (id, words) in [
@@ -307,6 +317,7 @@ fn a_customer_who_changed_meanwhile_is_left_alone(environment: &Environment) -> 
         "promise 1: one customer should be stale: {:?}",
         record.summary.counts
     );
+
     let table = decisions(environment)?;
     record.check_table(&table)?;
     ensure!(
@@ -314,6 +325,7 @@ fn a_customer_who_changed_meanwhile_is_left_alone(environment: &Environment) -> 
         "promise 1: all but the stale one of {eligible} should be decided, {} are",
         table.len()
     );
+
     // The next run takes the customer who was left.
     let next = RunRecord::read(environment, &environment.run_well(&all())?)?;
     ensure!(
@@ -337,11 +349,13 @@ fn a_dry_run_decides_and_writes_nothing(environment: &Environment) -> Result<()>
         "every result should be a DRY_RUN: {:?}",
         dry.applied
     );
+
     let real = RunRecord::read(environment, &environment.run_well(&all())?)?;
     ensure!(
         real.evaluated == dry.evaluated,
         "promise 2: the real run should decide as the dry one"
     );
+
     real.check_table(&decisions(environment)?)
 }
 
@@ -355,6 +369,7 @@ fn a_policy_of_one_run_counts_for_that_run_alone(environment: &Environment) -> R
         "a minimum score of 10000 should decline all 20: {:?}",
         strict.summary.counts
     );
+
     let usual = RunRecord::read(environment, &environment.run_well(&all())?)?;
     ensure!(
         usual.summary.counts.approved > 0,
@@ -395,11 +410,13 @@ fn a_bad_request_fails_and_names_the_field(environment: &Environment) -> Result<
             finished.status == "FAILED" && failure.error == *error,
             "{input}: expected FAILED with {error}, got {finished:?}"
         );
+
         let cause = explain_cause(&failure.cause);
         ensure!(
             cause.contains(words),
             "{input}: the cause should contain {words:?}, it is {cause}"
         );
+
         let ledger = LedgerRow::read(environment, &RunId::try_from(name)?)?;
         ensure!(
             ledger.status == "FAILED" && ledger.error.as_deref() == Some(error),
@@ -508,7 +525,7 @@ fn a_poisoned_shard_fails_alone_and_a_redrive_does_only_that_one(
     // A redrive before the repair fails again, once, and does not loop.
     sabotage(environment, &sabotaged.victim)?;
     let again = redrive(environment, &sabotaged.failed, "too-early");
-    mend(environment)?;
+    repair(environment)?;
     let again = again?.failure.context("a redrive into the same trouble succeeded")?;
     ensure!(
         again.error == sabotaged.failed.error,
@@ -518,6 +535,7 @@ fn a_poisoned_shard_fails_alone_and_a_redrive_does_only_that_one(
 
     let finished = redrive(environment, &again, "redriven")?;
     ensure!(finished.succeeded(), "promise 4: the redrive should succeed: {}", finished.problem());
+
     let record = RunRecord::read(environment, &run)?;
     ensure!(
         record.summary.shard_count as usize == shards,
@@ -534,6 +552,7 @@ fn a_poisoned_shard_fails_alone_and_a_redrive_does_only_that_one(
     let left: Vec<ShardRef> =
         serde_json::from_slice(&environment.object(&remaining_list_key(&run))?)?;
     ensure!(left.len() == 1, "only the poisoned shard should be left to do: {left:?}");
+
     let poisoned = Stage::ScoredCustomers.shard_key(&run, left[0].index);
     for (key, version) in newest_versions(environment, &Stage::ScoredCustomers.prefix(&run))? {
         ensure!(
@@ -569,7 +588,7 @@ impl SabotagedRun {
         let victim = undisturbed.keys().next_back().context("nobody is eligible")?.clone();
         sabotage(environment, &victim)?;
         let finished = environment.execute(name, SABOTAGED_REQUEST);
-        mend(environment)?;
+        repair(environment)?;
         let finished = finished?;
         let failed = finished.failure.clone().with_context(|| finished.status.clone())?;
         ensure!(
@@ -598,7 +617,7 @@ fn sabotage(environment: &Environment, victim: &str) -> Result<()> {
     )))?)
 }
 
-fn mend(environment: &Environment) -> Result<()> {
+fn repair(environment: &Environment) -> Result<()> {
     let client = environment.database()?;
     Ok(environment
         .block_on(client.batch_execute("ALTER TABLE batch_scores DROP CONSTRAINT sabotage"))?)
@@ -641,6 +660,7 @@ fn redriving_machine(environment: &Environment, failed: &Failure, name: &str) ->
             payload["execution.$"] == "$$.Execution",
             "{state} should pass $$.Execution on, its payload is {payload}"
         );
+
         payload.as_object_mut().context("no payload")?.remove("execution.$");
         payload["execution"] = serde_json::json!({ "RedriveCount": 1 });
     }

@@ -55,20 +55,20 @@ impl Services for Arc<Injector> {
             injector.perform(&call).await
         });
 
-        answer.await.unwrap_or_else(|error| Err(broken(&error)))
+        answer.await.unwrap_or_else(|error| Err(test_error(&error)))
     }
 
     async fn object(&self, bucket: &str, key: &str) -> std::result::Result<Bytes, FunctionError> {
         match limit_increase::aws::storage::get(&self.lab.ready.aws.s3, bucket, key).await {
             Ok(Some(object)) => Ok(object),
-            Ok(None) => Err(broken(&format!("there is no s3://{bucket}/{key}"))),
-            Err(error) => Err(broken(&error)),
+            Ok(None) => Err(test_error(&format!("there is no s3://{bucket}/{key}"))),
+            Err(error) => Err(test_error(&error)),
         }
     }
 }
 
 /// An error of the test itself, or of the machine on which it runs.
-fn broken(error: &dyn std::fmt::Display) -> FunctionError {
+fn test_error(error: &dyn std::fmt::Display) -> FunctionError {
     FunctionError { error_type: "Test.Broken".to_owned(), message: format!("{error:#}") }
 }
 
@@ -203,7 +203,7 @@ impl Injector {
     }
 
     async fn process(&self, call: &Call) -> std::result::Result<FunctionProcess, FunctionError> {
-        self.lab.pool.take(&call.function).await.map_err(|error| broken(&error))
+        self.lab.pool.take(&call.function).await.map_err(|error| test_error(&error))
     }
 
     async fn with_process_fault(self: &Arc<Self>, call: &Call, fault: Fault) -> Answer {

@@ -70,14 +70,17 @@ impl Lab {
         let url = &environment.ready.services.database_url;
         let config: tokio_postgres::Config = url.parse()?;
         let port = *config.get_ports().first().context("the database's URL has no port")?;
+
         environment.block_on(async {
             let database = DatabaseProxy::start(port).await?;
             let storage = StorageProxy::start(environment.ready.services.localstack_port).await?;
             let through_proxy =
                 url.replace(&format!(":{port}/"), &format!(":{}/", database.port()));
             ensure!(through_proxy != *url, "the database's URL should contain its port");
+
             let options = TIMEOUTS.replace(' ', "%20").replace('=', "%3D");
             let through_proxy = format!("{through_proxy}?options={options}");
+
             let log = environment.context.home.logs().join("functions-under-faults.log");
             let launch = |(name, program): (&&'static str, &std::path::PathBuf)| {
                 let launch = Launch::new(program, name, &storage.endpoint())
@@ -91,6 +94,7 @@ impl Lab {
             let pool = Pool::new(programs.iter().map(launch).collect::<HashMap<_, _>>());
             let model = environment_object(environment, KEY).await?;
             let other = another_model(&model)?;
+
             let definition =
                 environment.context.project.root().join("statemachine/limit-increase.asl.json");
             let lab = Self {
@@ -189,6 +193,7 @@ impl Lab {
     pub async fn reset(&self) -> Result<()> {
         self.database.calm();
         self.storage.calm();
+
         let client = self.admin().await?;
         self.take_writes(&client).await?;
         self.end_backends(&client).await?;
@@ -201,6 +206,7 @@ impl Lab {
                  UPDATE brake SET seconds = 0 WHERE seconds <> 0;",
             )
             .await?;
+
         self.use_model(0).await?;
         self.use_policy(0).await
     }
@@ -271,7 +277,7 @@ impl Lab {
         let context = self.context.clone();
         let state = State::read(&context.home.state_file())?;
         let Some(PostgresState::Embedded { process: Some(process), .. }) = state.postgres else {
-            anyhow::bail!("the database is not one of ours to kill")
+            anyhow::bail!("only the embedded PostgreSQL can be killed")
         };
 
         let pid = Pid::from_raw(process.pid.cast_signed()).context("no pid")?;

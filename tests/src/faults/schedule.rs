@@ -55,12 +55,14 @@ pub fn undisturbed(environment: &Environment, lab: &Arc<Lab>) -> Result<Referenc
                 matches!(ended, ExecutionEnd::Succeeded(_)),
                 "an undisturbed run should succeed: {ended:?}"
             );
+
             let table: BTreeMap<String, StoredDecision> = decisions(environment)?;
             ensure!(
                 table.len() > 20,
                 "more than 20 customers should be eligible, but {} are",
                 table.len()
             );
+
             known.insert((sha256_hex(artifact), document.sha256()), table);
         }
     }
@@ -101,6 +103,7 @@ pub fn carry_out(
 ) -> Result<Report> {
     let injector = Injector::new(lab, Some(plan.clone()));
     let machine = lab.machine(plan.concurrency)?;
+
     environment.block_on(async {
         lab.reset().await?;
         let broken = (0..plan.runs).map(|number| broken_run(&injector, &machine, &plan, number));
@@ -108,6 +111,7 @@ pub fn carry_out(
         injector.settle().await;
         lab.database.calm();
         lab.storage.calm();
+
         let mut report = Report { faults: injector.tally(), ..Report::default() };
         let mut ends = Vec::new();
         for run in broken {

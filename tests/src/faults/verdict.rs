@@ -95,11 +95,13 @@ async fn decided_at_most_once(
             &[],
         )
         .await?;
+
     let twice: Vec<String> = twice
         .iter()
         .map(|row| format!("{} ({})", row.get::<_, String>(0), row.get::<_, String>(2)))
         .collect();
     ensure!(twice.is_empty(), "promise 1: written more than once: {twice:?}");
+
     let mut by_run = BTreeMap::new();
     for shard in shards {
         for decided in shard.decisions.iter().filter(|decided| decided.applied) {
@@ -139,6 +141,7 @@ fn table_says_what_the_records_say(
         let expected = undisturbed
             .get(&key)
             .with_context(|| format!("{}: neither model nor policy is known", run.id))?;
+
         for decided in &shard.decisions {
             if !changed.contains(&decided.customer) {
                 let expected = expected.get(&decided.customer);
@@ -297,9 +300,11 @@ async fn nobody_is_left(
         .filter(|id| !changed.contains(**id) && !table.contains_key(**id))
         .collect();
     ensure!(missing.is_empty(), "promise 4: never decided: {missing:?}");
+
     let others: Vec<_> =
         table.keys().filter(|id| !changed.contains(*id) && !everybody.contains(id)).collect();
     ensure!(others.is_empty(), "promise 4: decided, though not eligible: {others:?}");
+
     let left = client
         .query(
             "SELECT customer_id FROM batch_scores
@@ -335,8 +340,7 @@ async fn read_ledger_runs(client: &Client) -> Result<Vec<LedgerRunRow>> {
     let rows = client
         .query(
             "SELECT run_id, status, context::text, eligible, shard_count, approved, declined,
-             referred, stale,
-                    total_increase, error, cause
+                    referred, stale, total_increase, error, cause
              FROM limit_increase_runs ORDER BY run_id",
             &[],
         )

@@ -180,6 +180,7 @@ impl FunctionProcess {
     pub async fn start(launch: &Launch) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
+
         let mut command = Command::new(&launch.program);
         command
             .env_clear()
@@ -195,6 +196,7 @@ impl FunctionProcess {
         let mut child = command
             .spawn()
             .with_context(|| format!("cannot start {}", launch.program.display()))?;
+
         let pid = Pid::from_child(&child);
         let (exit, exited) = watch::channel(None);
         std::thread::spawn(move || {
@@ -250,7 +252,7 @@ impl FunctionProcess {
         serde_json::from_slice(&answer).map_err(|error| {
             FunctionError::new(
                 "Runtime.MalformedResponse",
-                format!("the answer is no JSON: {error}"),
+                format!("the answer is not JSON: {error}"),
             )
         })
     }
@@ -269,6 +271,7 @@ impl FunctionProcess {
             format!("00000000-0000-4000-8000-{:012x}", NEXT.fetch_add(1, Ordering::Relaxed));
         let deadline =
             SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + self.timeout;
+
         let (sender, answer) = oneshot::channel();
         lock(&self.shared.waiting)
             .insert(request_id.clone(), PendingInvocation { delivery, answer: sender });
@@ -276,6 +279,7 @@ impl FunctionProcess {
             Event { request_id: request_id.clone(), payload, deadline_ms: deadline.as_millis() };
         // The queue closes with its receiver, which this function's own `shared` keeps.
         let _ = self.events.send(event);
+
         let outcome = tokio::select! {
             biased;
             answer = answer => match answer {

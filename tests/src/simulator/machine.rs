@@ -442,7 +442,7 @@ fn apply_result(state: &Value, scope: &Scope, data: &Value, result: Value) -> Re
 fn placed(path: &Value, data: &Value, result: Value) -> Result<Value> {
     let path = match path {
         Value::Null => return Ok(data.clone()),
-        path => path.as_str().context("a ResultPath that is no text")?,
+        path => path.as_str().context("a ResultPath that is not a text")?,
     };
 
     if path == "$" {
