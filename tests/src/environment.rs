@@ -1,6 +1,7 @@
-//! A local environment for one file of tests: services on free ports, the sample's model, the deployed stack.
+//! The local environment of one suite: services on free ports, the sample's model, the deployed
+//! stack.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,9 +19,11 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 use tokio_postgres::Client;
 
+use crate::programs;
+
 /// Services, model and stack, all running; stopped and removed when dropped.
 pub struct Environment {
-    /// What every command has at hand.
+    /// The context of the command line's commands.
     pub context: Context,
     /// The services, the clients and the stack.
     pub ready: runs::Ready,
@@ -32,12 +35,13 @@ impl Environment {
     /// Starts an environment in a directory of its own.
     ///
     /// # Errors
-    /// When a service, the training, the build or the deployment fails; what was started is stopped again.
+    /// When a service, the training, the build or the deployment fails. The services are stopped
+    /// again.
     pub fn start(name: &str) -> Result<Self> {
         let runtime = Runtime::new()?;
         let home = home(name);
         if home.exists() {
-            // Left by a test run that was killed: its services may run still.
+            // A test run that was killed left this directory, and its services may still run.
             let context = Context::isolated(&home)?;
             services::stop(&context, true)?;
             std::fs::remove_dir_all(&home)
@@ -52,7 +56,7 @@ impl Environment {
         Ok(Self { context, ready, runtime, keep: AtomicBool::new(false) })
     }
 
-    /// Leaves the directory with its logs for somebody to read.
+    /// Keeps the directory with its logs, so that somebody can read them.
     pub fn keep_logs(&self) {
         self.keep.store(true, Ordering::Relaxed);
         eprintln!("the logs are kept in {}", self.context.home.root().display());
@@ -72,18 +76,19 @@ impl Environment {
         Ok(self.block_on(limit_increase_database::connect(&url))?)
     }
 
-    /// The tables as after `setup-db --reset`: the sample's 50 customers, none decided, and an empty ledger.
+    /// Sets the tables as `setup-db --reset` does: the sample's 50 customers, none decided, and an
+    /// empty ledger.
     ///
     /// # Errors
-    /// When the database does not take them.
+    /// When the database refuses them.
     pub fn reset(&self) -> Result<()> {
         self.reset_to(SAMPLE_CUSTOMERS.into())
     }
 
-    /// As [`Environment::reset`], with so many customers of the sample portfolio.
+    /// Like [`Environment::reset`], with `count` customers of the sample portfolio.
     ///
     /// # Errors
-    /// When the database does not take them.
+    /// When the database refuses them.
     pub fn reset_to(&self, count: u64) -> Result<()> {
         let mut client = self.database()?;
         self.block_on(async {
@@ -106,10 +111,10 @@ impl Environment {
         self.ready.stack.output("StateMachineArn")
     }
 
-    /// Starts a run through the Step Functions API with this input, word for word, and waits for its end.
+    /// Starts a run through the Step Functions API with exactly this input, and waits for its end.
     ///
     /// # Errors
-    /// When it does not start or can't be followed; a run that fails is no error here.
+    /// When it does not start or cannot be followed. A run that fails is not an error here.
     pub fn execute(&self, name: &str, input: &str) -> Result<Finished> {
         let started = self.block_on(
             self.ready
@@ -128,7 +133,7 @@ impl Environment {
     /// Waits for the end of an execution.
     ///
     /// # Errors
-    /// When it can't be followed.
+    /// When it cannot be followed.
     pub fn follow(&self, arn: &str) -> Result<Finished> {
         match self.block_on(execution::follow(
             &self.ready.aws,
@@ -141,25 +146,25 @@ impl Environment {
         }
     }
 
-    /// A run as `limit-increase run` makes one.
+    /// Starts a run as `limit-increase run` does, and waits for its end.
     ///
     /// # Errors
-    /// When it does not start or can't be followed; a run that fails is no error here.
+    /// When it does not start or cannot be followed. A run that fails is not an error here.
     pub fn run(&self, request: &RunRequest) -> Result<Finished> {
         self.block_on(runs::run_to_end(&self.context, &self.ready, request))
     }
 
-    /// As [`Environment::run`], for a run that has to succeed; gives its id.
+    /// Like [`Environment::run`], for a run that must succeed. Returns its id.
     ///
     /// # Errors
     /// Also when the run fails.
     pub fn run_well(&self, request: &RunRequest) -> Result<RunId> {
         let finished = self.run(request)?;
-        ensure!(finished.succeeded(), "the run failed: {}", finished.problem());
+        ensure!(finished.succeeded(), "the run should succeed: {}", finished.problem());
         Ok(RunId::try_from(finished.name)?)
     }
 
-    /// An object of the bucket.
+    /// Reads an object of the bucket.
     ///
     /// # Errors
     /// When S3 does not answer, or there is no such object.
@@ -168,10 +173,10 @@ impl Environment {
             .with_context(|| format!("there is no s3://{}/{key}", model::BUCKET))
     }
 
-    /// Writes an object of the bucket, whatever was there.
+    /// Writes an object of the bucket, and replaces an older one.
     ///
     /// # Errors
-    /// When S3 does not take it.
+    /// When S3 refuses it.
     pub fn put_object(&self, key: &str, content: impl Into<bytes::Bytes>) -> Result<()> {
         self.block_on(limit_increase::aws::storage::put(
             &self.ready.aws.s3,
@@ -181,7 +186,7 @@ impl Environment {
         ))
     }
 
-    /// Keys of the bucket under a prefix, in order.
+    /// Lists the keys of the bucket under a prefix, in order.
     ///
     /// # Errors
     /// When S3 does not answer.
@@ -196,9 +201,10 @@ impl Environment {
     /// Runs the command line against this environment.
     ///
     /// # Errors
-    /// When it can't be started.
-    pub fn command(&self, program: &Path, arguments: &[&str]) -> Result<Output> {
-        Command::new(program)
+    /// When it does not build or cannot be started.
+    pub fn command(&self, arguments: &[&str]) -> Result<Output> {
+        let program = programs::command_line(&self.context.project)?;
+        Command::new(&program)
             .args(arguments)
             .env("LIMIT_INCREASE_HOME", self.context.home.root())
             .env("LIMIT_INCREASE_VENVS", self.context.project.venvs())
@@ -210,20 +216,26 @@ impl Environment {
             .with_context(|| format!("cannot start {}", program.display()))
     }
 
-    /// Runs the command line with `--json`, which has to succeed, and reads its answer.
+    /// Runs the command line with `--json`, and reads its answer. The command must succeed.
     ///
     /// # Errors
-    /// Also when it fails or does not answer JSON.
-    pub fn command_json(&self, program: &Path, arguments: &[&str]) -> Result<Value> {
-        let output = self.command(program, &[&["--json"], arguments].concat())?;
+    /// Also when it fails or its answer is not JSON.
+    pub fn command_json(&self, arguments: &[&str]) -> Result<Value> {
+        let output = self.command(&[&["--json"], arguments].concat())?;
         let said = || {
             String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat())
                 .into_owned()
         };
 
-        ensure!(output.status.success(), "{arguments:?} ended with {}: {}", output.status, said());
+        ensure!(
+            output.status.success(),
+            "{arguments:?} should succeed, it ended with {}: {}",
+            output.status,
+            said()
+        );
+
         serde_json::from_slice(&output.stdout)
-            .with_context(|| format!("{arguments:?} is no JSON: {}", said()))
+            .with_context(|| format!("{arguments:?} is not JSON: {}", said()))
     }
 }
 
@@ -240,7 +252,8 @@ impl Drop for Environment {
     }
 }
 
-/// Named by the checkout too, so that two checkouts can be tested at once.
+/// The path contains a hash of the checkout's path, so that two checkouts can be tested
+/// simultaneously.
 pub(crate) fn home(name: &str) -> PathBuf {
     let checkout = env!("CARGO_MANIFEST_DIR")
         .bytes()

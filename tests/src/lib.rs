@@ -1,13 +1,14 @@
-//! What the integration tests share: a whole local environment of their own, and how to look into it.
+//! What the suites share: a local environment, ways to read it, and a simulator that breaks it.
 //!
-//! Nothing here is a stand-in: PostgreSQL is PostgreSQL, the local AWS is the one that `make start` runs, the functions are
-//! the binaries that cargo-lambda builds. Ports are whichever are free, and all data is in a directory that goes away, so that the
-//! tests run beside a `make start`.
+//! There are no mocks. PostgreSQL is a real server, the local AWS is the one that `make start`
+//! runs, and the functions are the binaries that cargo-lambda builds. Each suite uses free ports
+//! and a directory of its own, which it removes. So the suites can run beside a `make start`.
 
 pub mod environment;
 pub mod faults;
-pub mod function;
+pub mod programs;
 pub mod records;
+pub mod simulator;
 pub mod suite;
 pub mod tls_postgres;
 

@@ -1,4 +1,4 @@
-//! Comparing what a run left behind: the table, the objects in S3, the ledger, the summary.
+//! Reads and compares the results of a run: the table, the objects in S3, the ledger, the summary.
 
 use std::collections::BTreeMap;
 
@@ -14,25 +14,26 @@ use rust_decimal::Decimal;
 
 use crate::Environment;
 
-/// A decision as the table has it.
+/// A decision as the table stores it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stored {
+pub struct StoredDecision {
     /// APPROVED, DECLINED or REFERRED.
     pub decision: String,
-    /// Of an approval.
+    /// The raised limit, when approved.
     pub new_limit: Option<Decimal>,
-    /// The sentence.
+    /// The sentence that explains the decision.
     pub reason: String,
 }
 
 /// All decisions of the table, by customer.
 ///
 /// # Errors
-/// When the database does not answer, or a decision lacks its reason or time.
-pub fn decisions(environment: &Environment) -> Result<BTreeMap<String, Stored>> {
+/// When the database does not answer, or a decision has no reason or no time.
+pub fn decisions(environment: &Environment) -> Result<BTreeMap<String, StoredDecision>> {
     let client = environment.database()?;
     let rows = environment.block_on(client.query(
-        "SELECT customer_id, limit_increase_decision, new_limit, decision_reason, updated_at IS NOT NULL
+        "SELECT customer_id, limit_increase_decision, new_limit, decision_reason,
+         updated_at IS NOT NULL
          FROM batch_scores WHERE limit_increase_decision IS NOT NULL",
         &[],
     ))?;
@@ -40,28 +41,29 @@ pub fn decisions(environment: &Environment) -> Result<BTreeMap<String, Stored>> 
     let stored = |row: &tokio_postgres::Row| {
         let id: String = row.get(0);
         ensure!(row.get::<_, bool>(4), "{id}: decided without updated_at");
+
         let reason: Option<String> = row.get(3);
         let reason = reason.with_context(|| format!("{id}: decided without a reason"))?;
-        Ok((id, Stored { decision: row.get(1), new_limit: row.get(2), reason }))
+        Ok((id, StoredDecision { decision: row.get(1), new_limit: row.get(2), reason }))
     };
 
     rows.iter().map(stored).collect()
 }
 
-/// What a run left behind, found to agree with itself: shard list, evaluations, results, summary and ledger tell of the
-/// same customers and the same counts.
+/// The results of a run, which were checked against each other: shard list, evaluations, results,
+/// summary and ledger have the same customers and the same counts.
 #[derive(Debug, Clone)]
 pub struct RunRecord {
     /// The summary in S3.
     pub summary: RunSummary,
-    /// What the run's evaluations say of each customer.
-    pub evaluated: BTreeMap<String, Stored>,
+    /// What the run's evaluations say about each customer.
+    pub evaluated: BTreeMap<String, StoredDecision>,
     /// What became of each evaluation: APPLIED, STALE or DRY_RUN.
     pub applied: BTreeMap<String, String>,
 }
 
 impl RunRecord {
-    /// Reads the record of a run that has succeeded and checks that its parts agree.
+    /// Reads the results of a run that has succeeded, and checks that they agree.
     ///
     /// # Errors
     /// When a part is missing, or two parts disagree.
@@ -85,23 +87,38 @@ impl RunRecord {
         shard: &ShardRef,
     ) -> Result<()> {
         let key = |stage: Stage| stage.shard_key(run, shard.index);
-        ensure!(shard.key == key(Stage::Customers), "shard {} is under {}", shard.index, shard.key);
+        ensure!(
+            shard.key == key(Stage::Customers),
+            "shard {} should be under {}, it is under {}",
+            shard.index,
+            key(Stage::Customers),
+            shard.key
+        );
+
         for stage in [Stage::Customers, Stage::ScoredCustomers] {
-            ensure!(!environment.object(&key(stage))?.is_empty(), "{} is empty", key(stage));
+            ensure!(
+                !environment.object(&key(stage))?.is_empty(),
+                "{} should not be empty",
+                key(stage)
+            );
         }
 
         let evaluations =
             Evaluations::read(environment.object(&key(Stage::Evaluations))?, shard.rows)?;
         for evaluation in evaluations.iter()? {
             let evaluation = evaluation?;
-            let stored = Stored {
+            let stored = StoredDecision {
                 decision: evaluation.outcome.as_str().to_owned(),
                 new_limit: evaluation.new_limit,
                 reason: evaluation.reason.to_owned(),
             };
 
             let before = self.evaluated.insert(evaluation.customer_id.to_owned(), stored);
-            ensure!(before.is_none(), "{} is in two shards", evaluation.customer_id);
+            ensure!(
+                before.is_none(),
+                "promise 6: {} should be in one shard",
+                evaluation.customer_id
+            );
         }
 
         for [id, decision, applied] in
@@ -113,7 +130,7 @@ impl RunRecord {
                 .with_context(|| format!("{id} has a result, no evaluation"))?;
             ensure!(
                 evaluated.decision == decision,
-                "{id}: evaluated {}, result {decision}",
+                "promise 8: {id}: the evaluation says {}, the result {decision}",
                 evaluated.decision
             );
 
@@ -136,50 +153,63 @@ impl RunRecord {
         let summary = &self.summary;
         ensure!(
             self.applied.len() == self.evaluated.len(),
-            "results and evaluations tell of different customers"
+            "promise 3: results and evaluations should have the same customers"
         );
 
         ensure!(
             counts == summary.counts,
-            "results count {counts:?}, the summary {:?}",
+            "promise 3: the results count {counts:?}, the summary {:?}",
             summary.counts
         );
 
         ensure!(
             summary.counts.total() == summary.eligible,
-            "the summary does not add up: {summary:?}"
+            "promise 3: the counts should add up to the eligible: {summary:?}"
         );
 
         ensure!(
             summary.shard_count as usize == shards.len(),
-            "{} shards, {} listed",
+            "the summary has {} shards, the list {}",
             summary.shard_count,
             shards.len()
         );
 
-        ensure!(summary.model.bucket == BUCKET, "the model came from {}", summary.model.bucket);
+        ensure!(
+            summary.model.bucket == BUCKET,
+            "the model should come from {BUCKET}, it came from {}",
+            summary.model.bucket
+        );
+
         let ledger = LedgerRow::read(environment, &summary.run_id)?;
         ensure!(
             ledger.status == "SUCCEEDED" && ledger.counts == Some(counts),
-            "the ledger has {ledger:?}"
+            "promise 3: the ledger should have the run SUCCEEDED with {counts:?}, it has {ledger:?}"
         );
 
-        ensure!(ledger.eligible == Some(summary.eligible), "the ledger has {ledger:?}");
-        ensure!(ledger.total_increase == Some(summary.total_increase), "the ledger has {ledger:?}");
+        ensure!(
+            ledger.eligible == Some(summary.eligible),
+            "promise 3: the ledger should have {} eligible, it has {ledger:?}",
+            summary.eligible
+        );
+        ensure!(
+            ledger.total_increase == Some(summary.total_increase),
+            "promise 3: the ledger should have the increase {}, it has {ledger:?}",
+            summary.total_increase
+        );
         Ok(())
     }
 
-    /// Checks that every decision of the run that was applied is in the table, word for word.
+    /// Checks that every decision that the run wrote is in the table with the same words.
     ///
     /// # Errors
-    /// When one is missing or differs.
-    pub fn check_table(&self, table: &BTreeMap<String, Stored>) -> Result<()> {
+    /// When a decision is missing or differs.
+    pub fn check_table(&self, table: &BTreeMap<String, StoredDecision>) -> Result<()> {
         for (id, applied) in &self.applied {
             let stored = table.get(id);
             if applied == "APPLIED" {
                 ensure!(
                     stored == self.evaluated.get(id),
-                    "{id}: table {stored:?}, S3 {:?}",
+                    "promise 8: {id}: the table says {stored:?}, the record in S3 {:?}",
                     self.evaluated[id]
                 );
             }
@@ -194,13 +224,13 @@ impl RunRecord {
 pub struct LedgerRow {
     /// RUNNING, SUCCEEDED or FAILED.
     pub status: String,
-    /// Customers taken.
+    /// The number of customers that the run took.
     pub eligible: Option<u64>,
-    /// What became of them, once closed.
+    /// The counts, when the run is closed.
     pub counts: Option<Counts>,
-    /// Sum of the raises, once closed.
+    /// The sum of the raises, when the run is closed.
     pub total_increase: Option<Decimal>,
-    /// Why it failed.
+    /// The name of the error, when the run failed.
     pub error: Option<String>,
     /// The error's cause.
     pub cause: Option<String>,
@@ -215,7 +245,8 @@ impl LedgerRow {
         let client = environment.database()?;
         let row = environment
             .block_on(client.query_opt(
-                "SELECT status, eligible, approved, declined, referred, stale, total_increase, error, cause
+                "SELECT status, eligible, approved, declined, referred, stale, total_increase,
+                 error, cause
                  FROM limit_increase_runs WHERE run_id = $1",
                 &[&run.as_str()],
             ))?

@@ -1,7 +1,7 @@
-//! A PostgreSQL that speaks TLS, with certificates of our own making.
+//! A PostgreSQL that speaks TLS, with certificates that the test makes.
 //!
-//! The embedded server of a local environment was built without TLS; this one comes from the Python environment
-//! `postgres-tls` and is started by the same script.
+//! The embedded server of a local environment was built without TLS. This one comes from the Python
+//! environment `postgres-tls`, and the same script starts it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -22,7 +22,7 @@ use tokio_postgres::Client;
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    /// A new one, which nobody trusts yet.
+    /// Makes an authority that no client trusts yet.
     ///
     /// # Errors
     /// When no key can be made.
@@ -39,10 +39,11 @@ impl Authority {
         self.0.pem()
     }
 
-    /// A server's certificate for these names, good to the end of this year (1 January), and its key, both in PEM.
+    /// Issues a server's certificate for these names, valid until 1 January of `last_year`. Returns
+    /// it and its key, both in PEM.
     ///
     /// # Errors
-    /// When no key can be made, or a name is none.
+    /// When no key can be made, or a name is invalid.
     pub fn issue(&self, names: &[&str], last_year: i32) -> Result<(String, String)> {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut parameters = CertificateParams::new(names)?;
@@ -64,10 +65,10 @@ pub struct TlsPostgres {
 }
 
 impl TlsPostgres {
-    /// Starts one, without TLS yet, on a port that is free, in a directory of its own.
+    /// Starts a server on a free port, in a directory of its own. TLS is off.
     ///
     /// # Errors
-    /// When its Python environment can't be made or it does not start.
+    /// When its Python environment cannot be made or it does not start.
     pub fn start(name: &str) -> Result<Self> {
         let project = Project::discover()?;
         let installed = Command::new(python::find()?)
@@ -76,6 +77,7 @@ impl TlsPostgres {
             .stdin(Stdio::null())
             .status()?;
         ensure!(installed.success(), "the Python environment postgres-tls cannot be made");
+
         let root = crate::environment::home(name);
         let port = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
         script(&project, &root, &["remove"])?;
@@ -91,7 +93,7 @@ impl TlsPostgres {
         self.runtime.block_on(future)
     }
 
-    /// An administrator's connection, in plain text.
+    /// The administrator's connection, in plain text.
     #[must_use]
     pub const fn admin(&self) -> &Client {
         &self.admin
@@ -106,17 +108,17 @@ impl TlsPostgres {
     /// Writes a file that this process can read, and gives its path.
     ///
     /// # Errors
-    /// When it can't be written.
+    /// When it cannot be written.
     pub fn file(&self, name: &str, content: &str) -> Result<String> {
         let path = self.root.join(name);
         std::fs::write(&path, content)?;
         Ok(path.display().to_string())
     }
 
-    /// Has the server speak TLS with this certificate and key from now on, or not at all.
+    /// Turns TLS on with this certificate and key, or off without them.
     ///
     /// # Errors
-    /// When it does not take them.
+    /// When the server refuses them.
     pub fn serve(&self, certificate: Option<(String, String)>) -> Result<()> {
         let Some((certificate, key)) = certificate else { return self.set("ssl", "off") };
         self.own("server.crt", &certificate)?;
@@ -124,10 +126,10 @@ impl TlsPostgres {
         self.set("ssl", "on")
     }
 
-    /// Puts these lines before those of `pg_hba.conf`.
+    /// Inserts these lines at the beginning of `pg_hba.conf`.
     ///
     /// # Errors
-    /// When the server does not take them.
+    /// When the server refuses them.
     pub fn admit(&self, lines: &str) -> Result<()> {
         let path = self.data()?.join("pg_hba.conf");
         let old = std::fs::read_to_string(&path)?;
@@ -140,7 +142,8 @@ impl TlsPostgres {
         self.reload()
     }
 
-    /// Reloads, and waits until the settings have been read: a new connection has those of the postmaster.
+    /// Reloads the settings, and waits until the server has read them. A new connection gets them
+    /// from the postmaster.
     fn reload(&self) -> Result<()> {
         let before: String = self.loaded_at()?;
         self.block_on(self.admin.batch_execute("SELECT pg_reload_conf()"))?;
@@ -162,13 +165,14 @@ impl TlsPostgres {
         Ok(self.block_on(self.admin.query_one("SELECT pg_conf_load_time()::text", &[]))?.get(0))
     }
 
-    /// Where the data is: elsewhere than asked for, if the server's user can't come here.
+    /// The data directory. It is elsewhere if the server's user cannot enter the one that was asked
+    /// for.
     fn data(&self) -> Result<PathBuf> {
         let row = self.block_on(self.admin.query_one("SHOW data_directory", &[]))?;
         Ok(PathBuf::from(row.get::<_, String>(0)))
     }
 
-    /// A file of the server's: it takes a key only if nobody else can read it.
+    /// Writes a file for the server, which accepts a key only if nobody else can read it.
     fn own(&self, name: &str, content: &str) -> Result<()> {
         use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
         let data = self.data()?;

@@ -164,17 +164,22 @@ pub fn build(
         .current_dir(project.root())
         .env("PATH", path)
         .env("CARGO_TERM_COLOR", "never");
-    // Under `cargo run` or `cargo test` these describe the program that runs now. Build scripts that watch them (ring's does) would
-    // take the difference for a change, and every function would be built anew.
-    for (name, _) in std::env::vars_os().filter(|(name, _)| describes_a_package(name)) {
-        command.env_remove(name);
-    }
 
+    forget_current_package(&mut command);
     run_shown(&mut command, &task).context("the functions do not build")?;
     let archives =
         FUNCTIONS.iter().map(|function| archive(&output, *function)).collect::<Result<Vec<_>>>()?;
     task.done(format!("{} functions built for {}", archives.len(), architecture.name()));
     Ok(archives)
+}
+
+/// Takes from a cargo command the variables that describe the program that runs now, under `cargo run` or `cargo test`.
+///
+/// Build scripts that watch these variables (ring's does) would see a change, and everything would be built again.
+pub fn forget_current_package(command: &mut Command) {
+    for (name, _) in std::env::vars_os().filter(|(name, _)| describes_a_package(name)) {
+        command.env_remove(name);
+    }
 }
 
 /// Whether cargo sets this variable for the one package that it runs, as opposed to a setting of the person's own.
@@ -184,7 +189,9 @@ fn describes_a_package(name: &std::ffi::OsStr) -> bool {
         || ["CARGO_CRATE_NAME", "CARGO_PRIMARY_PACKAGE", "OUT_DIR"].contains(&&*name)
 }
 
-fn target_dir(project: &Project) -> PathBuf {
+/// Where cargo puts what it builds.
+#[must_use]
+pub fn target_dir(project: &Project) -> PathBuf {
     match std::env::var_os("CARGO_TARGET_DIR") {
         Some(path) if !path.is_empty() => project.root().join(path),
         _ => project.root().join("target"),

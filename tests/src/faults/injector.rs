@@ -1,4 +1,5 @@
-//! Between the state machine and the functions: hands events on, and breaks what the plan says.
+//! Stands between the state machine and the functions: passes events on, and breaks what the plan
+//! says.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,16 +11,17 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::lab::Lab;
-use super::machine::{Call, Services};
 use super::plan::{Fault, Kind, Plan};
-use super::{machine, sabotage};
-use crate::function::{Delivery, FunctionError, FunctionProcess};
+use super::sabotage;
+use crate::simulator::function::{Delivery, FunctionError, FunctionProcess};
+use crate::simulator::machine;
+use crate::simulator::machine::{Call, Services};
 
 type Answer = std::result::Result<Value, FunctionError>;
 
 /// The services of one schedule.
 pub struct Injector {
-    /// The place.
+    /// The services to break.
     pub lab: Arc<Lab>,
     plan: Option<Plan>,
     tally: Mutex<BTreeMap<Kind, u64>>,
@@ -27,17 +29,17 @@ pub struct Injector {
     under_way: AtomicUsize,
 }
 
-/// Counts what goes on in the background, so that a schedule can wait for its end.
-struct UnderWay(Arc<Injector>);
+/// Work in the background, counted so that a schedule can wait for its end.
+struct BackgroundWork(Arc<Injector>);
 
-impl UnderWay {
+impl BackgroundWork {
     fn new(injector: &Arc<Injector>) -> Self {
         injector.under_way.fetch_add(1, Ordering::SeqCst);
         Self(injector.clone())
     }
 }
 
-impl Drop for UnderWay {
+impl Drop for BackgroundWork {
     fn drop(&mut self) {
         self.0.under_way.fetch_sub(1, Ordering::SeqCst);
     }
@@ -46,32 +48,32 @@ impl Drop for UnderWay {
 impl Services for Arc<Injector> {
     async fn invoke(&self, call: Call) -> Answer {
         let injector = self.clone();
-        let under_way = UnderWay::new(self);
-        // A task of its own: a state machine that gives up on a function does not stop it.
+        let under_way = BackgroundWork::new(self);
+        // In a separate task, because a state machine that abandons a function does not stop it.
         let answer = tokio::spawn(async move {
             let _under_way = under_way;
             injector.perform(&call).await
         });
 
-        answer.await.unwrap_or_else(|error| Err(broken(&error)))
+        answer.await.unwrap_or_else(|error| Err(test_error(&error)))
     }
 
     async fn object(&self, bucket: &str, key: &str) -> std::result::Result<Bytes, FunctionError> {
         match limit_increase::aws::storage::get(&self.lab.ready.aws.s3, bucket, key).await {
             Ok(Some(object)) => Ok(object),
-            Ok(None) => Err(broken(&format!("there is no s3://{bucket}/{key}"))),
-            Err(error) => Err(broken(&error)),
+            Ok(None) => Err(test_error(&format!("there is no s3://{bucket}/{key}"))),
+            Err(error) => Err(test_error(&error)),
         }
     }
 }
 
-/// What is wrong with the test itself, or with the machine it runs on.
-fn broken(error: &dyn std::fmt::Display) -> FunctionError {
+/// An error of the test itself, or of the machine on which it runs.
+fn test_error(error: &dyn std::fmt::Display) -> FunctionError {
     FunctionError { error_type: "Test.Broken".to_owned(), message: format!("{error:#}") }
 }
 
 impl Injector {
-    /// Services that break by this plan; without one they work.
+    /// Services that break as this plan says. Without a plan they work.
     #[must_use]
     pub fn new(lab: &Arc<Lab>, plan: Option<Plan>) -> Arc<Self> {
         Arc::new(Self {
@@ -83,7 +85,7 @@ impl Injector {
         })
     }
 
-    /// Waits until nothing goes on in the background any more.
+    /// Waits until no work is left in the background.
     pub async fn settle(&self) {
         while self.under_way.load(Ordering::SeqCst) > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -129,7 +131,7 @@ impl Injector {
             | Kind::KillAtAnswer
             | Kind::LoseAnswer
             | Kind::TwiceInTurn
-            | Kind::TwiceAtOnce
+            | Kind::TwiceSimultaneously
             | Kind::Freeze
             | Kind::Zombie
             | Kind::KillPooled => {
@@ -168,9 +170,10 @@ impl Injector {
                 answer
             }
             _ => {
-                let under_way = UnderWay::new(self);
+                let under_way = BackgroundWork::new(self);
                 let (injector, shared) = (self.clone(), call.clone());
-                // Held locks and the like have to be there before the step begins; they end by themselves.
+                // A lock, for example, must be held before the step begins. Such faults end by
+                // themselves.
                 let (begun, ready) = tokio::sync::oneshot::channel();
                 tokio::spawn(async move {
                     let _under_way = under_way;
@@ -187,7 +190,7 @@ impl Injector {
         }
     }
 
-    /// One event, one answer.
+    /// Sends the event once, without a fault.
     async fn plain(&self, call: &Call) -> Answer {
         self.answered(call, Delivery::Delivered).await
     }
@@ -200,7 +203,7 @@ impl Injector {
     }
 
     async fn process(&self, call: &Call) -> std::result::Result<FunctionProcess, FunctionError> {
-        self.lab.pool.take(&call.function).await.map_err(|error| broken(&error))
+        self.lab.pool.take(&call.function).await.map_err(|error| test_error(&error))
     }
 
     async fn with_process_fault(self: &Arc<Self>, call: &Call, fault: Fault) -> Answer {
@@ -227,7 +230,7 @@ impl Injector {
                 let _ = self.plain(call).await;
                 self.plain(call).await
             }
-            Kind::TwiceAtOnce => {
+            Kind::TwiceSimultaneously => {
                 let (first, second) = tokio::join!(self.plain(call), self.plain(call));
                 if fault.dice.is_multiple_of(2) { first } else { second }
             }
@@ -260,11 +263,11 @@ impl Injector {
         }
     }
 
-    /// The state machine's time-out fires while the function hangs; another environment gets the event; then the first
-    /// one goes on, and knows nothing of it.
+    /// The state machine's time-out fires while the function hangs, and another environment gets
+    /// the event. Then the first one continues and does not know about it.
     async fn zombie(self: &Arc<Self>, call: &Call, after: Duration, length: Duration) -> Answer {
         let process = self.process(call).await?;
-        let under_way = UnderWay::new(self);
+        let under_way = BackgroundWork::new(self);
         let (injector, shared) = (self.clone(), call.clone());
         let (sender, given_up) = tokio::sync::oneshot::channel();
         tokio::spawn(async move {
@@ -297,7 +300,7 @@ impl Injector {
         machine: &machine::Machine,
         run: &str,
         input: &Value,
-    ) -> Result<machine::Ended> {
+    ) -> Result<machine::ExecutionEnd> {
         machine.start(self, run, input).await
     }
 }

@@ -1,5 +1,5 @@
-//! The place where runs are broken: proxies before the services of an [`Environment`], functions that know only the
-//! proxies, customers and models to run on, and what undisturbed runs make of them.
+//! Prepares an [`Environment`] for faults: proxies before its services, functions that know only
+//! the proxies, two models and two policies, and tables that note every decision.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{Read as _, Write as _};
@@ -21,60 +21,66 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio_postgres::Client;
 
-use super::database_proxy::DatabaseProxy;
-use super::machine::Machine;
-use super::pool::Pool;
-use super::storage_proxy::StorageProxy;
-use crate::Environment;
-use crate::function::{Launch, programs};
+use crate::simulator::database_proxy::DatabaseProxy;
+use crate::simulator::function::Launch;
+use crate::simulator::machine::Machine;
+use crate::simulator::pool::Pool;
+use crate::simulator::storage_proxy::StorageProxy;
+use crate::{Environment, programs};
 
-/// The policy document's key.
+/// The key of the policy document.
 pub const POLICY_KEY: &str = "policies/limit-increase-policy.json";
 
-/// Short enough that a time-out is seen within a schedule, long enough that a busy machine does not make one by itself.
-const TIMEOUTS: &str = "-c lock_timeout=400ms -c statement_timeout=1500ms -c idle_in_transaction_session_timeout=800ms";
+/// Short enough that a time-out happens within a schedule, and long enough that a busy machine
+/// alone does not cause one.
+const TIMEOUTS: &str = "-c lock_timeout=400ms -c statement_timeout=1500ms -c \
+                        idle_in_transaction_session_timeout=800ms";
 
-/// An environment with everything in place to break things.
+/// An environment whose services can be broken.
 pub struct Lab {
     /// The command line's context of the environment.
     pub context: Context,
-    /// The services, past the proxies.
+    /// The services, without the proxies.
     pub ready: Ready,
     /// The functions.
     pub pool: Pool,
-    /// Between the functions and PostgreSQL.
+    /// The proxy between the functions and PostgreSQL.
     pub database: DatabaseProxy,
-    /// Between the functions and S3.
+    /// The proxy between the functions and S3.
     pub storage: StorageProxy,
-    /// The artifact in force, and another.
+    /// The current artifact, and another one.
     pub models: [Bytes; 2],
-    /// The policy in force (none is in the bucket, so the default), and another.
+    /// The current policy (the default, because the bucket has none), and another one.
     pub policies: [Policy; 2],
     definition: String,
-    /// The server, while it is being restarted or its disk is full. Two restarts at once would be one that finds the server
-    /// half way up; and one that crashes on our full disk can't recover, since that disk can't be synchronised either.
+    /// Held while the server restarts or its disk is full. A second restart would find the server
+    /// halfway up. A server that crashes on the full disk could not recover, because that disk
+    /// cannot be synchronised.
     pub server: Mutex<()>,
 }
 
 impl Lab {
-    /// Sets everything up on a fresh table of the sample's customers.
+    /// Prepares everything, with a fresh table of the sample's customers.
     ///
     /// # Errors
-    /// When a part can't be had.
+    /// When a part cannot be prepared.
     pub fn open(environment: &Environment) -> Result<Arc<Self>> {
         environment.reset()?;
-        let programs = programs(&environment.context)?;
+        let programs = programs::functions(&environment.context)?;
         let url = &environment.ready.services.database_url;
         let config: tokio_postgres::Config = url.parse()?;
         let port = *config.get_ports().first().context("the database's URL has no port")?;
+
         environment.block_on(async {
             let database = DatabaseProxy::start(port).await?;
             let storage = StorageProxy::start(environment.ready.services.localstack_port).await?;
             let through_proxy =
                 url.replace(&format!(":{port}/"), &format!(":{}/", database.port()));
-            ensure!(through_proxy != *url, "no port to replace in the database's URL");
+            ensure!(through_proxy != *url, "the database's URL should contain its port");
+
             let options = TIMEOUTS.replace(' ', "%20").replace('=', "%3D");
             let through_proxy = format!("{through_proxy}?options={options}");
+
             let log = environment.context.home.logs().join("functions-under-faults.log");
             let launch = |(name, program): (&&'static str, &std::path::PathBuf)| {
                 let launch = Launch::new(program, name, &storage.endpoint())
@@ -88,6 +94,7 @@ impl Lab {
             let pool = Pool::new(programs.iter().map(launch).collect::<HashMap<_, _>>());
             let model = environment_object(environment, KEY).await?;
             let other = another_model(&model)?;
+
             let definition =
                 environment.context.project.root().join("statemachine/limit-increase.asl.json");
             let lab = Self {
@@ -107,10 +114,10 @@ impl Lab {
         })
     }
 
-    /// The state machine, with so many shards of a run at once.
+    /// The state machine, with this many simultaneous shards in a run.
     ///
     /// # Errors
-    /// When the definition can't be read.
+    /// When the definition cannot be read.
     pub fn machine(&self, concurrency: usize) -> Result<Machine> {
         let concurrency = format!("[{concurrency}]");
         let substitutions = BTreeMap::from([
@@ -124,10 +131,10 @@ impl Lab {
         Machine::new(&self.definition, &substitutions)
     }
 
-    /// A connection past the proxy; waits for a server that is just coming back.
+    /// A connection that bypasses the proxy. Waits for a server that is just restarting.
     ///
     /// # Errors
-    /// When the server stays away.
+    /// When the server does not come back.
     pub async fn admin(&self) -> Result<Client> {
         let url = DatabaseUrl::new(&self.ready.services.database_url);
         let mut attempts = 0;
@@ -141,14 +148,15 @@ impl Lab {
             tokio::time::sleep(Duration::from_millis(100)).await;
         };
 
-        // Whoever administers a server that takes no writes is not bound by that.
+        // The administrator must be able to write while the server refuses other writes.
         client
             .batch_execute("SET default_transaction_read_only = off; SET lock_timeout = '20s'")
             .await?;
         Ok(client)
     }
 
-    /// What is needed beside the customers: their pristine state, a record of every decision ever written, and a brake.
+    /// Adds a copy of the customers' first state, a note of every decision ever written, and a
+    /// brake for updates.
     async fn prepare_table(&self) -> Result<()> {
         let sql = "
             DROP TRIGGER IF EXISTS note_decision ON batch_scores;
@@ -171,34 +179,39 @@ impl Lab {
                 PERFORM pg_sleep(seconds) FROM brake WHERE seconds > 0;
                 RETURN NULL;
             END $$;
-            CREATE TRIGGER brake BEFORE UPDATE ON batch_scores FOR EACH STATEMENT EXECUTE FUNCTION brake();";
+            CREATE TRIGGER brake BEFORE UPDATE ON batch_scores FOR EACH STATEMENT
+            EXECUTE FUNCTION brake();";
         self.admin().await?.batch_execute(sql).await?;
         Ok(())
     }
 
-    /// Everything as before the first schedule: calm services, nobody decided, an empty ledger, the first model and policy.
+    /// Restores the state before the first schedule: services without faults, no decisions, an
+    /// empty ledger, the first model and policy.
     ///
     /// # Errors
-    /// When a service does not take it.
+    /// When a service fails.
     pub async fn reset(&self) -> Result<()> {
         self.database.calm();
         self.storage.calm();
+
         let client = self.admin().await?;
         self.take_writes(&client).await?;
         self.end_backends(&client).await?;
         client
             .batch_execute(
-                "TRUNCATE limit_increase_runs, limit_increase_shards, batch_scores, customer_features, decisions_written;
+                "TRUNCATE limit_increase_runs, limit_increase_shards, batch_scores,
+                 customer_features, decisions_written;
                  INSERT INTO batch_scores SELECT * FROM pristine;
                  INSERT INTO customer_features SELECT * FROM pristine_features;
                  UPDATE brake SET seconds = 0 WHERE seconds <> 0;",
             )
             .await?;
+
         self.use_model(0).await?;
         self.use_policy(0).await
     }
 
-    /// Has the server refuse every write that is not an administrator's.
+    /// Makes the server refuse every write except the administrator's.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -233,18 +246,18 @@ impl Lab {
         Ok(())
     }
 
-    /// Puts one of the two models in force.
+    /// Uploads one of the two models as the current one.
     ///
     /// # Errors
-    /// When S3 does not take it.
+    /// When S3 refuses it.
     pub async fn use_model(&self, number: usize) -> Result<()> {
         storage::put(&self.ready.aws.s3, BUCKET, KEY, self.models[number % 2].clone()).await
     }
 
-    /// Puts one of the two policies in force; the first one by there being no document.
+    /// Makes one of the two policies the current one. For the first one it deletes the document.
     ///
     /// # Errors
-    /// When S3 does not take it.
+    /// When S3 refuses it.
     pub async fn use_policy(&self, number: usize) -> Result<()> {
         let s3 = &self.ready.aws.s3;
         if number.is_multiple_of(2) {
@@ -255,7 +268,7 @@ impl Lab {
         storage::put(s3, BUCKET, POLICY_KEY, serde_json::to_vec(&self.policies[1])?.into()).await
     }
 
-    /// Kills PostgreSQL as a crash does, and starts it again on what it has on disk.
+    /// Kills PostgreSQL as a crash does, and starts it again on its data.
     ///
     /// # Errors
     /// When it does not come back.
@@ -264,7 +277,7 @@ impl Lab {
         let context = self.context.clone();
         let state = State::read(&context.home.state_file())?;
         let Some(PostgresState::Embedded { process: Some(process), .. }) = state.postgres else {
-            anyhow::bail!("the database is not one of ours to kill")
+            anyhow::bail!("only the embedded PostgreSQL can be killed")
         };
 
         let pid = Pid::from_raw(process.pid.cast_signed()).context("no pid")?;
@@ -277,7 +290,7 @@ impl Lab {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
 
-        // It waits for other programs without letting the runtime go, which has the proxies to serve meanwhile.
+        // `ensure` blocks its thread, and the runtime must serve the proxies meanwhile.
         let runtime = tokio::runtime::Handle::current();
         tokio::task::spawn_blocking(move || runtime.block_on(services::ensure(&context))).await??;
         Ok(())
@@ -290,7 +303,7 @@ async fn environment_object(environment: &Environment, key: &str) -> Result<Byte
         .with_context(|| format!("there is no {key}"))
 }
 
-/// The same trees with a scorecard of another scale: an artifact as valid as the first, and other scores for everybody.
+/// The same trees with another target score: a valid artifact that gives everybody another score.
 fn another_model(artifact: &[u8]) -> Result<Bytes> {
     let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(artifact));
     let mut builder =

@@ -1,16 +1,12 @@
-//! Runs under faults: the state machine's own definition, carried out by hand on the built functions, with real PostgreSQL
-//! and S3 behind proxies that break on request, and the checks of what must hold whatever breaks.
+//! Runs that are broken on purpose, on the [simulator](crate::simulator), and the checks of what
+//! must hold afterwards.
 //!
-//! Everything that happens is decided by a seed, so that a failure can be seen again. How fast the machine is decides only
-//! what a fault meets on its way.
+//! A seed decides everything that happens, so that a failure can be reproduced. The speed of the
+//! machine decides only how far a process has come when a fault meets it.
 
-pub mod database_proxy;
 pub mod injector;
 pub mod lab;
-pub mod machine;
 pub mod plan;
-pub mod pool;
 pub mod sabotage;
 pub mod schedule;
-pub mod storage_proxy;
 pub mod verdict;

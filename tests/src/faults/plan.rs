@@ -1,29 +1,30 @@
-//! What a seed decides: the runs, and which fault meets which attempt of which step.
+//! Derives a schedule from a seed: the runs, and which fault meets which attempt of which step.
 
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-use super::machine::Call;
+use crate::simulator::machine::Call;
 
 /// The kinds of fault, each counted under its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
-    /// The process dies before it has the event.
+    /// The process dies before it gets the event.
     KillBefore,
     /// The process dies while it works.
     KillDuring,
-    /// The process dies when it answers: all is done, nobody knows.
+    /// The process dies when it answers: its work is done, and nobody knows.
     KillAtAnswer,
-    /// The answer is lost, the process lives.
+    /// The answer is lost, and the process lives.
     LoseAnswer,
-    /// The event comes a second time, after the first.
+    /// The event arrives a second time, after the first answer.
     TwiceInTurn,
-    /// The event comes a second time, at the same time.
-    TwiceAtOnce,
-    /// The process is frozen for a moment and goes on.
+    /// The event arrives twice simultaneously.
+    TwiceSimultaneously,
+    /// The process is frozen for a moment and continues.
     Freeze,
-    /// The process is frozen, given up, replaced by another, and then goes on.
+    /// The process is frozen and abandoned, another one gets the event, and then the first one
+    /// continues.
     Zombie,
     /// Every connection to PostgreSQL is cut in the middle.
     CutConnections,
@@ -41,9 +42,9 @@ pub enum Kind {
     HoldLocks,
     /// A statement takes longer than the statement time-out.
     SlowStatement,
-    /// PostgreSQL takes no writes for a while.
+    /// PostgreSQL refuses writes for a while.
     ReadOnly,
-    /// There is no space left on the device.
+    /// The disk of PostgreSQL is full.
     DiskFull,
     /// S3 answers 403.
     Storage403,
@@ -53,17 +54,17 @@ pub enum Kind {
     Storage503,
     /// S3 answers late.
     StorageSlow,
-    /// S3's answer is cut short.
+    /// S3's answer ends too early.
     StorageTruncated,
-    /// S3 hangs up and has done nothing.
+    /// S3 closes the connection and has done nothing.
     StorageRefused,
-    /// S3 hangs up and has done what was asked.
+    /// S3 closes the connection and has done what was asked.
     StorageForgotten,
     /// The model is replaced by another.
     ReplaceModel,
     /// The policy is replaced by another.
     ReplacePolicy,
-    /// Customers change, come, go, or are decided by hand.
+    /// Somebody changes, adds, deletes, or decides a customer by hand.
     ChangeCustomers,
 }
 
@@ -72,22 +73,22 @@ use Kind::{
     KillDuring, KillPooled, LoseAnswer, LoseCommit, LoseCommitAnswer, ReadOnly, ReplaceModel,
     ReplacePolicy, RestartDatabase, SlowStatement, Storage403, Storage404, Storage503,
     StorageForgotten, StorageRefused, StorageSlow, StorageTruncated, TerminateBackends,
-    TwiceAtOnce, TwiceInTurn, Zombie,
+    TwiceInTurn, TwiceSimultaneously, Zombie,
 };
 
-/// Every kind there is.
+/// All kinds of faults.
 pub fn kinds() -> impl Iterator<Item = Kind> {
     WEIGHTS.into_iter().map(|(kind, _)| kind)
 }
 
-/// Each kind with its weight. The dear ones (a restart, a wait for a time-out) come less often.
+/// Each kind with its weight. The slow ones (a restart, a wait for a time-out) come less often.
 const WEIGHTS: [(Kind, u32); 28] = [
     (KillBefore, 6),
     (KillDuring, 12),
     (KillAtAnswer, 10),
     (LoseAnswer, 8),
     (TwiceInTurn, 8),
-    (TwiceAtOnce, 10),
+    (TwiceSimultaneously, 10),
     (Freeze, 4),
     (Zombie, 8),
     (CutConnections, 6),
@@ -112,16 +113,16 @@ const WEIGHTS: [(Kind, u32); 28] = [
     (ChangeCustomers, 10),
 ];
 
-/// A fault, with the numbers that say when and how much.
+/// A fault, with the numbers that say when it happens and how long it lasts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fault {
-    /// What.
+    /// The kind of the fault.
     pub kind: Kind,
-    /// After so many milliseconds of the step.
+    /// When it happens, in milliseconds after the step's beginning.
     pub after_ms: u64,
-    /// For so many milliseconds, where it has a length.
+    /// How long it lasts, in milliseconds, for a kind that lasts.
     pub for_ms: u64,
-    /// Any number, for what else has to be chosen.
+    /// A random number for every other choice.
     pub dice: u64,
 }
 
@@ -137,21 +138,21 @@ pub enum Resumption {
 /// A schedule of runs and faults.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// What all of it follows from.
+    /// The seed from which everything follows.
     pub seed: u64,
-    /// Runs started at once.
+    /// Runs that start simultaneously.
     pub runs: usize,
     /// Customers in a shard.
     pub shard_size: u32,
-    /// Each run's cap, if any.
+    /// The cap of each run, if it has one.
     pub limit: Option<u64>,
-    /// Shards under way at once, in each run.
+    /// Simultaneous shards in each run.
     pub concurrency: usize,
     kinds: Vec<(Kind, u32)>,
     rate: f64,
 }
 
-/// From this redrive on, nothing is broken any more: a schedule has to end.
+/// After this redrive nothing is broken any more, so that a schedule ends.
 pub const LAST_FAULTY_REDRIVE: u32 = 2;
 
 impl Plan {
@@ -159,7 +160,8 @@ impl Plan {
     #[must_use]
     pub fn of(seed: u64) -> Self {
         let mut dice = ChaCha8Rng::seed_from_u64(seed);
-        // Mostly few runs: of many at once, each one hinders the others, which is a fault of its own.
+        // Mostly few runs, because many simultaneous runs hinder each other more than any fault
+        // does.
         let runs = match dice.random_range(0..20) {
             0..10 => 1,
             10..15 => 2,
@@ -173,7 +175,8 @@ impl Plan {
             .map(|chosen| chosen.copied().collect())
             .unwrap_or_default();
         if runs > 4 {
-            // Sixteen runs that wait for time-outs one after the other teach nothing new and take minutes.
+            // Sixteen runs that wait for time-outs one after the other show nothing new and take
+            // minutes.
             kinds.retain(|(kind, _)| {
                 !matches!(kind, HoldLocks | SlowStatement | DiskFull | RestartDatabase | ReadOnly)
             });
@@ -230,14 +233,15 @@ impl Plan {
         })
     }
 
-    /// How a failed run is taken up again, the first, the second time.
+    /// How a failed run is continued, after this many redrives.
     #[must_use]
     pub fn resumption(&self, run: &str, redrives: u32) -> Resumption {
         let mut dice = self.dice(&format!("{run} resumed {redrives}"));
         if dice.random_bool(0.7) { Resumption::Redrive } else { Resumption::NewRun }
     }
 
-    /// Numbers that depend on the seed and on what they are for, and not on the order in which they are asked for.
+    /// Random numbers that depend on the seed and on their purpose, and not on the order of the
+    /// calls.
     fn dice(&self, purpose: &str) -> ChaCha8Rng {
         let mixed = purpose.bytes().fold(self.seed ^ 0xcbf2_9ce4_8422_2325, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)

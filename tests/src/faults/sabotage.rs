@@ -1,4 +1,4 @@
-//! The faults that are not of a process: S3, PostgreSQL, and other people's changes.
+//! The faults outside the process: in S3, in PostgreSQL, and other people's changes.
 
 use std::os::unix::fs::{MetadataExt as _, chown, symlink};
 use std::path::PathBuf;
@@ -12,11 +12,11 @@ use tokio_postgres::Client;
 
 use super::injector::Injector;
 use super::lab::Lab;
-use super::machine::Call;
 use super::plan::{Fault, Kind};
-use super::storage_proxy::{Rule, StorageFault};
+use crate::simulator::machine::Call;
+use crate::simulator::storage_proxy::{Rule, StorageFault};
 
-/// The rule that breaks S3 for what this call asks of it.
+/// The rule that breaks the requests of this call to S3.
 #[must_use]
 pub fn storage_rule(call: &Call, fault: Fault) -> Rule {
     let reads = fault.kind == Kind::StorageTruncated || fault.dice.is_multiple_of(2);
@@ -36,13 +36,13 @@ pub fn storage_rule(call: &Call, fault: Fault) -> Rule {
         _ => StorageFault::Status(503),
     };
 
-    // Up to two are the client's own business; more reach the state machine.
+    // The client retries twice by itself. More faults reach the state machine.
     let times = 1 + (fault.dice / 2 % 4) as u32;
     Rule { method: if reads { Method::GET } else { Method::PUT }, path, fault: effect, times }
 }
 
-/// Does the damage and, where it is not for good, makes up for it. Tells by `begun` when the step may begin. Gives whether
-/// there was anything to damage.
+/// Does the damage, and repairs it where the fault has an end. Signals with `begun` that the step
+/// may begin. Returns whether there was anything to damage.
 ///
 /// # Errors
 /// When a service does not answer.
@@ -56,7 +56,7 @@ pub async fn commit(
     let after = Duration::from_millis(fault.after_ms);
     let length = Duration::from_millis(fault.for_ms);
     let begin = |begun: oneshot::Sender<()>| {
-        // Nobody waits any more if the schedule has ended.
+        // The receiver is gone if the schedule has ended.
         let _ = begun.send(());
     };
 
@@ -119,17 +119,18 @@ pub async fn commit(
     Ok(true)
 }
 
-/// Lets the ledger's shards be written to a device that has no space left: the kernel's own. Only while the table is
-/// empty, since what is in a file would be lost.
+/// Replaces the file of the ledger's shards by a link to `/dev/full`, the kernel's device without
+/// space. Only while the table is empty, because the file's content would be lost.
 async fn fill_disk(lab: &Lab, client: &Client) -> Result<Option<PathBuf>> {
-    // No checkpoint may want to synchronise what the table's file was before.
+    // A later checkpoint must not try to synchronise the table's old file.
     client.batch_execute("CHECKPOINT").await?;
     client
         .batch_execute("BEGIN; LOCK TABLE limit_increase_shards IN ACCESS EXCLUSIVE MODE")
         .await?;
     let row = client
         .query_one(
-            "SELECT current_setting('data_directory'), pg_relation_filepath('limit_increase_shards'),
+            "SELECT current_setting('data_directory'),
+             pg_relation_filepath('limit_increase_shards'),
                     pg_relation_size('limit_increase_shards')",
             &[],
         )
@@ -143,7 +144,7 @@ async fn fill_disk(lab: &Lab, client: &Client) -> Result<Option<PathBuf>> {
     }
 
     client.batch_execute("COMMIT").await?;
-    // A session keeps the files that it has opened.
+    // A session keeps the files open that it has opened.
     lab.end_backends(client).await?;
     Ok(empty.then_some(file))
 }
@@ -160,27 +161,37 @@ async fn free_disk(lab: &Lab, client: &Client, file: &std::path::Path) -> Result
     lab.end_backends(client).await
 }
 
-/// Somebody else's change of one undecided customer, or of who there is.
+/// Changes, decides or deletes an undecided customer, or adds one, as somebody else would.
 async fn change_customer(injector: &Injector, dice: u64) -> Result<bool> {
     let client = injector.lab.admin().await?;
     let victim = "SELECT customer_id FROM batch_scores
-                  WHERE limit_increase_decision IS NULL AND current_score >= 600 AND current_limit < 10000
+                  WHERE limit_increase_decision IS NULL AND current_score >= 600
+                  AND current_limit < 10000
                   ORDER BY md5(customer_id || $1) LIMIT 1 FOR UPDATE SKIP LOCKED";
     let sql = match dice % 5 {
         0 => format!(
-            "UPDATE batch_scores SET current_limit = current_limit + 0.01 WHERE customer_id = ({victim}) RETURNING customer_id"
+            "UPDATE batch_scores SET current_limit = current_limit + 0.01 WHERE \
+             customer_id = ({victim}) RETURNING customer_id"
         ),
         1 => format!(
-            "UPDATE batch_scores SET current_score = current_score + 1 WHERE customer_id = ({victim}) RETURNING customer_id"
+            "UPDATE batch_scores SET current_score = current_score + 1 WHERE \
+             customer_id = ({victim}) RETURNING customer_id"
         ),
         2 => format!(
-            "UPDATE batch_scores SET limit_increase_decision = 'DECLINED', decision_reason = 'by hand', updated_at = now()
+            "UPDATE batch_scores SET limit_increase_decision = 'DECLINED',
+             decision_reason = 'by hand', updated_at = now()
              WHERE customer_id = ({victim}) RETURNING customer_id"
         ),
-        3 => format!("DELETE FROM batch_scores WHERE customer_id = ({victim}) RETURNING customer_id"),
-        _ => "INSERT INTO batch_scores (customer_id, current_score, current_limit, application_date)
-              VALUES ('NEW_' || md5($1), 640, 4000, current_date) ON CONFLICT DO NOTHING RETURNING customer_id"
-            .to_owned(),
+        3 => format!(
+            "DELETE FROM batch_scores WHERE customer_id = ({victim})
+                      RETURNING customer_id"
+        ),
+        _ => {
+            "INSERT INTO batch_scores (customer_id, current_score, current_limit, application_date)
+              VALUES ('NEW_' || md5($1), 640, 4000, current_date) ON CONFLICT DO NOTHING
+              RETURNING customer_id"
+                .to_owned()
+        }
     };
 
     let row = client.query_opt(&sql, &[&dice.to_string()]).await?;

@@ -1,4 +1,4 @@
-//! One schedule from its beginning to the verdict.
+//! Runs one schedule from its beginning to the verdict.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,18 +9,18 @@ use serde_json::{Value, json};
 
 use super::injector::Injector;
 use super::lab::Lab;
-use super::machine::{Ended, Machine};
 use super::plan::{Kind, Plan, Resumption};
-use super::verdict::{self, Undisturbed};
+use super::verdict::{self, ReferenceDecisions};
 use crate::Environment;
-use crate::records::{Stored, decisions};
+use crate::records::{StoredDecision, decisions};
+use crate::simulator::machine::{ExecutionEnd, Machine};
 
-/// A run is redriven so often before it is given up for a new one.
+/// How often a run is redriven before a new run replaces it.
 const REDRIVES: u32 = 4;
-/// After the faults, one run takes who is left; a second one has to find nobody.
+/// After the faults, one run takes the customers who are left. A later one must find nobody.
 const LAST_RUNS: usize = 3;
 
-/// What a schedule came to.
+/// What happened in a schedule.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
     /// Executions started.
@@ -37,8 +37,8 @@ pub struct Report {
 ///
 /// # Errors
 /// When one of them fails.
-pub fn undisturbed(environment: &Environment, lab: &Arc<Lab>) -> Result<Undisturbed> {
-    let mut known = Undisturbed::new();
+pub fn undisturbed(environment: &Environment, lab: &Arc<Lab>) -> Result<ReferenceDecisions> {
+    let mut known = ReferenceDecisions::new();
     for (model, artifact) in lab.models.iter().enumerate() {
         for (policy, document) in lab.policies.iter().enumerate() {
             environment.block_on(async {
@@ -51,9 +51,18 @@ pub fn undisturbed(environment: &Environment, lab: &Arc<Lab>) -> Result<Undistur
             let name = format!("undisturbed-{model}-{policy}");
             let request = json!({ "limit": null, "shard_size": 20 });
             let ended = environment.block_on(injector.start(&lab.machine(2)?, &name, &request))?;
-            ensure!(matches!(ended, Ended::Succeeded(_)), "an undisturbed run failed: {ended:?}");
-            let table: BTreeMap<String, Stored> = decisions(environment)?;
-            ensure!(table.len() > 20, "only {} customers are eligible", table.len());
+            ensure!(
+                matches!(ended, ExecutionEnd::Succeeded(_)),
+                "an undisturbed run should succeed: {ended:?}"
+            );
+
+            let table: BTreeMap<String, StoredDecision> = decisions(environment)?;
+            ensure!(
+                table.len() > 20,
+                "more than 20 customers should be eligible, but {} are",
+                table.len()
+            );
+
             known.insert((sha256_hex(artifact), document.sha256()), table);
         }
     }
@@ -62,37 +71,39 @@ pub fn undisturbed(environment: &Environment, lab: &Arc<Lab>) -> Result<Undistur
         known.values().map(|table| format!("{table:?}")).collect();
     ensure!(
         different.len() == known.len(),
-        "two models or policies decide the same, and could not be told apart"
+        "each pair of model and policy should decide differently, otherwise promise 2 \
+         cannot be checked"
     );
 
     Ok(known)
 }
 
-/// Carries out the schedule of a seed and checks what it left.
+/// Carries out the schedule of a seed, and checks the promises.
 ///
 /// # Errors
 /// A broken promise.
 pub fn run(
     environment: &Environment,
     lab: &Arc<Lab>,
-    undisturbed: &Undisturbed,
+    undisturbed: &ReferenceDecisions,
     seed: u64,
 ) -> Result<Report> {
     carry_out(environment, lab, undisturbed, Plan::of(seed))
 }
 
-/// As [`run`], for a plan that need not be the seed's own.
+/// Like [`run`], for any plan.
 ///
 /// # Errors
 /// A broken promise.
 pub fn carry_out(
     environment: &Environment,
     lab: &Arc<Lab>,
-    undisturbed: &Undisturbed,
+    undisturbed: &ReferenceDecisions,
     plan: Plan,
 ) -> Result<Report> {
     let injector = Injector::new(lab, Some(plan.clone()));
     let machine = lab.machine(plan.concurrency)?;
+
     environment.block_on(async {
         lab.reset().await?;
         let broken = (0..plan.runs).map(|number| broken_run(&injector, &machine, &plan, number));
@@ -100,6 +111,7 @@ pub fn carry_out(
         injector.settle().await;
         lab.database.calm();
         lab.storage.calm();
+
         let mut report = Report { faults: injector.tally(), ..Report::default() };
         let mut ends = Vec::new();
         for run in broken {
@@ -115,10 +127,10 @@ pub fn carry_out(
     })
 }
 
-/// A run, its redrives, and the runs that took its place.
+/// A run, its redrives, and the runs that replaced it.
 #[derive(Default)]
 struct BrokenRun {
-    ends: Vec<(String, Ended)>,
+    ends: Vec<(String, ExecutionEnd)>,
     redrives: u64,
     failures: u64,
 }
@@ -135,7 +147,7 @@ async fn broken_run(
         let name = format!("s{}-{number}-{replacement}", plan.seed);
         let mut ended = machine.start(injector, &name, &request).await?;
         let mut redrives = 0;
-        while let Ended::Failed { .. } = ended {
+        while let ExecutionEnd::Failed { .. } = ended {
             run.failures += 1;
             if redrives == REDRIVES || plan.resumption(&name, redrives) == Resumption::NewRun {
                 break;
@@ -146,7 +158,7 @@ async fn broken_run(
             ended = machine.redrive(injector, &name, redrives, &ended).await?;
         }
 
-        let done = matches!(ended, Ended::Succeeded(_));
+        let done = matches!(ended, ExecutionEnd::Succeeded(_));
         run.ends.push((name, ended));
         if done {
             break;
@@ -156,12 +168,12 @@ async fn broken_run(
     Ok(run)
 }
 
-/// Without faults: whoever is left is taken by one more run, and then there is nobody.
+/// Without faults, one more run takes the customers who are left, and the next one finds nobody.
 async fn last_runs(
     injector: &Arc<Injector>,
     machine: &Machine,
     plan: &Plan,
-    ends: &mut Vec<(String, Ended)>,
+    ends: &mut Vec<(String, ExecutionEnd)>,
 ) -> Result<()> {
     let calm = Injector::new(&injector.lab, None);
     for number in 0..LAST_RUNS {
@@ -169,7 +181,7 @@ async fn last_runs(
         let ended = machine
             .start(&calm, &name, &json!({ "limit": null, "shard_size": plan.shard_size }))
             .await?;
-        let Ended::Succeeded(output) = &ended else {
+        let ExecutionEnd::Succeeded(output) = &ended else {
             anyhow::bail!("promise 4: nothing is broken any more, and {name} failed: {ended:?}")
         };
 

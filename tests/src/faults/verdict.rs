@@ -1,5 +1,5 @@
-//! What has to hold when the dust has settled, whatever was broken: the promises of ARCHITECTURE.md, read from the table, the
-//! ledger, S3 and the record of every decision ever written.
+//! Checks the promises of ARCHITECTURE.md after a schedule, whatever was broken: in the table, the
+//! ledger, S3, and the trigger's note of every decision ever written.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -16,14 +16,14 @@ use rust_decimal::Decimal;
 use tokio_postgres::Client;
 
 use super::lab::Lab;
-use super::machine::Ended;
-use crate::records::Stored;
+use crate::records::StoredDecision;
+use crate::simulator::machine::ExecutionEnd;
 
-/// What undisturbed runs decide, by the SHA-256 of model and policy.
-pub type Undisturbed = HashMap<(String, String), BTreeMap<String, Stored>>;
+/// The decisions of undisturbed runs, by customer, for each pair of SHA-256 of model and policy.
+pub type ReferenceDecisions = HashMap<(String, String), BTreeMap<String, StoredDecision>>;
 
 /// A run of the ledger.
-struct LedgerRun {
+struct LedgerRunRow {
     id: RunId,
     status: String,
     context: Option<RunContext>,
@@ -36,34 +36,37 @@ struct LedgerRun {
 }
 
 /// A shard of the ledger, with its records in S3.
-struct Shard {
+struct LedgerShard {
     run: RunId,
     counts: Counts,
     total_increase: Decimal,
-    decided: Vec<Decided>,
+    decisions: Vec<RecordedDecision>,
 }
 
-struct Decided {
+/// A row of a shard's evaluations, with what became of it according to the shard's results.
+struct RecordedDecision {
     customer: String,
-    evaluated: Stored,
+    evaluated: StoredDecision,
     raise: Decimal,
     applied: bool,
 }
 
-/// Checks all promises. `changed` are the customers that somebody else has touched.
+/// Checks all promises. `changed` are the customers that somebody else has changed during the
+/// schedule.
 ///
 /// # Errors
-/// The first promise that was broken, with what shows it.
+/// The first promise that was broken, with the data that shows it.
 pub async fn check(
     lab: &Lab,
-    ends: &[(String, Ended)],
+    ends: &[(String, ExecutionEnd)],
     changed: &BTreeSet<String>,
-    undisturbed: &Undisturbed,
+    undisturbed: &ReferenceDecisions,
 ) -> Result<()> {
     let client = lab.admin().await?;
-    let runs = ledger_runs(&client).await?;
-    let shards = ledger_shards(lab, &client).await?;
-    let table = table(&client).await?;
+    let runs = read_ledger_runs(&client).await?;
+    let shards = read_ledger_shards(lab, &client).await?;
+    let table = read_table(&client).await?;
+
     decided_at_most_once(&client, &shards, changed).await?;
     table_says_what_the_records_say(&table, &shards, &runs, changed, undisturbed)?;
     for run in &runs {
@@ -77,29 +80,34 @@ pub async fn check(
     nobody_is_left(&client, &table, changed, undisturbed).await
 }
 
-/// Promise 1.
+/// Promise 1: the trigger noted each customer at most once, and no two runs say that they decided
+/// the same customer.
 async fn decided_at_most_once(
     client: &Client,
-    shards: &[Shard],
+    shards: &[LedgerShard],
     changed: &BTreeSet<String>,
 ) -> Result<()> {
     let twice = client
         .query(
-            "SELECT customer_id, count(*), string_agg(coalesce(decision, 'NULL'), ', ') FROM decisions_written
+            "SELECT customer_id, count(*), string_agg(coalesce(decision, 'NULL'), ', ')
+             FROM decisions_written
              GROUP BY customer_id HAVING count(*) > 1",
             &[],
         )
         .await?;
+
     let twice: Vec<String> = twice
         .iter()
         .map(|row| format!("{} ({})", row.get::<_, String>(0), row.get::<_, String>(2)))
         .collect();
     ensure!(twice.is_empty(), "promise 1: written more than once: {twice:?}");
+
     let mut by_run = BTreeMap::new();
     for shard in shards {
-        for decided in shard.decided.iter().filter(|decided| decided.applied) {
+        for decided in shard.decisions.iter().filter(|decided| decided.applied) {
             let before = by_run.insert(&decided.customer, &shard.run);
-            // One that was deleted and came again under the same name would be another customer.
+
+            // A customer who was deleted and added again under the same id is another customer.
             ensure!(
                 before.is_none() || changed.contains(&decided.customer),
                 "promise 1: {} was decided by {} and by {before:?}",
@@ -112,13 +120,15 @@ async fn decided_at_most_once(
     Ok(())
 }
 
-/// Promise 2, and of promise 3 that nothing is half-written: every decision of the table comes from an applied shard.
+/// Promise 2: every evaluation is that of an undisturbed run with the same model and policy.
+/// Promise 8: every decision of the table comes from an applied shard, and is the one that the
+/// shard's record says.
 fn table_says_what_the_records_say(
-    table: &BTreeMap<String, Stored>,
-    shards: &[Shard],
-    runs: &[LedgerRun],
+    table: &BTreeMap<String, StoredDecision>,
+    shards: &[LedgerShard],
+    runs: &[LedgerRunRow],
     changed: &BTreeSet<String>,
-    undisturbed: &Undisturbed,
+    undisturbed: &ReferenceDecisions,
 ) -> Result<()> {
     let mut recorded = BTreeMap::new();
     for shard in shards {
@@ -131,12 +141,14 @@ fn table_says_what_the_records_say(
         let expected = undisturbed
             .get(&key)
             .with_context(|| format!("{}: neither model nor policy is known", run.id))?;
-        for decided in &shard.decided {
+
+        for decided in &shard.decisions {
             if !changed.contains(&decided.customer) {
                 let expected = expected.get(&decided.customer);
                 ensure!(
                     expected == Some(&decided.evaluated),
-                    "promise 2: {} evaluated {}: {:?}, undisturbed {expected:?}",
+                    "promise 2: {} should evaluate {} as an undisturbed run, \
+                     {expected:?}; it says {:?}",
                     run.id,
                     decided.customer,
                     decided.evaluated
@@ -151,10 +163,11 @@ fn table_says_what_the_records_say(
 
     for (customer, evaluated) in &recorded {
         let stored = table.get(*customer);
-        // A customer whom somebody has deleted has no row any more.
+        // A customer whom somebody has deleted has no row.
         ensure!(
             stored == Some(evaluated) || (stored.is_none() && changed.contains(*customer)),
-            "promise 2: the record says that {customer} was decided {evaluated:?}, the table {stored:?}"
+            "promise 8: the record says that {customer} was decided {evaluated:?}, the \
+             table says {stored:?}"
         );
     }
 
@@ -162,21 +175,22 @@ fn table_says_what_the_records_say(
         let by_hand = changed.contains(customer) && stored.reason == "by hand";
         ensure!(
             by_hand || recorded.contains_key(customer),
-            "promise 3: {customer} is decided {stored:?}, by no applied shard"
+            "promise 8: {customer} is decided {stored:?} by no applied shard"
         );
     }
 
     Ok(())
 }
 
-/// Promise 3: the counts.
-async fn adds_up(lab: &Lab, run: &LedgerRun, shards: &[Shard]) -> Result<()> {
+/// Promise 3: a shard's counts are those of its records, a closed run's are the sum of its shards,
+/// and the summary says the same. Promise 5: a FAILED run has an error and a cause.
+async fn adds_up(lab: &Lab, run: &LedgerRunRow, shards: &[LedgerShard]) -> Result<()> {
     let mut sum = Counts::default();
     let mut total_increase = Decimal::ZERO;
     let mut count = 0;
     for shard in shards.iter().filter(|shard| shard.run == run.id) {
         let mut counts = Counts::default();
-        for decided in &shard.decided {
+        for decided in &shard.decisions {
             match Outcome::parse(&decided.evaluated.decision) {
                 _ if !decided.applied => counts.stale += 1,
                 Some(outcome) => counts.add(outcome),
@@ -189,7 +203,7 @@ async fn adds_up(lab: &Lab, run: &LedgerRun, shards: &[Shard]) -> Result<()> {
         }
 
         let raised: Decimal =
-            shard.decided.iter().filter(|one| one.applied).map(|one| one.raise).sum();
+            shard.decisions.iter().filter(|one| one.applied).map(|one| one.raise).sum();
         ensure!(
             counts == shard.counts && raised == shard.total_increase,
             "promise 3: {}: the ledger has {:?} and {}, the results {counts:?} and {raised}",
@@ -232,7 +246,7 @@ async fn adds_up(lab: &Lab, run: &LedgerRun, shards: &[Shard]) -> Result<()> {
         }
         "FAILED" => ensure!(
             run.error.is_some() && run.cause.is_some(),
-            "promise 3: {} is FAILED without a cause: {:?}, {:?}",
+            "promise 5: {} is FAILED without an error or a cause: {:?}, {:?}",
             run.id,
             run.error,
             run.cause
@@ -243,26 +257,29 @@ async fn adds_up(lab: &Lab, run: &LedgerRun, shards: &[Shard]) -> Result<()> {
     Ok(())
 }
 
-/// Promise 3: the ledger and the state machine tell the same story.
-fn ended_as_recorded(name: &str, ended: &Ended, runs: &[LedgerRun]) -> Result<()> {
+/// Promise 5: an execution that failed is FAILED in the ledger, and one that succeeded is
+/// SUCCEEDED.
+fn ended_as_recorded(name: &str, ended: &ExecutionEnd, runs: &[LedgerRunRow]) -> Result<()> {
     let run = runs.iter().find(|run| run.id.as_str() == name);
     let status = run.map_or("missing", |run| run.status.as_str());
     match ended {
-        Ended::Succeeded(_) => {
+        ExecutionEnd::Succeeded(_) => {
             ensure!(
                 status == "SUCCEEDED",
-                "promise 3: {name} succeeded, the ledger has it {status}"
+                "promise 5: {name} succeeded, and the ledger says {status}"
             );
         }
-        Ended::Failed { state, error, cause, trail, .. } => {
-            ensure!(error != "Test.Broken", "{name}: {cause}");
-            // When the database stays away for longer than all retries, nobody can write into it that the run failed. And
-            // a redrive that dies while it opens the run again leaves it open, for the next one.
+        ExecutionEnd::Failed { state, error, cause, trail, .. } => {
+            ensure!(error != "Test.Broken", "the test itself is broken in {name}: {cause}");
+
+            // When the database is unavailable for longer than all retries, nobody can write into
+            // it that the run failed. A redrive that dies while it opens the run again leaves the
+            // run open, for the next redrive.
             let reopening = matches!(trail.as_slice(), [only] if only.starts_with("FailOrResume "));
             let unrecorded = reopening || state == "Fail";
             ensure!(
                 unrecorded || status == "FAILED",
-                "promise 3: {name} failed ({error}, {trail:?}), the ledger has it {status}"
+                "promise 5: {name} failed ({error}, {trail:?}), and the ledger says {status}"
             );
         }
     }
@@ -273,9 +290,9 @@ fn ended_as_recorded(name: &str, ended: &Ended, runs: &[LedgerRun]) -> Result<()
 /// Promise 4: after the last run, the table is as an undisturbed run leaves it.
 async fn nobody_is_left(
     client: &Client,
-    table: &BTreeMap<String, Stored>,
+    table: &BTreeMap<String, StoredDecision>,
     changed: &BTreeSet<String>,
-    undisturbed: &Undisturbed,
+    undisturbed: &ReferenceDecisions,
 ) -> Result<()> {
     let everybody: BTreeSet<&String> = undisturbed.values().flat_map(BTreeMap::keys).collect();
     let missing: Vec<_> = everybody
@@ -283,13 +300,16 @@ async fn nobody_is_left(
         .filter(|id| !changed.contains(**id) && !table.contains_key(**id))
         .collect();
     ensure!(missing.is_empty(), "promise 4: never decided: {missing:?}");
+
     let others: Vec<_> =
         table.keys().filter(|id| !changed.contains(*id) && !everybody.contains(id)).collect();
     ensure!(others.is_empty(), "promise 4: decided, though not eligible: {others:?}");
+
     let left = client
         .query(
             "SELECT customer_id FROM batch_scores
-             WHERE current_score >= 600 AND current_limit < 10000 AND limit_increase_decision IS NULL",
+             WHERE current_score >= 600 AND current_limit < 10000
+             AND limit_increase_decision IS NULL",
             &[],
         )
         .await?;
@@ -298,7 +318,7 @@ async fn nobody_is_left(
     Ok(())
 }
 
-async fn table(client: &Client) -> Result<BTreeMap<String, Stored>> {
+async fn read_table(client: &Client) -> Result<BTreeMap<String, StoredDecision>> {
     let rows = client
         .query(
             "SELECT customer_id, limit_increase_decision, new_limit, coalesce(decision_reason, '')
@@ -307,17 +327,20 @@ async fn table(client: &Client) -> Result<BTreeMap<String, Stored>> {
         )
         .await?;
     let stored = |row: &tokio_postgres::Row| {
-        (row.get(0), Stored { decision: row.get(1), new_limit: row.get(2), reason: row.get(3) })
+        (
+            row.get(0),
+            StoredDecision { decision: row.get(1), new_limit: row.get(2), reason: row.get(3) },
+        )
     };
 
     Ok(rows.iter().map(stored).collect())
 }
 
-async fn ledger_runs(client: &Client) -> Result<Vec<LedgerRun>> {
+async fn read_ledger_runs(client: &Client) -> Result<Vec<LedgerRunRow>> {
     let rows = client
         .query(
-            "SELECT run_id, status, context::text, eligible, shard_count, approved, declined, referred, stale,
-                    total_increase, error, cause
+            "SELECT run_id, status, context::text, eligible, shard_count, approved, declined,
+                    referred, stale, total_increase, error, cause
              FROM limit_increase_runs ORDER BY run_id",
             &[],
         )
@@ -332,7 +355,7 @@ async fn ledger_runs(client: &Client) -> Result<Vec<LedgerRun>> {
             _ => None,
         };
 
-        Ok::<_, anyhow::Error>(LedgerRun {
+        Ok::<_, anyhow::Error>(LedgerRunRow {
             id: RunId::try_from(row.get::<_, String>(0))?,
             status: row.get(1),
             context: context.map(|context| serde_json::from_str(&context)).transpose()?,
@@ -348,7 +371,7 @@ async fn ledger_runs(client: &Client) -> Result<Vec<LedgerRun>> {
     rows.iter().map(run).collect()
 }
 
-async fn ledger_shards(lab: &Lab, client: &Client) -> Result<Vec<Shard>> {
+async fn read_ledger_shards(lab: &Lab, client: &Client) -> Result<Vec<LedgerShard>> {
     let rows = client
         .query(
             "SELECT run_id, shard_index, rows, approved, declined, referred, stale, total_increase
@@ -363,40 +386,48 @@ async fn ledger_shards(lab: &Lab, client: &Client) -> Result<Vec<Shard>> {
         let count = |column: usize| row.get::<_, i64>(column).unsigned_abs();
         let counts =
             Counts { approved: count(3), declined: count(4), referred: count(5), stale: count(6) };
-        let decided = decided(lab, &run, index, size).await?;
-        Ok::<_, anyhow::Error>(Shard { run, counts, total_increase: row.get(7), decided })
+        let decisions = read_decisions(lab, &run, index, size).await?;
+        Ok::<_, anyhow::Error>(LedgerShard { run, counts, total_increase: row.get(7), decisions })
     };
 
     futures_util::stream::iter(rows.into_iter().map(read)).buffered(8).try_collect().await
 }
 
-async fn decided(lab: &Lab, run: &RunId, index: ShardIndex, size: u32) -> Result<Vec<Decided>> {
+/// The decisions of an applied shard, from its evaluations and its results. Promise 8: an applied
+/// shard has its record.
+async fn read_decisions(
+    lab: &Lab,
+    run: &RunId,
+    index: ShardIndex,
+    size: u32,
+) -> Result<Vec<RecordedDecision>> {
     let object = |stage: Stage| async move {
         let key = stage.shard_key(run, index);
         let found = storage::get(&lab.ready.aws.s3, BUCKET, &key).await?;
         found.with_context(|| {
-            format!("promise 2: the shard is in the ledger, and there is no {key}")
+            format!("promise 8: the shard is in the ledger, and there is no {key}")
         })
     };
 
     let results = results::read(object(Stage::Results).await?, size)?;
     let evaluations = Evaluations::read(object(Stage::Evaluations).await?, size)?;
-    let mut decided = Vec::with_capacity(results.len());
+    let mut decisions = Vec::with_capacity(results.len());
     for (evaluation, [customer, decision, outcome]) in evaluations.iter()?.zip(results) {
         let evaluation = evaluation?;
         ensure!(
             evaluation.customer_id == customer && evaluation.outcome.as_str() == decision,
-            "promise 2: {run}, shard {index}: evaluated {} {}, the result is {customer} {decision}",
+            "promise 8: {run}, shard {index}: the evaluation says {} {}, the result \
+             {customer} {decision}",
             evaluation.customer_id,
             evaluation.outcome
         );
 
-        decided.push(Decided {
+        decisions.push(RecordedDecision {
             customer,
             raise: evaluation
                 .new_limit
                 .map_or(Decimal::ZERO, |limit| limit - evaluation.current_limit),
-            evaluated: Stored {
+            evaluated: StoredDecision {
                 decision,
                 new_limit: evaluation.new_limit,
                 reason: evaluation.reason.to_owned(),
@@ -405,5 +436,5 @@ async fn decided(lab: &Lab, run: &RunId, index: ShardIndex, size: u32) -> Result
         });
     }
 
-    Ok(decided)
+    Ok(decisions)
 }

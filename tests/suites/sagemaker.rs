@@ -1,5 +1,6 @@
-//! The SageMaker job that the command line describes, done here as SageMaker would do it: the packed trainer, the
-//! request's hyperparameters, the channel's directory, and the commands of the way back.
+//! Runs the SageMaker job that the command line describes, as SageMaker would: with the packed
+//! trainer, the request's hyperparameters and the channel's directory. Then it runs the printed
+//! commands.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 use std::path::Path;
@@ -18,7 +19,8 @@ fn succeed(command: &mut Command) {
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// As SageMaker's toolkit reads them: as JSON if they are, and without its own.
+/// The hyperparameters as SageMaker's toolkit reads them: parsed if they are JSON, and without the
+/// toolkit's own.
 fn hyperparameters(request: &Value) -> Map<String, Value> {
     let given = request["HyperParameters"].as_object().expect("an object");
     let read = |(name, value): (&String, &Value)| {
@@ -61,7 +63,7 @@ fn the_job_makes_an_artifact_that_the_functions_take() {
     let request = job.request().unwrap();
     let steps = job.steps();
 
-    // What the uploads would put where SageMaker finds it.
+    // Copies the files to where SageMaker would find the uploads.
     let (code, channel, result) = (root.join("code"), root.join("channel"), root.join("result"));
     for directory in [&job.directory, &channel, &result] {
         std::fs::create_dir_all(directory).unwrap();
@@ -89,7 +91,8 @@ fn the_job_makes_an_artifact_that_the_functions_take() {
             .env("SM_HPS", Value::Object(hyperparameters(&request)).to_string()),
     );
 
-    // SageMaker packs the directory as it lies, its own entry included; the printed commands make the artifact of that.
+    // SageMaker packs the directory with its own entry. The printed commands make the artifact from
+    // that.
     succeed(
         Command::new("tar")
             .arg("-czf")

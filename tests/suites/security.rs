@@ -1,4 +1,5 @@
-//! What must hold when the password changes under a run, when names are hostile, and when everything is logged.
+//! Promise 11, with a password that changes during a run and with everything logged; hostile names;
+//! and the metrics in the log.
 #![allow(missing_docs)]
 
 use std::process::ExitCode;
@@ -11,7 +12,7 @@ use limit_increase_domain::SourceColumn;
 use limit_increase_domain::policy::Eligibility;
 use limit_increase_tests::environment::Environment;
 use limit_increase_tests::records::decisions;
-use limit_increase_tests::suite;
+use limit_increase_tests::{cases, suite};
 use limit_increase_workflow::rows::CellValue;
 use limit_increase_workflow::{FailureKind, RunRequest};
 use serde_json::Value;
@@ -19,15 +20,15 @@ use serde_json::Value;
 fn main() -> ExitCode {
     suite::run(
         "security",
-        &[
-            ("a_hostile_column_name_is_a_name_and_nothing_more", hostile_names),
-            ("a_closed_run_and_a_failure_are_metrics_in_the_log", metrics),
-            ("a_rotated_password_is_read_again_and_is_in_no_log", rotation),
+        &cases![
+            a_hostile_column_name_is_a_name_and_nothing_more,
+            a_closed_run_and_a_failure_are_metrics_in_the_log,
+            a_rotated_password_is_read_again_and_is_in_no_log,
         ],
     )
 }
 
-/// Names that end a string, an identifier or a statement wherever one is not quoted.
+/// Names that would end a string, an identifier or a statement where they are not quoted.
 const HOSTILE: [&str; 8] = [
     r#"a"; DROP TABLE batch_scores; --"#,
     "a'); DROP TABLE batch_scores; --",
@@ -39,13 +40,13 @@ const HOSTILE: [&str; 8] = [
     "Größe, ünïcode",
 ];
 
-fn hostile_names(environment: &Environment) -> Result<()> {
+fn a_hostile_column_name_is_a_name_and_nothing_more(environment: &Environment) -> Result<()> {
     environment.reset()?;
     let client = environment.database()?;
     let eligibility = Eligibility::default();
     let column = |name: &str| SourceColumn::number(name);
     for name in HOSTILE {
-        // Not in the catalogue: refused by name, before any statement is made of it.
+        // A name that is not in the catalogue is refused before it is part of a statement.
         let features = [column(name)];
         let selection = Selection {
             eligibility: &eligibility,
@@ -58,8 +59,15 @@ fn hostile_names(environment: &Environment) -> Result<()> {
             .block_on(open_eligible(&client, &selection))
             .err()
             .context("it was read")?;
-        ensure!(failure.kind == FailureKind::DatabaseSchema, "{name}: {failure}");
-        ensure!(failure.message.contains("has no column"), "{name}: {failure}");
+        ensure!(
+            failure.kind == FailureKind::DatabaseSchema,
+            "{name}: expected DatabaseSchema, got {failure}"
+        );
+        ensure!(
+            failure.message.contains("has no column"),
+            "{name}: the error should say that there is no such column, it says {failure}"
+        );
+
         let selection = Selection {
             eligibility: &eligibility,
             limit: Some(5),
@@ -71,14 +79,18 @@ fn hostile_names(environment: &Environment) -> Result<()> {
             .block_on(open_eligible(&client, &selection))
             .err()
             .context("it was read")?;
-        ensure!(failure.kind == FailureKind::DatabaseSchema, "{name}: {failure}");
+        ensure!(
+            failure.kind == FailureKind::DatabaseSchema,
+            "{name} as the income: expected DatabaseSchema, got {failure}"
+        );
     }
 
-    // In the catalogue: read like any other.
+    // A name in the catalogue is read like any other.
     for name in HOSTILE {
         let name = quote_identifier(name);
         let sql = format!(
-            "ALTER TABLE customer_features ADD COLUMN {name} DOUBLE PRECISION; UPDATE customer_features SET {name} = 42"
+            "ALTER TABLE customer_features ADD COLUMN {name} DOUBLE PRECISION; UPDATE \
+             customer_features SET {name} = 42"
         );
 
         environment.block_on(client.batch_execute(&sql))?;
@@ -101,13 +113,16 @@ fn hostile_names(environment: &Environment) -> Result<()> {
                 let read = row.features()?;
                 ensure!(
                     read.iter().all(|value| matches!(value, CellValue::Number(Some(42.0)))),
-                    "{income}"
+                    "{income} as the income: every feature should be 42"
                 );
 
-                ensure!(row.customer()?.annual_income == Some("42.00".parse()?), "{income}");
+                ensure!(
+                    row.customer()?.annual_income == Some("42.00".parse()?),
+                    "{income}: the income should be 42.00"
+                );
             }
 
-            ensure!(seen == 5, "{income}: {seen} customers");
+            ensure!(seen == 5, "{income}: 5 customers expected, read {seen}");
             Ok(())
         })?;
     }
@@ -119,17 +134,19 @@ fn hostile_names(environment: &Environment) -> Result<()> {
     )?;
 
     ensure!(!std::path::Path::new("/tmp/owned").exists(), "a column's name was executed");
+
     environment.run_well(&RunRequest::default())?;
-    ensure!(decisions(environment)?.len() == 20, "not 20 decided");
+    ensure!(decisions(environment)?.len() == 20, "20 decisions expected");
     Ok(())
 }
 
-/// One line of JSON each, as CloudWatch wants it.
-fn metrics(environment: &Environment) -> Result<()> {
+/// Each metric is one line of JSON, in CloudWatch's embedded format.
+fn a_closed_run_and_a_failure_are_metrics_in_the_log(environment: &Environment) -> Result<()> {
     environment.reset()?;
     let run = environment.run_well(&RunRequest::default())?;
     let failed = environment.execute("bad-metrics", r#"{"limit": 0}"#)?;
-    ensure!(failed.status == "FAILED", "{failed:?}");
+    ensure!(failed.status == "FAILED", "a limit of 0 should fail the run: {failed:?}");
+
     let lines = metric_lines(&log_of(environment, "update-database")?);
     let of = |run: &str| {
         lines
@@ -141,26 +158,30 @@ fn metrics(environment: &Environment) -> Result<()> {
     let closed = of(run.as_str())?;
     ensure!(
         closed["Mode"] == "Live" && closed["Eligible"] == 20 && closed["Decided"] == 20,
-        "{closed}"
+        "the metric should say 20 live decisions: {closed}"
     );
 
     let share = closed["ApprovedShare"].as_f64().context("no share")?;
     ensure!(
         (share - closed["Approved"].as_f64().context("no count")? * 5.0).abs() < 1e-9,
-        "{closed}"
+        "ApprovedShare should be the share of the approved in 20, in percent: {closed}"
     );
 
     let metrics = &closed["_aws"]["CloudWatchMetrics"][0];
-    ensure!(metrics["Namespace"] == "LimitIncrease", "{closed}");
+    ensure!(
+        metrics["Namespace"] == "LimitIncrease",
+        "the namespace should be LimitIncrease: {closed}"
+    );
+
     for metric in metrics["Metrics"].as_array().context("no metrics")? {
         let name = metric["Name"].as_str().context("no name")?;
-        ensure!(closed[name].is_number(), "{name} has no value: {closed}");
+        ensure!(closed[name].is_number(), "the metric {name} should have a number: {closed}");
     }
 
     let failure = of("bad-metrics")?;
     ensure!(
         failure["Error"] == "Permanent.InvalidRequest" && failure["Failures"] == 1,
-        "{failure}"
+        "one failure with Permanent.InvalidRequest expected: {failure}"
     );
 
     Ok(())
@@ -169,25 +190,26 @@ fn metrics(environment: &Environment) -> Result<()> {
 const FIRST: &str = "f1rst-s3cret-w0rd";
 const SECOND: &str = "sec0nd:s3cret/w0rd'%";
 
-/// The stack with the password in Secrets Manager, and a user whose password changes between two runs.
-fn rotation(environment: &Environment) -> Result<()> {
+/// Promise 11: the password is in Secrets Manager, and changes between two runs and during a third.
+fn a_rotated_password_is_read_again_and_is_in_no_log(environment: &Environment) -> Result<()> {
     environment.reset()?;
     let client = environment.database()?;
     let port = limit_increase::database::port_of(&environment.ready.services.database_url)?;
     let database: String =
         environment.block_on(client.query_one("SELECT current_database()::text", &[]))?.get(0);
-    // The user is asked for a password, as on AWS and unlike everybody else of the local environment.
+    // This user needs a password, as on AWS. The other users of the local environment need none.
     let file: String = environment.block_on(client.query_one("SHOW hba_file", &[]))?.get(0);
     let before = std::fs::read_to_string(&file)?;
     std::fs::write(&file, format!("host all bank all scram-sha-256\n{before}"))?;
     let set_password = |password: &str| {
-        // Takes no parameters, and is the test's own word.
+        // ALTER ROLE takes no parameters.
         let sql = format!("ALTER ROLE bank PASSWORD '{}'", password.replace('\'', "''"));
         environment.block_on(client.batch_execute(&sql))
     };
 
     environment.block_on(client.batch_execute(
-        "CREATE ROLE bank LOGIN; GRANT ALL ON ALL TABLES IN SCHEMA public TO bank; SELECT pg_reload_conf();",
+        "CREATE ROLE bank LOGIN; GRANT ALL ON ALL TABLES IN SCHEMA public TO bank; \
+         SELECT pg_reload_conf();",
     ))?;
 
     set_password(FIRST)?;
@@ -209,9 +231,9 @@ fn rotation(environment: &Environment) -> Result<()> {
         .context("the secret has no ARN")?;
     deploy_with_secret(environment, &arn)?;
     environment.run_well(&RunRequest { limit: Some(3), ..RunRequest::default() })?;
-    ensure!(decisions(environment)?.len() == 3, "the secret's user decided nobody");
+    ensure!(decisions(environment)?.len() == 3, "the secret's user should decide 3 customers");
 
-    // Rotated: new password here and there, and the connections of before are gone.
+    // A rotation: the secret and the database get a new password, and the old connections end.
     environment
         .block_on(secrets.put_secret_value().secret_id(&arn).secret_string(url(SECOND)).send())?;
     set_password(SECOND)?;
@@ -220,11 +242,19 @@ fn rotation(environment: &Environment) -> Result<()> {
     ))?;
 
     environment.run_well(&RunRequest { limit: Some(4), ..RunRequest::default() })?;
-    ensure!(decisions(environment)?.len() == 7, "nobody was decided with the new password");
-    let said = log_of(environment, "query-batch-scores")?;
-    ensure!(said.contains("reading them again"), "the credentials were not read again:\n{said}");
+    ensure!(
+        decisions(environment)?.len() == 7,
+        "promise 11: 4 more customers should be decided with the rotated password"
+    );
 
-    // Set in the database alone, as in the moment between a rotation's two steps: a failure that is retried.
+    let said = log_of(environment, "query-batch-scores")?;
+    ensure!(
+        said.contains("reading them again"),
+        "promise 11: the credentials should be read again:\n{said}"
+    );
+
+    // Only the database has the new password, as between the two steps of a rotation. The failure
+    // is retried.
     set_password("a-th1rd-s3cret")?;
     environment.block_on(client.batch_execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'bank'",
@@ -254,24 +284,33 @@ fn rotation(environment: &Environment) -> Result<()> {
     )?;
 
     let finished = environment.follow(&started.execution_arn)?;
-    ensure!(finished.succeeded(), "{}", finished.problem());
+    ensure!(
+        finished.succeeded(),
+        "promise 11: the run should survive the rotation: {}",
+        finished.problem()
+    );
+
     let said = log_of(environment, "query-batch-scores")?;
-    ensure!(said.contains("Transient.Secrets"), "the moment between was not met:\n{said}");
+    ensure!(
+        said.contains("Transient.Secrets"),
+        "the run should meet the moment between the two steps of the rotation:\n{said}"
+    );
 
     for function in ["query-batch-scores", "update-database"] {
         let said = log_of(environment, function)?;
-        ensure!(said.contains("TRACE"), "{function} did not log everything there is");
+        ensure!(said.contains("TRACE"), "{function} should log at TRACE");
+
         for (number, secret) in [FIRST, SECOND, "a-th1rd-s3cret"].iter().enumerate() {
             let encoded: String = secret.bytes().map(|byte| format!("%{byte:02X}")).collect();
             let shown = said.contains(secret) || said.contains(&encoded);
-            ensure!(!shown, "password {number} is in the log of {function}");
+            ensure!(!shown, "promise 11: password {number} is in the log of {function}");
         }
     }
 
     Ok(())
 }
 
-/// With the logs at their most talkative.
+/// Deploys the stack with the secret, and with everything logged.
 fn deploy_with_secret(environment: &Environment, arn: &str) -> Result<()> {
     let mut deployment = Deployment::local(&environment.ready.services)?;
     deployment.parameters.remove("DatabaseUrl");
@@ -297,7 +336,7 @@ fn secrets_client(environment: &Environment) -> aws_sdk_secretsmanager::Client {
     aws_sdk_secretsmanager::Client::from_conf(config)
 }
 
-/// All that the environments of a function have said.
+/// The logs of all environments of a function.
 fn log_of(environment: &Environment, function: &str) -> Result<String> {
     let mut said = String::new();
     let logs = environment.context.home.localstack().join("logs/functions");

@@ -1,7 +1,7 @@
-//! The state machine, carried out from its definition: as much of the Amazon States Language as that definition uses.
+//! An interpreter of the Amazon States Language, for as much of it as our definition uses.
 //!
-//! The retries and catches under test are therefore the deployed ones. Only the waits between attempts are shorter. What
-//! the definition asks for and this does not know is an error, never a guess.
+//! It reads the deployed definition, so the retries and catches under test are the deployed ones.
+//! Only the waits between attempts are shorter. What it does not know is an error, never a guess.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -12,12 +12,12 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use serde_json::{Map, Value, json};
 
-use crate::function::FunctionError;
+use super::function::FunctionError;
 
-/// Waits between attempts are shortened by this, so that a minute of patience is half a second.
+/// The factor for waits between attempts. With it, a minute becomes about half a second.
 const HASTE: f64 = 0.01;
 
-/// What the machine reaches.
+/// The services that an execution calls.
 pub trait Services: Sync {
     /// Invokes a function.
     fn invoke(
@@ -32,18 +32,18 @@ pub trait Services: Sync {
     ) -> impl Future<Output = std::result::Result<Bytes, FunctionError>> + Send;
 }
 
-/// One attempt of a state to have a function do something.
+/// One attempt of a state to call a function.
 #[derive(Debug, Clone)]
 pub struct Call {
     /// The function's name.
     pub function: String,
     /// The state that calls.
     pub state: String,
-    /// The run, by its execution's name.
+    /// The execution's name, which is the run's id.
     pub run: String,
-    /// Which item of the Map, if inside it.
+    /// The index of the Map's item, if the state is inside a Map.
     pub item: Option<usize>,
-    /// From 0.
+    /// The number of the attempt, from 0.
     pub attempt: usize,
     /// How often the execution was redriven before.
     pub redrives: u32,
@@ -53,10 +53,10 @@ pub struct Call {
 
 /// How an execution ended.
 #[derive(Debug, Clone)]
-pub enum Ended {
-    /// With this output.
+pub enum ExecutionEnd {
+    /// It succeeded with this output.
     Succeeded(Value),
-    /// In this state, which a redrive starts with again.
+    /// It failed in this state, in which a redrive starts again.
     Failed {
         /// The state.
         state: String,
@@ -64,7 +64,7 @@ pub enum Ended {
         input: Value,
         /// The execution's input.
         started_with: Value,
-        /// Name of the error.
+        /// The name of the error.
         error: String,
         /// Its cause.
         cause: String,
@@ -79,7 +79,7 @@ pub struct Machine {
     definition: Value,
 }
 
-/// What the context object (`$$`) says.
+/// The context of the states that run: the context object (`$$`) and its parts.
 struct Scope {
     context: Value,
     run: String,
@@ -94,13 +94,14 @@ struct StateError {
     cause: String,
 }
 
-type Stopped = (String, Value, StateError);
+type FailedState = (String, Value, StateError);
 
 impl Machine {
-    /// Reads a definition. `substitutions` are CloudFormation's; a function's ARN is its name here.
+    /// Reads a definition. The `substitutions` are those of CloudFormation. A function's ARN is its
+    /// name here.
     ///
     /// # Errors
-    /// When it is no JSON.
+    /// When it is not JSON.
     pub fn new(definition: &str, substitutions: &BTreeMap<&str, &str>) -> Result<Self> {
         let mut text = definition.to_owned();
         for (name, value) in substitutions {
@@ -112,32 +113,32 @@ impl Machine {
         })
     }
 
-    /// Starts an execution and carries it to its end.
+    /// Starts an execution and runs it to its end.
     ///
     /// # Errors
-    /// When the definition asks for what is not known here.
+    /// When the definition uses what the interpreter does not know.
     pub async fn start(
         &self,
         services: &impl Services,
         name: &str,
         input: &Value,
-    ) -> Result<Ended> {
+    ) -> Result<ExecutionEnd> {
         let start = text(&self.definition, "StartAt")?;
         self.execute(services, (name, 0, input), start, input.clone()).await
     }
 
-    /// Starts a failed execution again, with the state that failed.
+    /// Starts a failed execution again in the state that failed.
     ///
     /// # Errors
-    /// When it did not fail, or as [`Machine::start`].
+    /// When it did not fail, or like [`Machine::start`].
     pub async fn redrive(
         &self,
         services: &impl Services,
         name: &str,
         redrives: u32,
-        ended: &Ended,
-    ) -> Result<Ended> {
-        let Ended::Failed { state, input, started_with, .. } = ended else {
+        ended: &ExecutionEnd,
+    ) -> Result<ExecutionEnd> {
+        let ExecutionEnd::Failed { state, input, started_with, .. } = ended else {
             bail!("{name} did not fail")
         };
 
@@ -150,9 +151,11 @@ impl Machine {
         (name, redrives, started_with): (&str, u32, &Value),
         start: &str,
         input: Value,
-    ) -> Result<Ended> {
+    ) -> Result<ExecutionEnd> {
         let scope = Scope {
-            context: json!({ "Execution": { "Name": name, "RedriveCount": redrives, "Input": started_with } }),
+            context: json!({
+                "Execution": { "Name": name, "RedriveCount": redrives, "Input": started_with }
+            }),
             run: name.to_owned(),
             item: None,
             redrives,
@@ -163,10 +166,10 @@ impl Machine {
             run_states(services, &self.definition["States"], &scope, start.to_owned(), input)
                 .await?;
         Ok(match outcome {
-            Ok(output) => Ended::Succeeded(output),
+            Ok(output) => ExecutionEnd::Succeeded(output),
             Err((state, input, StateError { error, cause })) => {
                 let trail = scope.trail.into_inner().unwrap_or_default();
-                Ended::Failed {
+                ExecutionEnd::Failed {
                     state,
                     input,
                     started_with: started_with.clone(),
@@ -179,18 +182,19 @@ impl Machine {
     }
 }
 
-/// States under way: an answer, or why they stopped; an error of its own only where the machine can't be carried out.
-type Running<'a> =
-    Pin<Box<dyn Future<Output = Result<std::result::Result<Value, Stopped>>> + Send + 'a>>;
+/// States that run: their output, or the state that failed. The outer error means that the
+/// interpreter cannot run the definition.
+type StatesFuture<'a> =
+    Pin<Box<dyn Future<Output = Result<std::result::Result<Value, FailedState>>> + Send + 'a>>;
 
-/// Runs states from one to an end of theirs. Boxed, since a Map runs states inside a state.
+/// Runs states from `start` to an end. Boxed, because a Map runs states inside a state.
 fn run_states<'a, S: Services>(
     services: &'a S,
     states: &'a Value,
     scope: &'a Scope,
     start: String,
     input: Value,
-) -> Running<'a> {
+) -> StatesFuture<'a> {
     Box::pin(async move {
         let (mut name, mut data) = (start, input);
         loop {
@@ -268,7 +272,7 @@ async fn task<S: Services>(
         };
 
         let Some(wait) = next_wait(state, &mut retries, &error.error_type)? else {
-            // As Step Functions puts it: the function's own answer, as JSON in a text.
+            // Step Functions puts the function's own answer into the cause, as JSON in a text.
             let cause =
                 json!({ "errorType": error.error_type, "errorMessage": error.message }).to_string();
             return Ok(Err(StateError { error: error.error_type, cause }));
@@ -294,7 +298,7 @@ fn next_wait(state: &Value, retries: &mut [u64], error: &str) -> Result<Option<D
         let number = |name: &str, default: f64| retrier[name].as_f64().unwrap_or(default);
         let grown = number("IntervalSeconds", 1.0) * number("BackoffRate", 2.0).powf(*used as f64);
         *used += 1;
-        // In the middle of a full jitter.
+        // Full jitter waits between zero and this time; half of it is the mean.
         return Ok(Some(Duration::from_secs_f64(
             grown.min(number("MaxDelaySeconds", f64::MAX)) / 2.0 * HASTE,
         )));
@@ -303,8 +307,8 @@ fn next_wait(state: &Value, retries: &mut [u64], error: &str) -> Result<Option<D
     Ok(None)
 }
 
-/// A Map as AWS runs it: when more items have failed than are tolerated, no other is started, and those under way are
-/// abandoned. What they have asked a function to do goes on without them.
+/// A Map as AWS runs it: when more items have failed than are tolerated, it starts no further item
+/// and abandons those that run. The functions that they called continue without them.
 async fn map<S: Services>(
     services: &S,
     state: &Value,
@@ -415,7 +419,7 @@ fn matches(rule: &Value, error: &str) -> Result<bool> {
     }))
 }
 
-/// ResultSelector, ResultPath and OutputPath, in this order.
+/// Applies ResultSelector, ResultPath and OutputPath, in this order.
 fn apply_result(state: &Value, scope: &Scope, data: &Value, result: Value) -> Result<Value> {
     let result = match state.get("ResultSelector") {
         Some(selector) => template(selector, scope, &result)?,
@@ -434,11 +438,11 @@ fn apply_result(state: &Value, scope: &Scope, data: &Value, result: Value) -> Re
     }
 }
 
-/// `result` where a ResultPath wants it in `data`.
+/// Puts `result` into `data` where a ResultPath says.
 fn placed(path: &Value, data: &Value, result: Value) -> Result<Value> {
     let path = match path {
         Value::Null => return Ok(data.clone()),
-        path => path.as_str().context("a ResultPath that is no text")?,
+        path => path.as_str().context("a ResultPath that is not a text")?,
     };
 
     if path == "$" {
@@ -454,7 +458,7 @@ fn placed(path: &Value, data: &Value, result: Value) -> Result<Value> {
     Ok(data)
 }
 
-/// `Name`, or what `NamePath` points at.
+/// The value of the field `name`, or what its variant with the suffix `Path` points at.
 fn by_path(state: &Value, name: &str, scope: &Scope, data: &Value) -> Result<Value> {
     match state.get(format!("{name}Path")).and_then(Value::as_str) {
         Some(path) => select(path, scope, data),

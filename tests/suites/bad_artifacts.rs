@@ -1,5 +1,5 @@
-//! Artifacts, policies and requests that are damaged, hostile or wrong, against the built programs: each is refused by a
-//! permanent error that says what is wrong, nothing is written, and the process lives on.
+//! Promise 10: artifacts, policies and requests that are damaged, hostile or wrong are refused with
+//! a permanent error that says what is wrong. Nothing is written, and the process lives on.
 #![allow(missing_docs)]
 
 use std::io::Write as _;
@@ -11,9 +11,9 @@ use bytes::Bytes;
 use limit_increase::workflow::model::{BUCKET, KEY};
 use limit_increase_artifact::Artifact;
 use limit_increase_tests::environment::Environment;
-use limit_increase_tests::function::{Delivery, FunctionError, FunctionProcess, Launch, programs};
 use limit_increase_tests::records::decisions;
-use limit_increase_tests::suite;
+use limit_increase_tests::simulator::function::{Delivery, FunctionError, FunctionProcess, Launch};
+use limit_increase_tests::{cases, programs, suite};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tar::{EntryType, Header};
@@ -23,19 +23,19 @@ const POLICY: &str = "policies/limit-increase-policy.json";
 fn main() -> ExitCode {
     suite::run(
         "bad-artifacts",
-        &[
-            ("a_bad_archive_is_refused_and_writes_nothing", bad_archives),
-            ("every_flipped_bit_of_a_small_model_is_refused_or_changes_nothing", flipped_bits),
-            ("a_model_that_contradicts_itself_is_refused_and_writes_nothing", bad_models),
-            ("a_bad_policy_document_is_refused_by_its_field", bad_policies),
-            ("a_bad_request_is_refused_by_its_field_however_large_or_deep", bad_requests),
-            ("a_bad_event_of_a_later_step_is_refused", bad_events),
+        &cases![
+            a_bad_archive_is_refused_and_writes_nothing,
+            every_flipped_bit_of_a_small_model_is_refused_or_changes_nothing,
+            a_model_that_contradicts_itself_is_refused_and_writes_nothing,
+            a_bad_policy_document_is_refused_by_its_field,
+            a_bad_request_is_refused_by_its_field_however_large_or_deep,
+            a_bad_event_of_a_later_step_is_refused,
         ],
     )
 }
 
-/// The two functions that read an artifact, and what an artifact is made of.
-struct Bench<'e> {
+/// The two functions that read an artifact, and a good artifact.
+struct FunctionsUnderTest<'e> {
     environment: &'e Environment,
     query: FunctionProcess,
     score: FunctionProcess,
@@ -43,10 +43,10 @@ struct Bench<'e> {
     runs: u32,
 }
 
-impl<'e> Bench<'e> {
+impl<'e> FunctionsUnderTest<'e> {
     fn new(environment: &'e Environment) -> Result<Self> {
         environment.reset()?;
-        let programs = programs(&environment.context)?;
+        let programs = programs::functions(&environment.context)?;
         let services = &environment.ready.services;
         let log = environment.context.home.logs().join("bad-artifacts.log");
         let launch = |name: &str| {
@@ -63,7 +63,7 @@ impl<'e> Bench<'e> {
         Ok(Self { environment, query, score, model: environment.object(KEY)?, runs: 0 })
     }
 
-    /// Opens a run, and scores its first shard if it opens.
+    /// Opens a run, and scores its first shard if that succeeds.
     fn open_and_score(&mut self, request: &Value) -> std::result::Result<(), FunctionError> {
         self.runs += 1;
         let run = format!("bad-{}", self.runs);
@@ -77,7 +77,7 @@ impl<'e> Bench<'e> {
             .map(|_| ())
     }
 
-    /// Puts an artifact where the model is, and expects it to be refused with these words.
+    /// Replaces the model by this artifact, and expects that it is refused with these words.
     fn refuses(&mut self, what: &str, artifact: Vec<u8>, words: &str) -> Result<()> {
         self.environment.put_object(KEY, artifact)?;
         let outcome = self.open_and_score(&json!({}));
@@ -93,14 +93,21 @@ impl<'e> Bench<'e> {
         words: &str,
     ) -> Result<()> {
         let error = outcome.err().with_context(|| format!("{what} is accepted"))?;
-        ensure!(error.error_type == name && error.message.contains(words), "{what}: {error}");
-        ensure!(self.query.is_alive() && self.score.is_alive(), "{what}: a function has died");
+        ensure!(
+            error.error_type == name && error.message.contains(words),
+            "{what}: expected {name} with {words:?}, got {error}"
+        );
+        ensure!(
+            self.query.is_alive() && self.score.is_alive(),
+            "{what}: both functions should live on, and one has died"
+        );
         Ok(())
     }
 
-    /// After all of it: the good model works in the same processes, and nobody was decided.
+    /// At the end the good model works in the same processes, and nobody was decided.
     fn end(mut self) -> Result<()> {
-        ensure!(decisions(self.environment)?.is_empty(), "somebody was decided");
+        ensure!(decisions(self.environment)?.is_empty(), "promise 10: nobody should be decided");
+
         self.open_and_score(&json!({})).context("the good model is refused afterwards")
     }
 }
@@ -111,7 +118,7 @@ fn digest(content: &[u8]) -> Value {
 
 fn header(name: &str, size: u64, kind: EntryType) -> Result<Header> {
     let mut header = Header::new_ustar();
-    // Not `set_path`, which refuses the very names that a test is about.
+    // `set_path` refuses the names that a test needs.
     header.as_ustar_mut().context("no ustar header")?.name[..name.len()]
         .copy_from_slice(name.as_bytes());
     header.set_entry_type(kind);
@@ -136,14 +143,14 @@ fn pack(entries: &[(&str, &[u8])]) -> Result<Vec<u8>> {
     gzip(&tar.into_inner()?)
 }
 
-/// A model taken apart, to be put together wrongly.
-struct Parts {
+/// The parts of a model, from which a test makes a wrong one.
+struct ModelParts {
     onnx: Vec<u8>,
     json: Vec<u8>,
     manifest: Value,
 }
 
-impl Parts {
+impl ModelParts {
     fn of(model: &[u8]) -> Result<Self> {
         let artifact = Artifact::open(model)?;
         let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(model));
@@ -159,7 +166,7 @@ impl Parts {
         Ok(Self { onnx: artifact.onnx, json: artifact.model_json, manifest })
     }
 
-    /// With hashes that are right, so that what is wrong has to be seen otherwise.
+    /// An archive with correct hashes, so that another check has to find the fault.
     fn rehashed(mut self) -> Result<Vec<u8>> {
         self.manifest["files"]["model.onnx"] = digest(&self.onnx);
         self.manifest["files"]["model.json"] = digest(&self.json);
@@ -176,10 +183,10 @@ impl Parts {
     }
 }
 
-fn bad_archives(environment: &Environment) -> Result<()> {
-    let mut bench = Bench::new(environment)?;
-    let model = bench.model.to_vec();
-    let parts = Parts::of(&model)?;
+fn a_bad_archive_is_refused_and_writes_nothing(environment: &Environment) -> Result<()> {
+    let mut functions = FunctionsUnderTest::new(environment)?;
+    let model = functions.model.to_vec();
+    let parts = ModelParts::of(&model)?;
     let manifest = serde_json::to_vec(&parts.manifest)?;
     let files = [
         ("model.onnx", parts.onnx.as_slice()),
@@ -187,13 +194,13 @@ fn bad_archives(environment: &Environment) -> Result<()> {
         ("manifest.json", &manifest),
     ];
 
-    bench.refuses("an empty object", Vec::new(), "can't be read")?;
+    functions.refuses("an empty object", Vec::new(), "can't be read")?;
     for part in [1, model.len() / 3, model.len() - 1] {
-        bench.refuses(&format!("the first {part} bytes"), model[..part].to_vec(), "archive")?;
+        functions.refuses(&format!("the first {part} bytes"), model[..part].to_vec(), "archive")?;
     }
 
-    bench.refuses("text", b"this is no archive".to_vec(), "can't be read")?;
-    bench.refuses(
+    functions.refuses("text", b"this is no archive".to_vec(), "can't be read")?;
+    functions.refuses(
         "something after the end",
         [model.as_slice(), b"x"].concat(),
         "after the archive's end",
@@ -202,7 +209,7 @@ fn bad_archives(environment: &Environment) -> Result<()> {
     for name in ["../model.onnx", "/etc/passwd", "models/model.onnx", "notes.txt"] {
         let mut entries = files.to_vec();
         entries.insert(0, (name, b"x"));
-        bench.refuses(name, pack(&entries)?, name)?;
+        functions.refuses(name, pack(&entries)?, name)?;
     }
 
     for kind in [EntryType::Symlink, EntryType::Link, EntryType::Directory, EntryType::XHeader] {
@@ -211,16 +218,17 @@ fn bad_archives(environment: &Environment) -> Result<()> {
         entry.set_link_name("/etc/passwd")?;
         entry.set_cksum();
         tar.append(&entry, std::io::empty())?;
-        bench.refuses(&format!("{kind:?}"), gzip(&tar.into_inner()?)?, "not a plain file")?;
+        functions.refuses(&format!("{kind:?}"), gzip(&tar.into_inner()?)?, "not a plain file")?;
     }
 
     for missing in 0..3 {
         let mut entries = files.to_vec();
         let (name, _) = entries.remove(missing);
-        bench.refuses(&format!("no {name}"), pack(&entries)?, &format!("no {name}"))?;
+        functions.refuses(&format!("no {name}"), pack(&entries)?, &format!("no {name}"))?;
     }
 
-    // A gigabyte of zeros in a megabyte, under a header that says so, and under one that lies.
+    // A gigabyte of zeros in a megabyte, once with the true size in the header, and once with a
+    // false one.
     let zeros = vec![0_u8; 64 << 20];
     for claimed in [1_u64 << 30, 100] {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -229,13 +237,15 @@ fn bad_archives(environment: &Environment) -> Result<()> {
             encoder.write_all(&zeros)?;
         }
 
-        bench.refuses(&format!("a bomb that claims {claimed} bytes"), encoder.finish()?, "")?;
+        functions.refuses(&format!("a bomb that claims {claimed} bytes"), encoder.finish()?, "")?;
     }
 
-    bench.end()
+    functions.end()
 }
 
-fn flipped_bits(environment: &Environment) -> Result<()> {
+fn every_flipped_bit_of_a_small_model_is_refused_or_changes_nothing(
+    environment: &Environment,
+) -> Result<()> {
     let golden =
         environment.context.project.root().join("shared/scoring/tests/golden/depth_1.tar.gz");
     let small = std::fs::read(&golden).with_context(|| golden.display().to_string())?;
@@ -246,54 +256,68 @@ fn flipped_bits(environment: &Environment) -> Result<()> {
         flipped[at] ^= 1 << (at % 8);
         match Artifact::open(&flipped) {
             Err(_) => refused += 1,
-            // Gzip's header has bytes that mean nothing to the content. The archive's hash tells them apart all the same.
+            // Some bytes of gzip's header do not change the content. The archive's hash differs
+            // nevertheless.
             Ok(artifact) => ensure!(
                 artifact.onnx == whole.onnx
                     && artifact.model_json == whole.model_json
                     && artifact.sha256 != whole.sha256,
-                "byte {at} changes the model"
+                "promise 10: byte {at} is flipped, and the artifact is accepted with \
+                 another content or the same hash"
             ),
         }
     }
 
-    ensure!(refused > small.len() - 20, "{refused} of {} flips were refused", small.len());
-    // A sample of them through the program itself.
-    let mut bench = Bench::new(environment)?;
-    let model = bench.model.to_vec();
+    ensure!(
+        refused > small.len() - 20,
+        "promise 10: all flips but those of gzip's header should be refused, but \
+         {refused} of {} were",
+        small.len()
+    );
+
+    // Some of the flipped archives go through the programs too.
+    let mut functions = FunctionsUnderTest::new(environment)?;
+    let model = functions.model.to_vec();
     for at in (20..model.len()).step_by(model.len() / 12) {
         let mut flipped = model.clone();
         flipped[at] ^= 1 << (at % 8);
-        bench.refuses(&format!("byte {at} flipped"), flipped, "")?;
+        functions.refuses(&format!("byte {at} flipped"), flipped, "")?;
     }
 
-    bench.end()
+    functions.end()
 }
 
-fn bad_models(environment: &Environment) -> Result<()> {
-    let mut bench = Bench::new(environment)?;
-    let model = bench.model.to_vec();
-    let parts = || Parts::of(&model);
+fn a_model_that_contradicts_itself_is_refused_and_writes_nothing(
+    environment: &Environment,
+) -> Result<()> {
+    let mut functions = FunctionsUnderTest::new(environment)?;
+    let model = functions.model.to_vec();
+    let parts = || ModelParts::of(&model);
 
     let mut wrong = parts()?;
     wrong.manifest["files"]["model.onnx"]["sha256"] = json!("0".repeat(64));
-    bench.refuses("a wrong hash", wrong.packed()?, "sha256")?;
+    functions.refuses("a wrong hash", wrong.packed()?, "sha256")?;
 
     for version in [json!(0), json!(2), json!(u64::MAX), json!("1"), json!(null)] {
         let mut wrong = parts()?;
         wrong.manifest["schema_version"] = version.clone();
-        bench.refuses(&format!("schema version {version}"), wrong.packed()?, "schema_version")?;
+        functions.refuses(
+            &format!("schema version {version}"),
+            wrong.packed()?,
+            "schema_version",
+        )?;
     }
 
     let mut wrong = parts()?;
     wrong.manifest["features"].as_array_mut().context("no features")?.pop();
-    bench.refuses("one feature too few", wrong.packed()?, "")?;
+    functions.refuses("one feature too few", wrong.packed()?, "")?;
     let mut wrong = parts()?;
     let features = wrong.manifest["features"].as_array_mut().context("no features")?;
     let mut more = features.first().context("no features")?.clone();
     more["name"] = json!("one_too_many");
     more["source_column"] = json!("months_on_book_2");
     features.push(more);
-    bench.refuses_with(
+    functions.refuses_with(
         "one feature too many",
         wrong.packed()?,
         &["Permanent.ModelInvalid", "Permanent.DatabaseSchema"],
@@ -301,25 +325,29 @@ fn bad_models(environment: &Environment) -> Result<()> {
 
     let mut wrong = parts()?;
     wrong.manifest["golden_rows"][0]["raw_value"] = json!(12.5);
-    bench.refuses("a golden row that is not what the trees say", wrong.packed()?, "golden")?;
+    functions.refuses("a golden row that is not what the trees say", wrong.packed()?, "golden")?;
 
     for broken in [&b""[..], b"{}", b"not JSON", b"{\"oblivious_trees\": []}"] {
         let mut wrong = parts()?;
         wrong.json = broken.to_vec();
-        bench.refuses(&format!("a model.json of {broken:?}"), wrong.rehashed()?, "model.json")?;
+        functions.refuses(
+            &format!("a model.json of {broken:?}"),
+            wrong.rehashed()?,
+            "model.json",
+        )?;
         let mut wrong = parts()?;
         wrong.onnx = broken.to_vec();
-        bench.refuses(&format!("a model.onnx of {broken:?}"), wrong.rehashed()?, "")?;
+        functions.refuses(&format!("a model.onnx of {broken:?}"), wrong.rehashed()?, "")?;
     }
 
     let mut wrong = parts()?;
     wrong.json = [vec![b'['; 100_000], vec![b']'; 100_000]].concat();
-    bench.refuses("a model.json a hundred thousand deep", wrong.rehashed()?, "model.json")?;
-    bench.end()
+    functions.refuses("a model.json a hundred thousand deep", wrong.rehashed()?, "model.json")?;
+    functions.end()
 }
 
-fn bad_policies(environment: &Environment) -> Result<()> {
-    let mut bench = Bench::new(environment)?;
+fn a_bad_policy_document_is_refused_by_its_field(environment: &Environment) -> Result<()> {
+    let mut functions = FunctionsUnderTest::new(environment)?;
     let cases = [
         ("", "not JSON"),
         ("{", "not JSON"),
@@ -353,40 +381,42 @@ fn bad_policies(environment: &Environment) -> Result<()> {
 
     for (document, words) in cases {
         environment.put_object(POLICY, document)?;
-        let outcome = bench.open_and_score(&json!({}));
+        let outcome = functions.open_and_score(&json!({}));
         environment
             .block_on(environment.ready.aws.s3.delete_object().bucket(BUCKET).key(POLICY).send())?;
-        bench.permanent(document, outcome, "Permanent.InvalidPolicy", words)?;
-        // The same in a request.
+        functions.permanent(document, outcome, "Permanent.InvalidPolicy", words)?;
+        // The same policy in a request.
         if let Ok(policy) = serde_json::from_str::<Value>(document) {
-            let outcome = bench.open_and_score(&json!({ "policy": policy }));
+            let outcome = functions.open_and_score(&json!({ "policy": policy }));
             let error =
                 outcome.err().with_context(|| format!("{document} is accepted in a request"))?;
             let names = ["Permanent.InvalidPolicy", "Permanent.InvalidRequest"];
             ensure!(
                 names.contains(&error.error_type.as_str()) && error.message.contains(words),
-                "{document}: {error}"
+                "{document} in a request: expected one of {names:?} with {words:?}, got {error}"
             );
         }
     }
 
     let deep = [vec![b'['; 100_000], vec![b']'; 100_000]].concat();
     environment.put_object(POLICY, deep)?;
-    let outcome = bench.open_and_score(&json!({}));
+    let outcome = functions.open_and_score(&json!({}));
     environment
         .block_on(environment.ready.aws.s3.delete_object().bucket(BUCKET).key(POLICY).send())?;
-    bench.permanent(
+    functions.permanent(
         "a policy a hundred thousand deep",
         outcome,
         "Permanent.InvalidPolicy",
         "recursion",
     )?;
 
-    bench.end()
+    functions.end()
 }
 
-fn bad_requests(environment: &Environment) -> Result<()> {
-    let bench = Bench::new(environment)?;
+fn a_bad_request_is_refused_by_its_field_however_large_or_deep(
+    environment: &Environment,
+) -> Result<()> {
+    let functions = FunctionsUnderTest::new(environment)?;
     let deep = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
     let request = |request: &str| format!(r#"{{"run_id": "bad", "request": {request}}}"#);
     let cases: Vec<(String, String, &str)> = vec![
@@ -423,29 +453,30 @@ fn bad_requests(environment: &Environment) -> Result<()> {
 
     for (what, event, words) in cases {
         let outcome =
-            environment.block_on(bench.query.invoke_bytes(event.into(), Delivery::Delivered));
-        bench.permanent(&what, outcome.map(|_| ()), "Permanent.InvalidRequest", words)?;
+            environment.block_on(functions.query.invoke_bytes(event.into(), Delivery::Delivered));
+        functions.permanent(&what, outcome.map(|_| ()), "Permanent.InvalidRequest", words)?;
     }
 
     let not_utf8 =
         Bytes::from_static(b"{\"run_id\": \"bad\", \"request\": {\"as_of\": \"\xff\xfe\"}}");
-    let outcome = environment.block_on(bench.query.invoke_bytes(not_utf8, Delivery::Delivered));
-    bench.permanent(
+    let outcome = environment.block_on(functions.query.invoke_bytes(not_utf8, Delivery::Delivered));
+    functions.permanent(
         "bytes that are no text",
         outcome.map(|_| ()),
         "Permanent.InvalidRequest",
         "",
     )?;
 
-    bench.end()
+    functions.end()
 }
 
-/// The later steps take events from the state machine alone, and check them all the same.
-fn bad_events(environment: &Environment) -> Result<()> {
-    let bench = Bench::new(environment)?;
-    let opened =
-        environment.block_on(bench.query.invoke(&json!({ "run_id": "good", "request": {} })))?;
-    let shard = json!({ "index": 0, "key": "pipeline/customers/run=good/part-00000.parquet", "rows": opened["eligible"] });
+/// Only the state machine sends events to the later steps, and they check them nevertheless.
+fn a_bad_event_of_a_later_step_is_refused(environment: &Environment) -> Result<()> {
+    let functions = FunctionsUnderTest::new(environment)?;
+    let opened = environment
+        .block_on(functions.query.invoke(&json!({ "run_id": "good", "request": {} })))?;
+    let key = "pipeline/customers/run=good/part-00000.parquet";
+    let shard = json!({ "index": 0, "key": key, "rows": opened["eligible"] });
     let good = json!({ "run": opened["run"], "shard": shard });
     let changed = |path: &str, value: Value| {
         let mut event = good.clone();
@@ -471,7 +502,7 @@ fn bad_events(environment: &Environment) -> Result<()> {
             "Permanent.HandoffInvalid",
         ),
         (
-            "an object that is no shard",
+            "an object that is not a shard",
             changed("/shard/key", json!(KEY)),
             "Permanent.HandoffInvalid",
         ),
@@ -486,22 +517,25 @@ fn bad_events(environment: &Environment) -> Result<()> {
     ];
 
     for (what, event, name) in cases {
-        let outcome = environment.block_on(bench.score.invoke(&event)).map(|_| ());
-        bench.permanent(what, outcome, name, "")?;
+        let outcome = environment.block_on(functions.score.invoke(&event)).map(|_| ());
+        functions.permanent(what, outcome, name, "")?;
     }
 
-    environment.block_on(bench.score.invoke(&good))?;
-    bench.end()
+    environment.block_on(functions.score.invoke(&good))?;
+    functions.end()
 }
 
-impl Bench<'_> {
-    /// As [`Bench::refuses`], by one of several names.
+impl FunctionsUnderTest<'_> {
+    /// Like [`FunctionsUnderTest::refuses`], with one of several names of errors.
     fn refuses_with(&mut self, what: &str, artifact: Vec<u8>, names: &[&str]) -> Result<()> {
         self.environment.put_object(KEY, artifact)?;
         let outcome = self.open_and_score(&json!({}));
         self.environment.put_object(KEY, self.model.clone())?;
         let error = outcome.err().with_context(|| format!("{what} is accepted"))?;
-        ensure!(names.contains(&error.error_type.as_str()), "{what}: {error}");
+        ensure!(
+            names.contains(&error.error_type.as_str()),
+            "promise 10: {what}: expected one of {names:?}, got {error}"
+        );
         Ok(())
     }
 }

@@ -1,4 +1,5 @@
-//! S3 behind a proxy that refuses, stalls, cuts short, hangs up, and forgets to say that it has done what was asked.
+//! A proxy before S3 that breaks requests by rules: it refuses, delays, truncates, or closes the
+//! connection.
 
 use std::convert::Infallible;
 use std::io;
@@ -19,48 +20,48 @@ use tokio::task::JoinHandle;
 
 type Body = UnsyncBoxBody<Bytes, io::Error>;
 
-/// What is wrong with an answer of S3.
+/// What happens to a request to S3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StorageFault {
-    /// This status, and nothing is done: 403, 404, 500, 503.
+    /// The answer is this status (403, 404, 500, 503), and nothing is done.
     Status(u16),
     /// The answer comes late.
     Slow(Duration),
-    /// An object arrives half, and the connection ends.
+    /// Half of the object arrives, and the connection ends.
     Truncated,
-    /// The connection ends without an answer; nothing is done.
+    /// The connection ends without an answer, and nothing is done.
     Refused,
-    /// The connection ends without an answer; what was asked is done.
+    /// The connection ends without an answer, and the request is done.
     Forgotten,
 }
 
-/// Which requests a fault is for, and how many of them.
+/// A fault, the requests that it breaks, and how many of them.
 #[derive(Debug, Clone)]
 pub struct Rule {
-    /// Only these.
+    /// The method of the requests.
     pub method: Method,
-    /// Texts that the path has to hold.
+    /// Texts that the path must contain.
     pub path: Vec<String>,
     /// What happens to them.
     pub fault: StorageFault,
-    /// To so many of them. The client tries three times by itself.
+    /// How many requests it breaks. The client tries three times by itself.
     pub times: u32,
 }
 
 #[derive(Debug, Default)]
 struct Rules {
     next: u64,
-    active: Vec<Active>,
+    active: Vec<ActiveRule>,
 }
 
 #[derive(Debug)]
-struct Active {
+struct ActiveRule {
     number: u64,
     times: u32,
     rule: Rule,
 }
 
-/// A proxy in front of an S3 on this machine.
+/// A proxy before an S3 on this machine.
 #[derive(Debug)]
 pub struct StorageProxy {
     port: u16,
@@ -72,7 +73,7 @@ impl StorageProxy {
     /// Listens on a port of its own, for the service on the port `upstream`.
     ///
     /// # Errors
-    /// When there is no port to be had.
+    /// When no port is free.
     pub async fn start(upstream: u16) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let port = listener.local_addr()?.port();
@@ -94,22 +95,22 @@ impl StorageProxy {
         Ok(Self { port, rules, server })
     }
 
-    /// Where to send requests.
+    /// The address for requests.
     #[must_use]
     pub fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Adds a rule and gives its number; the first that fits a request counts.
+    /// Adds a rule and returns its number. The first rule that matches a request counts.
     pub fn add(&self, rule: Rule) -> u64 {
         let mut rules = lock(&self.rules);
         rules.next += 1;
         let number = rules.next;
-        rules.active.push(Active { number, times: rule.times, rule });
+        rules.active.push(ActiveRule { number, times: rule.times, rule });
         number
     }
 
-    /// Takes a rule back; gives how often it was followed.
+    /// Removes a rule. Returns how many requests it broke.
     pub fn withdraw(&self, number: u64) -> u32 {
         let mut rules = lock(&self.rules);
         let Some(position) = rules.active.iter().position(|active| active.number == number) else {
@@ -120,7 +121,7 @@ impl StorageProxy {
         active.times - active.rule.times
     }
 
-    /// Takes back every rule.
+    /// Removes every rule.
     pub fn calm(&self) {
         lock(&self.rules).active.clear();
     }
@@ -144,7 +145,7 @@ async fn answer(
     let fault = fault_for(&request, &rules);
     match fault {
         Some(StorageFault::Status(status)) => {
-            // Read to its end, as a service does that answers at leisure.
+            // The request is read to its end, so that the client gets the answer.
             let _ = request.into_body().collect().await;
             Ok(refusal(status))
         }
@@ -163,7 +164,7 @@ async fn answer(
 }
 
 fn fault_for(request: &Request<Incoming>, rules: &Mutex<Rules>) -> Option<StorageFault> {
-    // The one character of our keys that a client writes otherwise.
+    // A client escapes this one character of our keys.
     let path = request.uri().path().replace("%3D", "=");
     let mut rules = lock(rules);
     let rule = rules.active.iter_mut().map(|active| &mut active.rule).find(|rule| {
@@ -208,7 +209,7 @@ fn whole(response: Response<Bytes>) -> Response<Body> {
     response.map(|bytes| Full::new(bytes).map_err(never).boxed_unsync())
 }
 
-/// The length that it should have, and half of the bytes.
+/// Announces the whole length, and sends half of the bytes.
 fn cut_short(mut response: Response<Bytes>) -> Response<Body> {
     let length = response.body().len();
     response.headers_mut().insert(CONTENT_LENGTH, length.into());

@@ -1,7 +1,8 @@
-//! A function's own program under the hand of a test: the Lambda Runtime API, served from here, and its life and death.
+//! The Lambda service for one function: starts its program as a process and serves it the Runtime
+//! API.
 //!
-//! LocalStack's executor does the same for whole runs. This one exists to do what a well-behaved service never does: to kill
-//! the process at a chosen moment, to freeze it, to lose an answer that was given. What a run is made of is not known here.
+//! LocalStack's executor does the same for whole runs. This one can also do what Lambda does only
+//! on a bad day: kill the process at a chosen moment, freeze it, lose an answer.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -20,10 +21,6 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use limit_increase::aws::build::{self, Architecture, FUNCTIONS, Profile};
-use limit_increase::context::Context;
-use limit_increase::local::python;
-use limit_increase::project::Venv;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
@@ -32,38 +29,24 @@ use tokio::task::JoinHandle;
 
 const RUNTIME: &str = "/2018-06-01/runtime";
 
-/// The programs of the four functions, built as they are deployed, by the functions' names.
-///
-/// # Errors
-/// When they do not build.
-pub fn programs(context: &Context) -> Result<HashMap<&'static str, PathBuf>> {
-    python::ensure_venv(&context.project, Venv::Build, &context.ui)?;
-    let archives =
-        build::build(&context.project, Architecture::host(), Profile::local()?, &context.ui)?;
-    Ok(FUNCTIONS
-        .iter()
-        .map(|function| function.name)
-        .zip(archives.into_iter().map(|built| built.program))
-        .collect())
-}
-
 /// How to start a function.
 #[derive(Debug, Clone)]
 pub struct Launch {
     /// Its `bootstrap`.
     pub program: PathBuf,
-    /// Its name, as the program is told it.
+    /// The name that the program is given.
     pub name: String,
-    /// Its environment beyond what Lambda itself sets; nothing of the test's own reaches it.
+    /// Its environment variables beside those that Lambda sets. The test's own variables do not
+    /// reach it.
     pub environment: Vec<(String, String)>,
-    /// Its time-out; an event that takes longer is the death of the process, as on Lambda.
+    /// Its time-out. An event that takes longer ends the process, as on Lambda.
     pub timeout: Duration,
-    /// What it writes goes to the end of this file, or nowhere.
+    /// The file to which its output is appended. Without a file the output is dropped.
     pub log: Option<PathBuf>,
 }
 
 impl Launch {
-    /// A function with a generous time-out and an environment that names a local AWS.
+    /// A function with a generous time-out, and with the address of a local AWS in its environment.
     #[must_use]
     pub fn new(program: impl Into<PathBuf>, name: &str, endpoint: &str) -> Self {
         let local = [
@@ -83,21 +66,21 @@ impl Launch {
         }
     }
 
-    /// With one more variable.
+    /// Adds an environment variable.
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// With this time-out.
+    /// Sets the time-out.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// With its output at the end of this file.
+    /// Appends the output to this file.
     #[must_use]
     pub fn log(mut self, file: &Path) -> Self {
         self.log = Some(file.to_owned());
@@ -108,10 +91,10 @@ impl Launch {
 /// Why an invocation failed, as Lambda would tell Step Functions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FunctionError {
-    /// The name that a state machine matches: the function's own (`Transient.Database`), or `Runtime.ExitError`,
-    /// `Sandbox.Timedout`, `Lambda.ServiceException`.
+    /// The name that a state machine matches: the function's own (`Transient.Database`), or
+    /// `Runtime.ExitError`, `Sandbox.Timedout`, `Lambda.ServiceException`.
     pub error_type: String,
-    /// For people.
+    /// The message for people.
     pub message: String,
 }
 
@@ -140,9 +123,9 @@ impl std::error::Error for FunctionError {}
 pub enum Delivery {
     /// The caller gets it.
     Delivered,
-    /// The service loses it; the function believes that all is well.
+    /// The service loses it, and the function does not know.
     Lost,
-    /// The function is killed in the moment in which it answers, and the answer is lost with it.
+    /// The function is killed when it answers, and the answer is lost.
     Killed,
 }
 
@@ -151,7 +134,7 @@ pub enum Delivery {
 pub struct FunctionProcess {
     pid: Pid,
     timeout: Duration,
-    shared: Arc<Shared>,
+    shared: Arc<Connection>,
     events: mpsc::UnboundedSender<Event>,
     exited: watch::Receiver<Option<String>>,
     server: JoinHandle<()>,
@@ -165,18 +148,18 @@ struct Event {
     deadline_ms: u128,
 }
 
-/// What the Runtime API's side and the caller's side both see.
+/// What the server of the Runtime API and the caller share.
 #[derive(Debug)]
-struct Shared {
+struct Connection {
     name: String,
     queue: Mutex<mpsc::UnboundedReceiver<Event>>,
-    // By request id. Whoever takes an entry out has the right to answer it.
-    waiting: std::sync::Mutex<HashMap<String, Waiting>>,
+    // By request id. Who removes an entry answers it.
+    waiting: std::sync::Mutex<HashMap<String, PendingInvocation>>,
     init_error: std::sync::Mutex<Option<FunctionError>>,
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct PendingInvocation {
     delivery: Delivery,
     answer: oneshot::Sender<Answer>,
 }
@@ -189,13 +172,15 @@ enum Answer {
 }
 
 impl FunctionProcess {
-    /// Starts the program. That it asks for its first event is not waited for: Lambda does not either.
+    /// Starts the program. Does not wait until it asks for its first event, as Lambda does not
+    /// either.
     ///
     /// # Errors
-    /// When it can't be started.
+    /// When it cannot be started.
     pub async fn start(launch: &Launch) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
+
         let mut command = Command::new(&launch.program);
         command
             .env_clear()
@@ -211,6 +196,7 @@ impl FunctionProcess {
         let mut child = command
             .spawn()
             .with_context(|| format!("cannot start {}", launch.program.display()))?;
+
         let pid = Pid::from_child(&child);
         let (exit, exited) = watch::channel(None);
         std::thread::spawn(move || {
@@ -221,7 +207,7 @@ impl FunctionProcess {
         });
 
         let (events, queue) = mpsc::unbounded_channel();
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(Connection {
             name: launch.name.clone(),
             queue: Mutex::new(queue),
             waiting: std::sync::Mutex::default(),
@@ -244,18 +230,19 @@ impl FunctionProcess {
         self.exited.borrow().is_none()
     }
 
-    /// Sends an event and waits for the answer. Further events wait their turn, as the function asks for them.
+    /// Sends an event and waits for the answer. Further events wait until the function asks for
+    /// them.
     ///
     /// # Errors
-    /// The function's own, or what Lambda says when the function dies or takes too long.
+    /// The function's own error, or Lambda's when the function dies or takes too long.
     pub async fn invoke(&self, payload: &Value) -> std::result::Result<Value, FunctionError> {
         self.invoke_with(payload, Delivery::Delivered).await
     }
 
-    /// As [`FunctionProcess::invoke`], with something else becoming of the answer.
+    /// Like [`FunctionProcess::invoke`], and decides what becomes of the answer.
     ///
     /// # Errors
-    /// As [`FunctionProcess::invoke`]; an answer that is lost is a `Lambda.ServiceException`.
+    /// Like [`FunctionProcess::invoke`]. A lost answer is a `Lambda.ServiceException`.
     pub async fn invoke_with(
         &self,
         payload: &Value,
@@ -265,15 +252,15 @@ impl FunctionProcess {
         serde_json::from_slice(&answer).map_err(|error| {
             FunctionError::new(
                 "Runtime.MalformedResponse",
-                format!("the answer is no JSON: {error}"),
+                format!("the answer is not JSON: {error}"),
             )
         })
     }
 
-    /// As [`FunctionProcess::invoke_with`], with an event that need not even be JSON.
+    /// Like [`FunctionProcess::invoke_with`], with an event that need not be JSON.
     ///
     /// # Errors
-    /// As [`FunctionProcess::invoke_with`].
+    /// Like [`FunctionProcess::invoke_with`].
     pub async fn invoke_bytes(
         &self,
         payload: Bytes,
@@ -284,17 +271,22 @@ impl FunctionProcess {
             format!("00000000-0000-4000-8000-{:012x}", NEXT.fetch_add(1, Ordering::Relaxed));
         let deadline =
             SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + self.timeout;
+
         let (sender, answer) = oneshot::channel();
-        lock(&self.shared.waiting).insert(request_id.clone(), Waiting { delivery, answer: sender });
+        lock(&self.shared.waiting)
+            .insert(request_id.clone(), PendingInvocation { delivery, answer: sender });
         let event =
             Event { request_id: request_id.clone(), payload, deadline_ms: deadline.as_millis() };
         // The queue closes with its receiver, which this function's own `shared` keeps.
         let _ = self.events.send(event);
+
         let outcome = tokio::select! {
             biased;
             answer = answer => match answer {
                 Ok(Answer::Delivered(outcome)) => outcome,
-                Ok(Answer::Lost) => Err(FunctionError::new("Lambda.ServiceException", "the answer was lost")),
+                Ok(Answer::Lost) => {
+                    Err(FunctionError::new("Lambda.ServiceException", "the answer was lost"))
+                }
                 Ok(Answer::Kill) | Err(_) => {
                     self.kill().await;
                     Err(self.exit_error())
@@ -303,7 +295,8 @@ impl FunctionProcess {
             () = self.gone() => Err(self.exit_error()),
             () = tokio::time::sleep(self.timeout) => {
                 self.kill().await;
-                let message = format!("Task timed out after {:.2} seconds", self.timeout.as_secs_f64());
+                let seconds = self.timeout.as_secs_f64();
+                let message = format!("Task timed out after {seconds:.2} seconds");
                 Err(FunctionError::new("Sandbox.Timedout", message))
             }
         };
@@ -312,7 +305,7 @@ impl FunctionProcess {
         outcome
     }
 
-    /// Ends the process as a lost machine ends it, and waits until it is gone.
+    /// Ends the process as a lost machine would, and waits until it is gone.
     pub async fn kill(&self) {
         self.signal(Signal::KILL);
         self.gone().await;
@@ -327,13 +320,13 @@ impl FunctionProcess {
         self.signal(Signal::STOP);
     }
 
-    /// Lets a frozen process go on.
+    /// Continues a frozen process.
     pub fn resume(&self) {
         self.signal(Signal::CONT);
     }
 
     fn signal(&self, signal: Signal) {
-        // A process that is gone may have left its number to another.
+        // The id of a process that is gone may belong to another process.
         if self.is_alive() {
             let _ = kill_process(self.pid, signal);
         }
@@ -362,13 +355,14 @@ fn output(launch: &Launch) -> Result<Stdio> {
     Ok(file.with_context(|| format!("cannot write the log {}", path.display()))?.into())
 }
 
-/// A lock that a panicking test has left is as good as any: what it guards is only ever replaced whole.
+/// A lock that a panicking test has poisoned is still good, because what it guards is only replaced
+/// as a whole.
 fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-async fn serve(listener: TcpListener, shared: Arc<Shared>) {
-    // Dropped with this task, and with it every connection.
+async fn serve(listener: TcpListener, shared: Arc<Connection>) {
+    // When this task ends, the set is dropped, and with it every connection.
     let mut connections = tokio::task::JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         let _ = stream.set_nodelay(true);
@@ -376,19 +370,19 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
-async fn serve_connection(stream: TcpStream, shared: Arc<Shared>) {
+async fn serve_connection(stream: TcpStream, shared: Arc<Connection>) {
     let service = service_fn(move |request| {
         let shared = shared.clone();
         async move { Ok::<_, Infallible>(shared.answer(request).await) }
     });
 
-    // A function that is killed hangs up in the middle, which is no error of the server.
+    // A function that is killed closes the connection early. That is not an error of the server.
     let _ = hyper::server::conn::http1::Builder::new()
         .serve_connection(TokioIo::new(stream), service)
         .await;
 }
 
-impl Shared {
+impl Connection {
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path().strip_prefix(RUNTIME).unwrap_or_default().to_owned();
@@ -438,7 +432,8 @@ impl Shared {
         reply(StatusCode::ACCEPTED, "OK")
     }
 
-    /// Waits for an event. When the function hangs up meanwhile, the wait is dropped and no event is lost.
+    /// Waits for an event. If the function closes the connection meanwhile, the wait ends and no
+    /// event is lost.
     async fn next_event(&self) -> Response<Full<Bytes>> {
         let Some(event) = self.queue.lock().await.recv().await else {
             return reply(StatusCode::GONE, "the environment is shutting down");

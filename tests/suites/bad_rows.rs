@@ -1,4 +1,4 @@
-//! Rows that no sane table has: each is decided, or referred with its reason, and none stops the others.
+//! Promise 9: a bad row is decided or referred with its reason, and does not stop the others.
 #![allow(missing_docs)]
 
 use std::collections::BTreeMap;
@@ -7,45 +7,43 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, ensure};
 use limit_increase_domain::policy::{Affordability, Policy};
 use limit_increase_tests::environment::Environment;
-use limit_increase_tests::records::{LedgerRow, RunRecord, Stored, decisions};
-use limit_increase_tests::suite;
+use limit_increase_tests::records::{LedgerRow, RunRecord, StoredDecision, decisions};
+use limit_increase_tests::{cases, suite};
 use limit_increase_workflow::{RunId, RunRequest};
 use rust_decimal::Decimal;
 
 fn main() -> ExitCode {
     suite::run(
         "bad-rows",
-        &[
-            ("a_bad_feature_is_decided_or_referred_with_its_reason_and_stops_nobody", bad_features),
-            ("a_bad_limit_score_or_date_is_decided_or_referred_and_stops_nobody", bad_fields),
-            ("any_text_can_be_a_customers_id", strange_ids),
-            ("a_bad_income_is_referred_under_a_policy_that_reads_it", bad_incomes),
-            ("numbers_of_other_sql_types_are_read_or_referred", other_types),
-            (
-                "a_customer_with_two_rows_of_features_fails_the_run_before_it_writes",
-                duplicate_features,
-            ),
+        &cases![
+            a_bad_feature_is_decided_or_referred_with_its_reason_and_stops_nobody,
+            a_bad_limit_score_or_date_is_decided_or_referred_and_stops_nobody,
+            any_text_can_be_the_id_of_a_customer,
+            a_bad_income_is_referred_under_a_policy_that_reads_it,
+            numbers_of_other_sql_types_are_read_or_referred,
+            a_customer_with_two_rows_of_features_fails_the_run_before_it_writes,
         ],
     )
 }
 
-/// What has to become of a row.
+/// What must become of a row.
 #[derive(Debug, Clone, Copy)]
-enum Expected {
-    /// Approved or declined: the model takes the value.
+enum Expectation {
+    /// Approved or declined: the model accepts the value.
     Scored,
     /// Declined with these words.
     Declined(&'static str),
     /// Referred with these words.
     Referred(&'static str),
-    /// Not looked at.
+    /// The customer is not eligible.
     NotEligible,
 }
 
-use Expected::{Declined, NotEligible, Referred, Scored};
+use Expectation::{Declined, NotEligible, Referred, Scored};
 
-/// A bad row: which of the sample's customers, what is done to it, what has to become of it.
-type Row = (&'static str, &'static str, Expected);
+/// A bad row: the customer of the sample, the statement that spoils the row, and what must become
+/// of it.
+type BadRow = (&'static str, &'static str, Expectation);
 
 fn all() -> RunRequest {
     RunRequest { limit: None, shard_size: 9, ..RunRequest::default() }
@@ -56,8 +54,9 @@ fn execute(environment: &Environment, sql: &str) -> Result<()> {
     environment.block_on(client.batch_execute(sql)).with_context(|| sql.to_owned())
 }
 
-/// What a run decides when no row is bad. Customers 1 to 30 are made eligible, so that each can be spoilt.
-fn good_table(environment: &Environment) -> Result<BTreeMap<String, Stored>> {
+/// The decisions of a run without bad rows. Customers 1 to 30 are made eligible, so that each can
+/// be spoilt.
+fn good_table(environment: &Environment) -> Result<BTreeMap<String, StoredDecision>> {
     fresh(environment)?;
     environment.run_well(&all())?;
     let table = decisions(environment)?;
@@ -69,12 +68,13 @@ fn fresh(environment: &Environment) -> Result<()> {
     environment.reset()?;
     execute(
         environment,
-        "UPDATE batch_scores SET current_score = 700, current_limit = 4000 WHERE customer_id <= 'CUST_0030'",
+        "UPDATE batch_scores SET current_score = 700, current_limit = 4000 WHERE \
+         customer_id <= 'CUST_0030'",
     )
 }
 
-/// Spoils the rows, runs, and checks both them and everybody else.
-fn check(environment: &Environment, rows: &[Row], request: &RunRequest) -> Result<()> {
+/// Spoils the rows, starts a run, and checks these rows and all others.
+fn check(environment: &Environment, rows: &[BadRow], request: &RunRequest) -> Result<()> {
     let good = good_table(environment)?;
     for (id, sql, _) in rows {
         execute(environment, &sql.replace("$id", &format!("'{id}'")))?;
@@ -94,7 +94,7 @@ fn check(environment: &Environment, rows: &[Row], request: &RunRequest) -> Resul
             NotEligible => found.is_none(),
         };
 
-        ensure!(right, "{sql}: {found:?}, expected {expected:?}");
+        ensure!(right, "promise 9: {sql}: expected {expected:?}, found {found:?}");
     }
 
     if request.policy.is_none() {
@@ -102,7 +102,8 @@ fn check(environment: &Environment, rows: &[Row], request: &RunRequest) -> Resul
             let spoilt = rows.iter().any(|(bad, ..)| bad == id);
             ensure!(
                 spoilt || table.get(id) == Some(stored),
-                "{id}: {:?}, among good rows {stored:?}",
+                "promise 9: {id} is a good row and should be decided {stored:?}, as \
+                 without the bad ones; found {:?}",
                 table.get(id)
             );
         }
@@ -111,8 +112,10 @@ fn check(environment: &Environment, rows: &[Row], request: &RunRequest) -> Resul
     Ok(())
 }
 
-fn bad_features(environment: &Environment) -> Result<()> {
-    const ROWS: [Row; 19] = [
+fn a_bad_feature_is_decided_or_referred_with_its_reason_and_stops_nobody(
+    environment: &Environment,
+) -> Result<()> {
+    const ROWS: [BadRow; 19] = [
         (
             "CUST_0001",
             "DELETE FROM customer_features WHERE customer_id = $id",
@@ -160,7 +163,8 @@ fn bad_features(environment: &Environment) -> Result<()> {
         ),
         (
             "CUST_0010",
-            "UPDATE customer_features SET bureau_score = 0, utilisation = 0 WHERE customer_id = $id",
+            "UPDATE customer_features SET bureau_score = 0, utilisation = 0 WHERE \
+             customer_id = $id",
             Scored,
         ),
         (
@@ -185,12 +189,14 @@ fn bad_features(environment: &Environment) -> Result<()> {
         ),
         (
             "CUST_0015",
-            "UPDATE customer_features SET employment_status = E'\\'; DROP TABLE x; --\\n\\\\N' WHERE customer_id = $id",
+            "UPDATE customer_features SET employment_status = E'\\'; DROP TABLE x; \
+             --\\n\\\\N' WHERE customer_id = $id",
             Referred("DROP TABLE x"),
         ),
         (
             "CUST_0016",
-            "UPDATE customer_features SET residential_status = repeat('ü', 100000) WHERE customer_id = $id",
+            "UPDATE customer_features SET residential_status = repeat('ü', 100000) \
+             WHERE customer_id = $id",
             Referred("...'"),
         ),
         (
@@ -213,8 +219,10 @@ fn bad_features(environment: &Environment) -> Result<()> {
     check(environment, &ROWS, &all())
 }
 
-fn bad_fields(environment: &Environment) -> Result<()> {
-    const ROWS: [Row; 13] = [
+fn a_bad_limit_score_or_date_is_decided_or_referred_and_stops_nobody(
+    environment: &Environment,
+) -> Result<()> {
+    const ROWS: [BadRow; 13] = [
         (
             "CUST_0001",
             "UPDATE batch_scores SET current_limit = -0.01 WHERE customer_id = $id",
@@ -273,7 +281,8 @@ fn bad_fields(environment: &Environment) -> Result<()> {
         ),
         (
             "CUST_0013",
-            "UPDATE batch_scores SET updated_at = 'infinity', new_limit = 'NaN', decision_reason = '' WHERE customer_id = $id",
+            "UPDATE batch_scores SET updated_at = 'infinity', new_limit = 'NaN', \
+             decision_reason = '' WHERE customer_id = $id",
             Scored,
         ),
     ];
@@ -281,8 +290,9 @@ fn bad_fields(environment: &Environment) -> Result<()> {
     check(environment, &ROWS, &all())
 }
 
-/// Each id gets a copy of a good customer's score, limit and features, and so has to get its decision.
-fn strange_ids(environment: &Environment) -> Result<()> {
+/// Each id gets a copy of a good customer's score, limit and features, so it must get the same
+/// decision.
+fn any_text_can_be_the_id_of_a_customer(environment: &Environment) -> Result<()> {
     let ids = [
         "".to_owned(),
         " ".to_owned(),
@@ -309,7 +319,8 @@ fn strange_ids(environment: &Environment) -> Result<()> {
     environment.block_on(async {
         let columns: Vec<String> = client
             .query(
-                "SELECT format('%I', attname) FROM pg_attribute WHERE attrelid = 'customer_features'::regclass
+                "SELECT format('%I', attname) FROM pg_attribute
+                 WHERE attrelid = 'customer_features'::regclass
                  AND attnum > 0 AND NOT attisdropped AND attname <> 'customer_id'",
                 &[],
             )
@@ -321,8 +332,10 @@ fn strange_ids(environment: &Environment) -> Result<()> {
         for id in &ids {
             client
                 .execute(
-                    "INSERT INTO batch_scores (customer_id, current_score, current_limit, application_date)
-                     SELECT $1, current_score, current_limit, application_date FROM batch_scores WHERE customer_id = 'CUST_0001'",
+                    "INSERT INTO batch_scores (customer_id, current_score, current_limit,
+                     application_date)
+                     SELECT $1, current_score, current_limit, application_date
+                     FROM batch_scores WHERE customer_id = 'CUST_0001'",
                     &[id],
                 )
                 .await
@@ -342,17 +355,21 @@ fn strange_ids(environment: &Environment) -> Result<()> {
     let table = decisions(environment)?;
     record.check_table(&table)?;
     for id in &ids {
-        ensure!(table.get(id) == good.get("CUST_0001"), "{id:?}: {:?}", table.get(id));
+        ensure!(
+            table.get(id) == good.get("CUST_0001"),
+            "promise 9: {id:?} should get the decision of CUST_0001, found {:?}",
+            table.get(id)
+        );
         ensure!(
             record.applied.get(id).map(String::as_str) == Some("APPLIED"),
-            "{id:?} has no record in S3"
+            "promise 8: {id:?} should have its record in S3"
         );
     }
 
     for (id, stored) in &good {
         ensure!(
             table.get(id) == Some(stored),
-            "{id}: {:?}, without the strange ones {stored:?}",
+            "promise 9: {id} should be decided {stored:?}, as without the strange ids; found {:?}",
             table.get(id)
         );
     }
@@ -360,9 +377,9 @@ fn strange_ids(environment: &Environment) -> Result<()> {
     Ok(())
 }
 
-fn bad_incomes(environment: &Environment) -> Result<()> {
+fn a_bad_income_is_referred_under_a_policy_that_reads_it(environment: &Environment) -> Result<()> {
     const SET: &str = "UPDATE customer_features SET gross_annual_income = ";
-    // Everybody passes the score, so that income alone is what counts.
+    // Everybody passes the minimum score, so that only the income counts.
     let policy = Policy {
         minimum_score: limit_increase_domain::CreditScore::new(-10_000),
         affordability: Some(Affordability {
@@ -373,7 +390,7 @@ fn bad_incomes(environment: &Environment) -> Result<()> {
     };
 
     let request = RunRequest { policy: Some(policy), ..all() };
-    let cases: [(&str, &str, Expected); 6] = [
+    let cases: [(&str, &str, Expectation); 6] = [
         ("CUST_0001", "'NaN'", Referred("income")),
         ("CUST_0002", "'-Infinity'", Referred("income")),
         ("CUST_0003", "-1", Referred("negative")),
@@ -382,7 +399,7 @@ fn bad_incomes(environment: &Environment) -> Result<()> {
         ("CUST_0006", "1e10", Scored),
     ];
 
-    let rows: Vec<Row> = cases
+    let rows: Vec<BadRow> = cases
         .into_iter()
         .map(|(id, income, expected)| {
             let sql: &'static str =
@@ -393,8 +410,8 @@ fn bad_incomes(environment: &Environment) -> Result<()> {
     check(environment, &rows, &request)
 }
 
-/// A column may be of any numeric SQL type, NUMERIC with its NaN and its 130,000 digits among them.
-fn other_types(environment: &Environment) -> Result<()> {
+/// A column may have any numeric SQL type, also NUMERIC with its NaN and its 130,000 digits.
+fn numbers_of_other_sql_types_are_read_or_referred(environment: &Environment) -> Result<()> {
     let good = good_table(environment)?;
     let to = |sql_type: &str| {
         format!("ALTER TABLE customer_features ALTER COLUMN bureau_score TYPE {sql_type};")
@@ -402,9 +419,12 @@ fn other_types(environment: &Environment) -> Result<()> {
 
     execute(environment, &to("numeric"))?;
     let spoil = "UPDATE customer_features SET bureau_score = 'NaN' WHERE customer_id = 'CUST_0001';
-                 UPDATE customer_features SET bureau_score = ('1' || repeat('0', 5000))::numeric WHERE customer_id = 'CUST_0002';
-                 UPDATE customer_features SET bureau_score = ('-1' || repeat('0', 5000))::numeric WHERE customer_id = 'CUST_0003';
-                 UPDATE customer_features SET bureau_score = ('0.' || repeat('0', 5000) || '1')::numeric WHERE customer_id = 'CUST_0004';";
+                 UPDATE customer_features SET bureau_score = ('1' || repeat('0', 5000))::numeric
+                 WHERE customer_id = 'CUST_0002';
+                 UPDATE customer_features SET bureau_score = ('-1' || repeat('0', 5000))::numeric
+                 WHERE customer_id = 'CUST_0003';
+                 UPDATE customer_features SET bureau_score = ('0.' || repeat('0', 5000) || '1')::numeric
+                 WHERE customer_id = 'CUST_0004';";
     execute(environment, spoil)?;
     let outcome = environment.run_well(&all());
     let table = decisions(environment)?;
@@ -413,7 +433,7 @@ fn other_types(environment: &Environment) -> Result<()> {
         "UPDATE customer_features SET bureau_score = 0 WHERE customer_id <= 'CUST_0004'",
     )?;
 
-    // The next run reads text, and has to say that it can't.
+    // The next run finds a text column, and must refuse it.
     execute(environment, &to("text"))?;
     execute(
         environment,
@@ -425,36 +445,51 @@ fn other_types(environment: &Environment) -> Result<()> {
     outcome?;
     for id in ["CUST_0002", "CUST_0003"] {
         let found = table.get(id);
-        ensure!(found.is_some_and(|stored| stored.decision == "REFERRED"), "{id}: {found:?}");
+        ensure!(
+            found.is_some_and(|stored| stored.decision == "REFERRED"),
+            "promise 9: {id} has a number out of range and should be REFERRED, found {found:?}"
+        );
     }
 
-    // Missing, which the model knows of this feature, and as good as zero.
+    // NaN is a missing value, which the model knows for this column. The other number is almost
+    // zero.
     for id in ["CUST_0001", "CUST_0004"] {
         let found = table.get(id);
-        ensure!(found.is_some_and(|stored| stored.reason.starts_with("Score ")), "{id}: {found:?}");
+        ensure!(
+            found.is_some_and(|stored| stored.reason.starts_with("Score ")),
+            "promise 9: {id} should be scored, found {found:?}"
+        );
     }
 
     for (id, stored) in good.iter().filter(|(id, _)| id.as_str() > "CUST_0004") {
-        ensure!(table.get(id) == Some(stored), "{id}: {:?}, as float8 {stored:?}", table.get(id));
+        ensure!(
+            table.get(id) == Some(stored),
+            "{id} should be decided {stored:?}, as with float8; found {:?}",
+            table.get(id)
+        );
     }
 
     let failure = as_text?.failure.context("a text was read as a number")?;
     ensure!(
         failure.error == "Permanent.DatabaseSchema" && failure.cause.contains("bureau_score"),
-        "{failure:?}"
+        "a text column should be refused as Permanent.DatabaseSchema that names \
+         bureau_score, got {failure:?}"
     );
 
     Ok(())
 }
 
-fn duplicate_features(environment: &Environment) -> Result<()> {
+fn a_customer_with_two_rows_of_features_fails_the_run_before_it_writes(
+    environment: &Environment,
+) -> Result<()> {
     fresh(environment)?;
     let name = "customer_features_pkey";
     execute(
         environment,
         &format!(
             "ALTER TABLE customer_features DROP CONSTRAINT {name};
-             INSERT INTO customer_features SELECT * FROM customer_features WHERE customer_id = 'CUST_0001'"
+             INSERT INTO customer_features SELECT * FROM customer_features
+             WHERE customer_id = 'CUST_0001'"
         ),
     )?;
 
@@ -472,16 +507,21 @@ fn duplicate_features(environment: &Environment) -> Result<()> {
     let failure = finished.failure.as_ref().with_context(|| finished.status.clone())?;
     ensure!(
         finished.status == "FAILED" && failure.error == "Permanent.DatabaseSchema",
-        "{finished:?}"
+        "expected a FAILED run with Permanent.DatabaseSchema, got {finished:?}"
     );
 
-    ensure!(failure.cause.contains("customer could appear twice"), "{failure:?}");
-    ensure!(decided.is_empty(), "decided all the same: {decided:?}");
+    ensure!(
+        failure.cause.contains("customer could appear twice"),
+        "the cause should say that a customer could appear twice: {failure:?}"
+    );
+    ensure!(decided.is_empty(), "nobody should be decided, found {decided:?}");
+
     let ledger =
         LedgerRow::read(environment, &RunId::try_from("two-rows-of-features".to_owned())?)?;
     ensure!(
         ledger.status == "FAILED" && ledger.error.as_deref() == Some("Permanent.DatabaseSchema"),
-        "{ledger:?}"
+        "promise 5: the ledger should have the run FAILED with \
+         Permanent.DatabaseSchema, it has {ledger:?}"
     );
 
     Ok(())

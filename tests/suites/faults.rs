@@ -1,9 +1,9 @@
-//! Runs that are broken by a seed's order, and what has to hold afterwards.
+//! Runs that are broken on purpose, and the promises that must hold afterwards.
 //!
 //! ```sh
-//! cargo test --workspace --test faults                                  # 25 schedules
-//! FAULT_SCHEDULES=500 cargo test --workspace --test faults              # the nightly size
-//! FAULT_SEED=17 FAULT_SCHEDULES=1 FAULT_TRACE=1 cargo test --workspace --test faults -- every_run
+//! cargo test --test faults                                  # 25 schedules
+//! FAULT_SCHEDULES=500 cargo test --test faults              # the nightly size
+//! FAULT_SEED=17 FAULT_SCHEDULES=1 FAULT_TRACE=1 cargo test --test faults -- every_run
 //! ```
 #![allow(missing_docs)]
 
@@ -18,37 +18,35 @@ use limit_increase::workflow::model::BUCKET;
 use limit_increase_tests::environment::Environment;
 use limit_increase_tests::faults::injector::Injector;
 use limit_increase_tests::faults::lab::Lab;
-use limit_increase_tests::faults::machine::Ended;
 use limit_increase_tests::faults::plan::{self, Plan};
 use limit_increase_tests::faults::schedule::{self, Report};
-use limit_increase_tests::faults::storage_proxy::{Rule, StorageFault};
-use limit_increase_tests::suite;
+use limit_increase_tests::simulator::machine::ExecutionEnd;
+use limit_increase_tests::simulator::storage_proxy::{Rule, StorageFault};
+use limit_increase_tests::{cases, suite};
 use serde_json::json;
 
-/// The size for every change; the nightly one is 500.
+/// The number of schedules for every change. The nightly number is 500.
 const SCHEDULES: u64 = 25;
-/// So many broken schedules are enough to see what is wrong.
+/// The suite stops after this many broken schedules.
 const ENOUGH: usize = 5;
 
 fn main() -> ExitCode {
     suite::run(
         "faults",
-        &[
-            ("two_events_at_once_open_one_run", opened_once),
-            (
-                "a_run_whose_summary_cannot_be_written_is_failed_everywhere_and_can_be_redriven",
-                summary_refused,
-            ),
-            ("an_attempt_that_has_lost_its_shard_leaves_the_record_alone", late_record),
-            ("a_shard_s_failure_that_comes_late_leaves_a_closed_run_closed", late_failure),
-            ("each_kind_of_fault_alone_leaves_every_promise_kept", each_kind),
-            ("every_run_ends_as_an_undisturbed_one_whatever_breaks", schedules),
+        &cases![
+            two_simultaneous_events_open_one_run,
+            a_run_whose_summary_cannot_be_written_is_failed_everywhere_and_can_be_redriven,
+            an_attempt_that_has_lost_its_shard_leaves_the_record_alone,
+            a_late_failure_of_a_shard_leaves_a_closed_run_closed,
+            each_kind_of_fault_alone_leaves_every_promise_kept,
+            every_run_ends_as_an_undisturbed_one_whatever_breaks,
         ],
     )
 }
 
-/// The same event in two environments at the same time, the way a retry meets an attempt that was only thought dead.
-fn opened_once(environment: &Environment) -> Result<()> {
+/// Promise 7: a retry sends the same event to a second environment, while the first attempt still
+/// works.
+fn two_simultaneous_events_open_one_run(environment: &Environment) -> Result<()> {
     let lab = Lab::open(environment)?;
     environment.block_on(async {
         lab.reset().await?;
@@ -72,12 +70,18 @@ fn opened_once(environment: &Environment) -> Result<()> {
         };
 
         let (one, other) = tokio::join!(first.invoke(&event), late);
-        ensure!(one.is_ok() && one == other, "the first got {one:?}, the second {other:?}");
+        ensure!(
+            one.is_ok() && one == other,
+            "promise 7: both events should get one answer, the first got {one:?}, the \
+             second {other:?}"
+        );
         Ok(())
     })
 }
 
-fn summary_refused(environment: &Environment) -> Result<()> {
+fn a_run_whose_summary_cannot_be_written_is_failed_everywhere_and_can_be_redriven(
+    environment: &Environment,
+) -> Result<()> {
     let lab = Lab::open(environment)?;
     let (calm, machine) = (Injector::new(&lab, None), lab.machine(2)?);
     environment.block_on(async {
@@ -91,15 +95,21 @@ fn summary_refused(environment: &Environment) -> Result<()> {
 
         let ended = machine.start(&calm, "no-summary", &json!({ "limit": null })).await?;
         let status = status(&lab, "no-summary").await?;
-        let Ended::Failed { error, .. } = &ended else { bail!("it ended {ended:?}") };
+        let ExecutionEnd::Failed { error, .. } = &ended else { bail!("it ended {ended:?}") };
         ensure!(
             error == "Permanent.StorageRefused" && status == "FAILED",
-            "{error}, in the ledger {status}"
+            "promise 5: expected Permanent.StorageRefused and FAILED, got {error} and {status}"
         );
 
         let redriven = machine.redrive(&calm, "no-summary", 1, &ended).await?;
-        ensure!(matches!(redriven, Ended::Succeeded(_)), "redriven, it ended {redriven:?}");
-        ensure!(self::status(&lab, "no-summary").await? == "SUCCEEDED", "redriven, and not closed");
+        ensure!(
+            matches!(redriven, ExecutionEnd::Succeeded(_)),
+            "promise 4: the redrive should succeed, it ended {redriven:?}"
+        );
+        ensure!(
+            self::status(&lab, "no-summary").await? == "SUCCEEDED",
+            "promise 4: the redrive should close the run in the ledger"
+        );
         Ok(())
     })
 }
@@ -109,23 +119,30 @@ async fn status(lab: &Lab, run: &str) -> Result<String> {
     Ok(lab.admin().await?.query_one(sql, &[&run]).await?.get(0))
 }
 
-/// An attempt waits for S3 until the database takes its shard from it. Another applies the shard, to customers that are others
-/// by then, and only then does S3 take the first one's record.
-fn late_record(environment: &Environment) -> Result<()> {
+/// Promise 8 and promise 6: an attempt waits for S3, and its session in the database ends
+/// meanwhile. A second attempt applies the shard to customers who have changed. Only then does S3
+/// get the first attempt's record.
+fn an_attempt_that_has_lost_its_shard_leaves_the_record_alone(
+    environment: &Environment,
+) -> Result<()> {
     let lab = Lab::open(environment)?;
     environment.block_on(async {
         lab.reset().await?;
+
         let event =
             json!({ "run_id": "late-record", "request": { "limit": null, "shard_size": 50 } });
         let opened = invoke(&lab, "query-batch-scores", &event).await?;
         let eligible = opened["eligible"].as_u64().context("no count of the eligible")?;
         let key = opened["shards"]["key"].as_str().context("no list of the shards")?;
+
         let list =
             storage::get(&lab.ready.aws.s3, BUCKET, key).await?.context("no list of the shards")?;
         let shards: Vec<serde_json::Value> = serde_json::from_slice(&list)?;
         let task = json!({ "run": opened["run"], "shard": shards.first().context("no shard")? });
+
         invoke(&lab, "score-customers", &task).await?;
         invoke(&lab, "evaluate-limit-increase", &task).await?;
+
         lab.storage.add(Rule {
             method: Method::PUT,
             path: vec!["results/run=late-record/".to_owned()],
@@ -151,45 +168,68 @@ fn late_record(environment: &Environment) -> Result<()> {
         let (answer, records) = overtaken?;
         ensure!(
             answer["counts"]["stale"] == eligible && answer["replayed"] == false,
-            "the second got {answer}"
+            "the second attempt should apply the shard with {eligible} stale customers, \
+             it got {answer}"
         );
 
         let Err(error) = &late else { bail!("the first got {late:?}") };
-        ensure!(error.error_type.starts_with("Transient."), "the first got {error}");
+        ensure!(
+            error.error_type.starts_with("Transient."),
+            "the first attempt should fail with a transient error, it got {error}"
+        );
         ensure!(
             !records.is_empty() && records == result_records(&lab, "late-record").await?,
-            "other records than before"
+            "promise 8: the late attempt should leave the record as the second one \
+             wrote it"
         );
 
-        // A third finds the shard applied.
+        // Promise 6: a third attempt finds the shard applied.
         let again = invoke(&lab, "update-database", &apply).await?;
         ensure!(
             again["counts"] == answer["counts"] && again["replayed"] == true,
-            "the third got {again}"
+            "promise 6: the third attempt should find the shard applied with the same \
+             counts, it got {again}"
         );
 
         Ok(())
     })
 }
 
-fn late_failure(environment: &Environment) -> Result<()> {
+fn a_late_failure_of_a_shard_leaves_a_closed_run_closed(environment: &Environment) -> Result<()> {
     let lab = Lab::open(environment)?;
     let (calm, machine) = (Injector::new(&lab, None), lab.machine(2)?);
     environment.block_on(async {
         lab.reset().await?;
         let ended = machine.start(&calm, "closed", &json!({ "limit": null })).await?;
-        ensure!(matches!(ended, Ended::Succeeded(_)), "it ended {ended:?}");
+        ensure!(
+            matches!(ended, ExecutionEnd::Succeeded(_)),
+            "the run should succeed, it ended {ended:?}"
+        );
+
         let mut failure = json!({
-            "action": "record_failure", "run_id": "closed", "error": "Permanent.HandoffInvalid", "cause": "a late one"
+            "action": "record_failure",
+            "run_id": "closed",
+            "error": "Permanent.HandoffInvalid",
+            "cause": "a late one"
         });
 
         let answer = invoke(&lab, "update-database", &failure).await?;
-        ensure!(answer["error"] == "Permanent.HandoffInvalid", "it answered {answer}");
-        ensure!(status(&lab, "closed").await? == "SUCCEEDED", "a shard's late failure has opened a closed run");
-        // The run's own execution, on the other hand, knows that it is about to fail.
+        ensure!(
+            answer["error"] == "Permanent.HandoffInvalid",
+            "the answer should repeat the error, it is {answer}"
+        );
+        ensure!(
+            status(&lab, "closed").await? == "SUCCEEDED",
+            "promise 5: a late failure should leave a closed run SUCCEEDED"
+        );
+
+        // The run's own execution knows that it is about to fail, so its failure counts.
         failure["execution"] = json!({ "RedriveCount": 0 });
         invoke(&lab, "update-database", &failure).await?;
-        ensure!(status(&lab, "closed").await? == "FAILED", "the ledger says otherwise than the execution");
+        ensure!(
+            status(&lab, "closed").await? == "FAILED",
+            "promise 5: the execution's own failure should make the run FAILED"
+        );
         Ok(())
     })
 }
@@ -201,10 +241,11 @@ async fn invoke(lab: &Lab, function: &str, event: &serde_json::Value) -> Result<
     answer.with_context(|| format!("{function} of {event}"))
 }
 
-/// Waits for an update that has done all its statements.
+/// Waits until an update has run all its statements and has not committed.
 async fn idle_in_transaction(admin: &tokio_postgres::Client) -> Result<()> {
     let sql = "SELECT FROM pg_stat_activity WHERE application_name = 'update-database'
-               AND state = 'idle in transaction' AND query LIKE 'INSERT INTO limit_increase_shards%'";
+               AND state = 'idle in transaction'
+               AND query LIKE 'INSERT INTO limit_increase_shards%'";
     for _ in 0..500 {
         if admin.query_opt(sql, &[]).await?.is_some() {
             return Ok(());
@@ -223,8 +264,9 @@ async fn result_records(lab: &Lab, run: &str) -> Result<Vec<(Option<String>, Opt
     Ok(listed.contents().iter().map(|object| (object.key.clone(), object.e_tag.clone())).collect())
 }
 
-fn each_kind(environment: &Environment) -> Result<()> {
-    /// Seeds tried until the kind comes up: a disk can only be full while the ledger is empty, for example.
+fn each_kind_of_fault_alone_leaves_every_promise_kept(environment: &Environment) -> Result<()> {
+    /// Seeds to try until the kind happens. A disk, for example, can only be full while the ledger
+    /// is empty.
     const TRIES: u64 = 20;
     let lab = Lab::open(environment)?;
     let undisturbed = schedule::undisturbed(environment, &lab)?;
@@ -246,11 +288,11 @@ fn each_kind(environment: &Environment) -> Result<()> {
         }
     }
 
-    ensure!(missing.is_empty(), "these faults never came about: {missing:?}");
+    ensure!(missing.is_empty(), "each kind of fault should happen, these did not: {missing:?}");
     Ok(())
 }
 
-fn schedules(environment: &Environment) -> Result<()> {
+fn every_run_ends_as_an_undisturbed_one_whatever_breaks(environment: &Environment) -> Result<()> {
     let (first, count) = (number("FAULT_SEED", 1)?, number("FAULT_SCHEDULES", SCHEDULES)?);
     let lab = Lab::open(environment)?;
     let undisturbed = schedule::undisturbed(environment, &lab)?;
@@ -262,8 +304,8 @@ fn schedules(environment: &Environment) -> Result<()> {
             Ok(report) => add(&mut sum, &report),
             Err(error) => {
                 eprintln!(
-                    "schedule {seed}: {error:#}\nalone: FAULT_SEED={seed} FAULT_SCHEDULES=1 FAULT_TRACE=1 \
-                     cargo test --workspace --test faults -- every_run"
+                    "schedule {seed}: {error:#}\nalone: FAULT_SEED={seed} FAULT_SCHEDULES=1 \
+                     FAULT_TRACE=1 cargo test --test faults -- every_run"
                 );
 
                 broken.push(seed);
@@ -279,7 +321,8 @@ fn schedules(environment: &Environment) -> Result<()> {
     let faults: BTreeMap<String, u64> =
         sum.faults.iter().map(|(kind, count)| (format!("{kind:?}"), *count)).collect();
     eprintln!(
-        "{done} schedules from seed {first}: {} executions, {} of them failed, {} redriven, {} environments started; {} faults: {faults:?}",
+        "{done} schedules from seed {first}: {} executions, {} of them failed, {} \
+         redriven, {} environments started; {} faults: {faults:?}",
         sum.runs,
         sum.failures,
         sum.redrives,

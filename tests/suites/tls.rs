@@ -1,5 +1,5 @@
-//! TLS to PostgreSQL, held against a real server with certificates that are good, expired, for another name, or from
-//! nobody we know.
+//! Promise 12, on a real server with certificates that are good, expired, for another name, or from
+//! an unknown authority.
 #![allow(missing_docs)]
 
 use std::process::ExitCode;
@@ -7,29 +7,31 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, ensure};
 use limit_increase_database::{Credentials, DatabaseUrl};
 use limit_increase_database::{Database, connect};
-use limit_increase_tests::suite::{self, Case};
 use limit_increase_tests::tls_postgres::{Authority, TlsPostgres};
+use limit_increase_tests::{cases, suite};
 use limit_increase_workflow::{Failure, FailureKind};
 
 const PASSWORD: &str = "corr3ct-h0rse";
 const GOOD_YEAR: i32 = 2099;
 
-const CASES: [Case<TlsPostgres>; 8] = [
-    ("a_good_certificate_is_accepted_under_every_mode_that_asks_for_tls", good),
-    ("plain_text_is_for_loopback_and_for_who_asks_for_it", plain),
-    ("an_expired_certificate_is_refused", expired),
-    ("a_certificate_for_another_name_is_refused_even_under_verify_ca", wrong_name),
-    ("an_authority_that_nobody_named_is_refused", unknown_authority),
-    ("a_bundle_of_many_authorities_is_read_whole", bundle),
-    ("a_server_without_tls_is_refused_and_not_talked_to_in_plain_text", no_tls),
-    ("a_wrong_password_is_refused_and_shown_nowhere", wrong_password),
-];
-
 fn main() -> ExitCode {
-    suite::run_in(start, &CASES, |_| ())
+    suite::run_in(
+        start,
+        &cases![
+            a_good_certificate_is_accepted_under_every_mode_that_asks_for_tls,
+            plain_text_needs_loopback_and_a_mode_that_allows_it,
+            an_expired_certificate_is_refused,
+            a_certificate_for_another_name_is_refused_even_under_verify_ca,
+            an_authority_that_nobody_named_is_refused,
+            a_bundle_of_many_authorities_is_read_whole,
+            a_server_without_tls_is_refused_and_not_talked_to_in_plain_text,
+            a_wrong_password_is_refused_and_shown_nowhere,
+        ],
+        |_| (),
+    )
 }
 
-/// With a user who needs TLS and a password.
+/// Starts a server with a user who needs TLS and a password.
 fn start() -> Result<TlsPostgres> {
     let server = TlsPostgres::start("tls")?;
     server.block_on(
@@ -67,24 +69,30 @@ fn refusal(server: &TlsPostgres, url: &DatabaseUrl) -> Result<Failure> {
     }
 }
 
-/// The server with a certificate of a new authority, and the path of that authority's own.
+/// Gives the server a certificate of a new authority. Returns the path of that authority's own
+/// certificate.
 fn serve(server: &TlsPostgres, names: &[&str], last_year: i32) -> Result<String> {
     let authority = Authority::new("Test authority")?;
     server.serve(Some(authority.issue(names, last_year)?))?;
     server.file("authority.pem", &authority.pem())
 }
 
-fn good(server: &TlsPostgres) -> Result<()> {
+fn a_good_certificate_is_accepted_under_every_mode_that_asks_for_tls(
+    server: &TlsPostgres,
+) -> Result<()> {
     let roots = serve(server, &["localhost", "127.0.0.1"], GOOD_YEAR)?;
     for host in ["localhost", "127.0.0.1"] {
         for mode in ["require", "verify-ca", "verify-full"] {
             let url = url(server, host, PASSWORD, &format!("sslmode={mode}&sslrootcert={roots}"));
             let version = encrypted(server, &url)?;
-            ensure!(version.as_deref() == Some("TLSv1.3"), "{host}, {mode}: {version:?}");
+            ensure!(
+                version.as_deref() == Some("TLSv1.3"),
+                "promise 12: {host} with {mode} should use TLS 1.3, it uses {version:?}"
+            );
         }
     }
 
-    // The functions' own way in: the pool.
+    // The functions connect through the pool.
     let url =
         url(server, "localhost", PASSWORD, &format!("sslmode=verify-full&sslrootcert={roots}"));
     server.block_on(async {
@@ -99,7 +107,7 @@ fn good(server: &TlsPostgres) -> Result<()> {
     })
 }
 
-fn plain(server: &TlsPostgres) -> Result<()> {
+fn plain_text_needs_loopback_and_a_mode_that_allows_it(server: &TlsPostgres) -> Result<()> {
     let roots = serve(server, &["localhost"], GOOD_YEAR)?;
     let admin = |parameters: &str| {
         DatabaseUrl::new(format!(
@@ -109,15 +117,21 @@ fn plain(server: &TlsPostgres) -> Result<()> {
     };
 
     for parameters in ["", "sslmode=disable", "sslmode=prefer"] {
-        ensure!(encrypted(server, &admin(parameters))?.is_none(), "{parameters:?} is encrypted");
+        ensure!(
+            encrypted(server, &admin(parameters))?.is_none(),
+            "{parameters:?} should be plain text on loopback"
+        );
     }
 
     let asked = admin(&format!("sslmode=require&sslrootcert={roots}"));
-    ensure!(encrypted(server, &asked)?.is_some(), "sslmode=require is not");
+    ensure!(
+        encrypted(server, &asked)?.is_some(),
+        "promise 12: sslmode=require should use TLS on loopback too"
+    );
     Ok(())
 }
 
-fn expired(server: &TlsPostgres) -> Result<()> {
+fn an_expired_certificate_is_refused(server: &TlsPostgres) -> Result<()> {
     let roots = serve(server, &["localhost"], 2024)?;
     for mode in ["require", "verify-full"] {
         let failure = refusal(
@@ -131,7 +145,9 @@ fn expired(server: &TlsPostgres) -> Result<()> {
     Ok(())
 }
 
-fn wrong_name(server: &TlsPostgres) -> Result<()> {
+fn a_certificate_for_another_name_is_refused_even_under_verify_ca(
+    server: &TlsPostgres,
+) -> Result<()> {
     let roots = serve(server, &["db.example.com"], GOOD_YEAR)?;
     for mode in ["require", "verify-ca", "verify-full"] {
         let failure = refusal(
@@ -142,18 +158,21 @@ fn wrong_name(server: &TlsPostgres) -> Result<()> {
         check(&failure, &["localhost", "db.example.com"])?;
     }
 
-    // The name is what is verified, not the address that it is looked up at.
+    // The name is verified, not the address.
     let by_name = DatabaseUrl::new(format!(
-        "host=db.example.com hostaddr=127.0.0.1 port={} user=bank password={PASSWORD} dbname=limit_increase \
-         sslmode=verify-full sslrootcert='{roots}'",
+        "host=db.example.com hostaddr=127.0.0.1 port={} user=bank password={PASSWORD} \
+         dbname=limit_increase sslmode=verify-full sslrootcert='{roots}'",
         server.port()
     ));
 
-    ensure!(encrypted(server, &by_name)?.is_some(), "the right name is not accepted");
+    ensure!(
+        encrypted(server, &by_name)?.is_some(),
+        "promise 12: the right name should be accepted"
+    );
     Ok(())
 }
 
-fn unknown_authority(server: &TlsPostgres) -> Result<()> {
+fn an_authority_that_nobody_named_is_refused(server: &TlsPostgres) -> Result<()> {
     serve(server, &["localhost"], GOOD_YEAR)?;
     let other = server.file("other.pem", &Authority::new("Another authority")?.pem())?;
     for parameters in [
@@ -176,15 +195,15 @@ fn unknown_authority(server: &TlsPostgres) -> Result<()> {
 
         ensure!(
             failure.kind == FailureKind::Configuration && failure.message.contains(path),
-            "{failure}"
+            "expected a Configuration error that names {path}, got {failure}"
         );
     }
 
     Ok(())
 }
 
-/// As RDS hands them out: one file for all regions, a comment before each.
-fn bundle(server: &TlsPostgres) -> Result<()> {
+/// RDS publishes such a bundle: one file for all regions, with a comment before each certificate.
+fn a_bundle_of_many_authorities_is_read_whole(server: &TlsPostgres) -> Result<()> {
     let authority = Authority::new("The one that counts")?;
     server.serve(Some(authority.issue(&["localhost"], GOOD_YEAR)?))?;
     let mut text = String::new();
@@ -202,11 +221,13 @@ fn bundle(server: &TlsPostgres) -> Result<()> {
         &url(server, "localhost", PASSWORD, &format!("sslmode=verify-full&sslrootcert={roots}")),
     )?;
 
-    ensure!(version.is_some(), "not encrypted");
+    ensure!(version.is_some(), "promise 12: the connection should use TLS");
     Ok(())
 }
 
-fn no_tls(server: &TlsPostgres) -> Result<()> {
+fn a_server_without_tls_is_refused_and_not_talked_to_in_plain_text(
+    server: &TlsPostgres,
+) -> Result<()> {
     server.serve(None)?;
     for mode in ["require", "verify-full"] {
         let failure =
@@ -217,7 +238,7 @@ fn no_tls(server: &TlsPostgres) -> Result<()> {
     Ok(())
 }
 
-fn wrong_password(server: &TlsPostgres) -> Result<()> {
+fn a_wrong_password_is_refused_and_shown_nowhere(server: &TlsPostgres) -> Result<()> {
     let roots = serve(server, &["localhost"], GOOD_YEAR)?;
     let wrong = "wr0ng-h0rse";
     let address =
@@ -230,16 +251,20 @@ fn wrong_password(server: &TlsPostgres) -> Result<()> {
         .context("the pool was let in")?;
     check(&pooled, &["28P01"])?;
     for shown in [format!("{failure:?} {failure}"), format!("{pooled:?} {pooled}")] {
-        ensure!(!shown.contains(wrong), "the password is in the error: {shown}");
+        ensure!(!shown.contains(wrong), "promise 11: the password is in the error: {shown}");
     }
 
     Ok(())
 }
 
 fn check(failure: &Failure, words: &[&str]) -> Result<()> {
-    ensure!(failure.kind == FailureKind::DatabaseRefused, "{failure}");
+    ensure!(
+        failure.kind == FailureKind::DatabaseRefused,
+        "promise 12: expected DatabaseRefused, got {failure}"
+    );
+
     for word in words {
-        ensure!(failure.message.contains(word), "{word:?} is missing: {failure}");
+        ensure!(failure.message.contains(word), "the error should say {word:?}: {failure}");
     }
 
     Ok(())

@@ -1,6 +1,6 @@
-//! PostgreSQL behind a wire that can be cut: at any time, or in the very moment of a COMMIT.
+//! A proxy before PostgreSQL that can cut connections: at any time, or exactly at a COMMIT.
 //!
-//! Bytes go through as they are; the one thing looked for in them is the driver's simple query `COMMIT`.
+//! It passes the bytes unchanged, and looks only for the driver's simple query `COMMIT`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,10 +12,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// The driver's simple query, with the byte that ends its text.
+/// The driver's simple query, with the zero byte that ends its text.
 const COMMIT: &[u8] = b"COMMIT\0";
 
-/// A proxy in front of a server on this machine.
+/// A proxy before a server on this machine.
 #[derive(Debug)]
 pub struct DatabaseProxy {
     port: u16,
@@ -26,9 +26,9 @@ pub struct DatabaseProxy {
 #[derive(Debug)]
 struct Wire {
     upstream: u16,
-    // Raised to cut every connection that there is.
+    // Incremented to cut every open connection.
     cuts: watch::Sender<u64>,
-    // How many of the next COMMITs are not to arrive, or are to arrive without their answer coming back.
+    // How many of the next COMMITs do not reach the server, and how many answers do not come back.
     commits_lost: AtomicU64,
     answers_lost: AtomicU64,
 }
@@ -37,7 +37,7 @@ impl DatabaseProxy {
     /// Listens on a port of its own, for the server on the port `upstream`.
     ///
     /// # Errors
-    /// When there is no port to be had.
+    /// When no port is free.
     pub async fn start(upstream: u16) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let port = listener.local_addr()?.port();
@@ -65,7 +65,7 @@ impl DatabaseProxy {
         self.port
     }
 
-    /// Cuts every connection that there is.
+    /// Cuts every open connection.
     pub fn cut(&self) {
         self.wire.cuts.send_modify(|cuts| *cuts += 1);
     }
@@ -75,12 +75,14 @@ impl DatabaseProxy {
         self.wire.commits_lost.store(1, Ordering::SeqCst);
     }
 
-    /// Lets the server see the next COMMIT, and cuts its connection instead of handing on the answer.
+    /// Lets the server see the next COMMIT, and cuts the connection instead of passing on the
+    /// answer.
     pub fn lose_answer(&self) {
         self.wire.answers_lost.store(1, Ordering::SeqCst);
     }
 
-    /// Takes back [`DatabaseProxy::lose_commit`] or [`DatabaseProxy::lose_answer`]; gives whether it had happened.
+    /// Takes back [`DatabaseProxy::lose_commit`] or [`DatabaseProxy::lose_answer`]. Returns whether
+    /// it had happened.
     pub fn withdraw(&self, commit: bool) -> bool {
         !taken(if commit { &self.wire.commits_lost } else { &self.wire.answers_lost })
     }
@@ -105,7 +107,8 @@ async fn connection(client: TcpStream, wire: Arc<Wire>) {
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     let silenced = Arc::new(std::sync::atomic::AtomicBool::new(false));
-    // Whatever ends first ends the connection: the halves are dropped with this task.
+    // The first of these to end closes the connection, because the halves are dropped with this
+    // task.
     tokio::select! {
         () = forward_statements(from_client, to_server, &wire, &silenced) => {}
         () = forward_answers(from_server, to_client, &silenced) => {}

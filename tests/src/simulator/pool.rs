@@ -1,4 +1,4 @@
-//! Execution environments: started when there is no idle one, kept for the next event, gone when they die.
+//! Execution environments: started when none is idle, and kept for the next event until they die.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, Result};
 
-use crate::function::{FunctionProcess, Launch};
+use super::function::{FunctionProcess, Launch};
 
 /// The environments of the four functions.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ impl Pool {
     /// An idle environment of a function, or a new one.
     ///
     /// # Errors
-    /// When there is no such function, or it can't be started.
+    /// When there is no such function, or it cannot be started.
     pub async fn take(&self, function: &str) -> Result<FunctionProcess> {
         let known =
             self.idle().get_mut(function).and_then(Vec::pop).filter(FunctionProcess::is_alive);
@@ -42,7 +42,7 @@ impl Pool {
         FunctionProcess::start(launch).await
     }
 
-    /// Gives an environment back for the next event; one that has died is let go.
+    /// Gives an environment back for the next event. A dead one is dropped.
     pub fn give_back(&self, function: &str, process: FunctionProcess) {
         if process.is_alive() {
             self.idle().entry(function.to_owned()).or_default().push(process);

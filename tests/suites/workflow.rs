@@ -1,4 +1,5 @@
-//! The nightly run, from a start to decisions in the table, through the state machine that the template deploys.
+//! The nightly run through the deployed state machine, from the start to the decisions in the
+//! table.
 #![allow(missing_docs)]
 
 use std::collections::BTreeMap;
@@ -12,8 +13,8 @@ use limit_increase::workflow::model::{BUCKET, KEY};
 use limit_increase_domain::CreditScore;
 use limit_increase_domain::policy::Policy;
 use limit_increase_tests::environment::Environment;
-use limit_increase_tests::records::{LedgerRow, RunRecord, Stored, decisions};
-use limit_increase_tests::suite;
+use limit_increase_tests::records::{LedgerRow, RunRecord, StoredDecision, decisions};
+use limit_increase_tests::{cases, suite};
 use limit_increase_workflow::ShardRef;
 use limit_increase_workflow::keys::{Stage, remaining_list_key};
 use limit_increase_workflow::{RunId, RunRequest};
@@ -22,20 +23,20 @@ use rust_decimal::Decimal;
 fn main() -> ExitCode {
     suite::run(
         "workflow",
-        &[
-            ("three_runs_decide_twenty_then_the_rest_then_nobody", three_runs),
-            ("a_run_started_by_hand_with_an_empty_object_is_the_nightly_one", started_by_hand),
-            ("a_scheduled_event_starts_a_run", started_by_an_event),
-            ("a_decision_follows_the_policy_to_the_cent", policy_to_the_cent),
-            ("a_customer_who_cannot_be_scored_is_referred_and_stops_nobody", referred_customers),
-            ("a_customer_who_changed_meanwhile_is_left_alone", many_shards),
-            ("a_dry_run_decides_and_writes_nothing", dry_run),
-            ("a_policy_of_one_run_counts_for_that_run_alone", own_policy),
-            ("a_bad_request_fails_and_names_the_field", bad_requests),
-            ("a_run_without_a_model_fails_and_is_recorded", model_missing),
-            ("a_run_with_a_damaged_model_fails_and_writes_nothing", model_damaged),
-            ("a_run_that_failed_is_resumed_by_a_new_one", resumed),
-            ("a_poisoned_shard_fails_alone_and_a_redrive_does_only_that_one", redriven),
+        &cases![
+            three_runs_decide_twenty_then_the_rest_then_nobody,
+            a_run_started_by_hand_with_an_empty_object_is_the_nightly_one,
+            a_scheduled_event_starts_a_run,
+            a_decision_follows_the_policy_to_the_cent,
+            a_customer_who_cannot_be_scored_is_referred_and_stops_nobody,
+            a_customer_who_changed_meanwhile_is_left_alone,
+            a_dry_run_decides_and_writes_nothing,
+            a_policy_of_one_run_counts_for_that_run_alone,
+            a_bad_request_fails_and_names_the_field,
+            a_run_without_a_model_fails_and_is_recorded,
+            a_run_with_a_damaged_model_fails_and_writes_nothing,
+            a_run_that_failed_is_resumed_by_a_new_one,
+            a_poisoned_shard_fails_alone_and_a_redrive_does_only_that_one,
         ],
     )
 }
@@ -44,80 +45,123 @@ fn all() -> RunRequest {
     RunRequest { limit: None, ..RunRequest::default() }
 }
 
-/// The original's demonstration: 20 customers, the rest, and a night with nothing to do.
-fn three_runs(environment: &Environment) -> Result<()> {
+/// The tutorial's demonstration: 20 customers, then the rest, then a night with nothing to do.
+/// Every run is checked for promise 3 when its records are read.
+fn three_runs_decide_twenty_then_the_rest_then_nobody(environment: &Environment) -> Result<()> {
     environment.reset()?;
     let eligible = eligible(environment)?;
     ensure!(
         eligible > 20,
-        "the sample has {eligible} eligible customers, too few to show anything"
+        "the sample should have more than 20 eligible customers, it has {eligible}"
     );
 
     let first = RunRecord::read(environment, &environment.run_well(&RunRequest::default())?)?;
-    ensure!(first.summary.eligible == 20, "{:?}", first.summary);
+    ensure!(
+        first.summary.eligible == 20,
+        "the first run should take 20 customers: {:?}",
+        first.summary
+    );
+
     let table = decisions(environment)?;
-    ensure!(table.len() == 20, "{} decided", table.len());
+    ensure!(table.len() == 20, "20 decisions expected, found {}", table.len());
+
     first.check_table(&table)?;
 
     let second = RunRecord::read(environment, &environment.run_well(&all())?)?;
-    ensure!(second.summary.eligible == eligible - 20, "{:?}", second.summary);
+    ensure!(
+        second.summary.eligible == eligible - 20,
+        "the second run should take the rest of {eligible}: {:?}",
+        second.summary
+    );
+
     let table = decisions(environment)?;
-    ensure!(table.len() as u64 == eligible, "{} decided of {eligible}", table.len());
+    ensure!(table.len() as u64 == eligible, "{eligible} decisions expected, found {}", table.len());
+
     first.check_table(&table)?;
     second.check_table(&table)?;
 
     let third = RunRecord::read(environment, &environment.run_well(&RunRequest::default())?)?;
-    ensure!(third.summary.eligible == 0 && third.summary.shard_count == 0, "{:?}", third.summary);
-    ensure!(decisions(environment)? == table, "a run with nothing to do changed decisions");
+    ensure!(
+        third.summary.eligible == 0 && third.summary.shard_count == 0,
+        "the third run should find nobody: {:?}",
+        third.summary
+    );
+    ensure!(
+        decisions(environment)? == table,
+        "promise 1: a run with nothing to do should change no decision"
+    );
 
     let approved = first.summary.counts.approved + second.summary.counts.approved;
     let share = approved as f64 / eligible as f64;
     ensure!(
         (0.3..=0.7).contains(&share),
-        "{approved} of {eligible} approved: outside 30 % to 70 %"
+        "30 % to 70 % should be approved, but {approved} of {eligible} are"
     );
 
     Ok(())
 }
 
-fn started_by_hand(environment: &Environment) -> Result<()> {
+fn a_run_started_by_hand_with_an_empty_object_is_the_nightly_one(
+    environment: &Environment,
+) -> Result<()> {
     environment.reset()?;
     let finished = environment.execute("by-hand", "{}")?;
-    ensure!(finished.succeeded(), "{}", finished.problem());
+    ensure!(finished.succeeded(), "the run should succeed: {}", finished.problem());
+
     let record = RunRecord::read(environment, &RunId::try_from("by-hand".to_owned())?)?;
-    ensure!(record.summary.eligible == 20, "{:?}", record.summary);
+    ensure!(
+        record.summary.eligible == 20,
+        "an empty object should take 20 customers: {:?}",
+        record.summary
+    );
+
     record.check_table(&decisions(environment)?)
 }
 
-fn started_by_an_event(environment: &Environment) -> Result<()> {
+fn a_scheduled_event_starts_a_run(environment: &Environment) -> Result<()> {
     environment.reset()?;
     let rule = environment.ready.stack.output("EventBridgeRuleName")?;
     let found = environment.block_on(schedule::read(&environment.ready.aws, rule))?;
     ensure!(
         found.rule == "LimitIncreaseDailySchedule" && found.expression == "cron(0 2 * * ? *)",
-        "{found:?}"
+        "the rule should be LimitIncreaseDailySchedule at 02:00 UTC: {found:?}"
     );
 
-    ensure!(found.state == "ENABLED" && found.target == environment.machine()?, "{found:?}");
-    ensure!(found.retries.is_some() && found.dead_letters.is_some(), "{found:?}");
+    ensure!(
+        found.state == "ENABLED" && found.target == environment.machine()?,
+        "the rule should be enabled and start our state machine: {found:?}"
+    );
+    ensure!(
+        found.retries.is_some() && found.dead_letters.is_some(),
+        "the rule should have retries and a queue for dead letters: {found:?}"
+    );
+
     let execution = environment.block_on(schedule::fire(&environment.ready.aws, &found))?;
     let finished = environment.follow(&execution)?;
-    ensure!(finished.succeeded(), "{}", finished.problem());
+    ensure!(finished.succeeded(), "the run should succeed: {}", finished.problem());
+
     let record = RunRecord::read(environment, &RunId::try_from(finished.name)?)?;
-    ensure!(record.summary.eligible == 20, "{:?}", record.summary);
+    ensure!(
+        record.summary.eligible == 20,
+        "a scheduled run should take 20 customers: {:?}",
+        record.summary
+    );
+
     record.check_table(&decisions(environment)?)
 }
 
-/// The original's rules at their edges, through the whole chain: eligibility, growth, cap.
-fn policy_to_the_cent(environment: &Environment) -> Result<()> {
+/// The tutorial's rules at their boundaries, through the whole chain: eligibility, growth, cap.
+fn a_decision_follows_the_policy_to_the_cent(environment: &Environment) -> Result<()> {
     environment.reset()?;
     let client = environment.database()?;
-    // Everybody gets the features of the customer with the best new score, so that all are approved.
+    // Everybody gets the features of the customer with the best new score, so that all are
+    // approved.
     let best = best_customer(environment)?;
     environment.reset()?;
     let set = |id: &str, score: i32, limit: &str| {
         format!(
-            "UPDATE batch_scores SET current_score = {score}, current_limit = {limit} WHERE customer_id = '{id}';"
+            "UPDATE batch_scores SET current_score = {score}, current_limit = {limit} \
+             WHERE customer_id = '{id}';"
         )
     };
 
@@ -134,7 +178,8 @@ fn policy_to_the_cent(environment: &Environment) -> Result<()> {
     let columns: Vec<String> = environment
         .block_on(client.query(
             "SELECT format('%I', attname) FROM pg_attribute
-             WHERE attrelid = 'customer_features'::regclass AND attnum > 0 AND NOT attisdropped AND attname <> 'customer_id'",
+             WHERE attrelid = 'customer_features'::regclass AND attnum > 0
+             AND NOT attisdropped AND attname <> 'customer_id'",
             &[],
         ))?
         .iter()
@@ -143,7 +188,8 @@ fn policy_to_the_cent(environment: &Environment) -> Result<()> {
     let assignments: Vec<String> =
         columns.iter().map(|column| format!("{column} = best.{column}")).collect();
     let mut sql = format!(
-        "UPDATE customer_features f SET {} FROM (SELECT * FROM customer_features WHERE customer_id = '{best}') best;
+        "UPDATE customer_features f SET {} FROM (SELECT * FROM customer_features
+         WHERE customer_id = '{best}') best;
          DELETE FROM batch_scores WHERE customer_id > 'CUST_0007';",
         assignments.join(", ")
     );
@@ -159,14 +205,14 @@ fn policy_to_the_cent(environment: &Environment) -> Result<()> {
         let found = table.get(id).map(|stored| (stored.decision.as_str(), stored.new_limit));
         let expected = match (expected, id) {
             (Some(limit), _) => Some(("APPROVED", Some(limit.parse::<Decimal>()?))),
-            // Eligible, but a whole unit is all that a limit grows by, and half a cent is none.
+            // Eligible, but a limit grows by whole units, and half a cent is less than one.
             (None, "CUST_0006") => Some(("DECLINED", None)),
             (None, _) => None,
         };
 
         ensure!(
             found == expected,
-            "{id} with score {score} and limit {limit}: {found:?}, expected {expected:?}"
+            "{id} with score {score} and limit {limit}: expected {expected:?}, found {found:?}"
         );
     }
 
@@ -185,20 +231,29 @@ fn best_customer(environment: &Environment) -> Result<String> {
     Ok(row.get(0))
 }
 
-fn referred_customers(environment: &Environment) -> Result<()> {
+fn a_customer_who_cannot_be_scored_is_referred_and_stops_nobody(
+    environment: &Environment,
+) -> Result<()> {
     environment.reset()?;
     let client = environment.database()?;
     environment.block_on(client.batch_execute(
-        "UPDATE batch_scores SET current_score = 700, current_limit = 4000 WHERE customer_id <= 'CUST_0004';
+        "UPDATE batch_scores SET current_score = 700, current_limit = 4000
+         WHERE customer_id <= 'CUST_0004';
          DELETE FROM customer_features WHERE customer_id = 'CUST_0001';
          UPDATE customer_features SET bureau_score = 'Infinity' WHERE customer_id = 'CUST_0002';
          UPDATE customer_features SET utilisation = 'NaN' WHERE customer_id = 'CUST_0003';
-         UPDATE customer_features SET employment_status = 'no such status' WHERE customer_id = 'CUST_0004';",
+         UPDATE customer_features SET employment_status = 'no such status'
+         WHERE customer_id = 'CUST_0004';",
     ))?;
 
     let eligible = eligible(environment)?;
     let record = RunRecord::read(environment, &environment.run_well(&all())?)?;
-    ensure!(record.summary.eligible == eligible, "{:?}", record.summary);
+    ensure!(
+        record.summary.eligible == eligible,
+        "all {eligible} should be taken: {:?}",
+        record.summary
+    );
+
     let table = decisions(environment)?;
     record.check_table(&table)?;
     for (id, words) in [
@@ -207,30 +262,43 @@ fn referred_customers(environment: &Environment) -> Result<()> {
         ("CUST_0003", "limit in use"),
     ] {
         let stored = table.get(id).with_context(|| format!("{id} is not decided"))?;
-        ensure!(stored.decision == "REFERRED" && stored.new_limit.is_none(), "{id}: {stored:?}");
-        ensure!(stored.reason.contains(words), "{id}: {stored:?}");
+        ensure!(
+            stored.decision == "REFERRED" && stored.new_limit.is_none(),
+            "promise 9: {id} should be REFERRED without a limit: {stored:?}"
+        );
+        ensure!(
+            stored.reason.contains(words),
+            "promise 9: the reason for {id} should contain {words:?}: {stored:?}"
+        );
     }
 
-    ensure!(table.contains_key("CUST_0004"), "an unknown category leaves its customer undecided");
+    ensure!(
+        table.contains_key("CUST_0004"),
+        "promise 9: a customer with an unknown category should be decided"
+    );
     Ok(())
 }
 
-/// Several shards, and a customer who is decided by somebody else between the query and the update.
-fn many_shards(environment: &Environment) -> Result<()> {
+/// Promise 1: somebody else changes a customer between the query and the update. The run has
+/// several shards.
+fn a_customer_who_changed_meanwhile_is_left_alone(environment: &Environment) -> Result<()> {
     environment.reset()?;
     let eligible = eligible(environment)?;
     let client = environment.database()?;
-    // Whoever is updated first takes one of the others along: a trigger stands in for another program at that moment.
+    // The trigger acts as another program: when the run is opened, it changes one eligible
+    // customer.
     environment.block_on(client.batch_execute(
         "CREATE FUNCTION decide_another() RETURNS trigger LANGUAGE plpgsql AS $$
          BEGIN
              UPDATE batch_scores SET current_limit = current_limit + 1
              WHERE customer_id = (SELECT customer_id FROM batch_scores
-                                  WHERE limit_increase_decision IS NULL AND current_score >= 600 AND current_limit < 9000
+                                  WHERE limit_increase_decision IS NULL
+                                  AND current_score >= 600 AND current_limit < 9000
                                   ORDER BY current_score, customer_id DESC LIMIT 1);
              RETURN NULL;
          END $$;
-         CREATE TRIGGER decide_another AFTER INSERT ON limit_increase_runs EXECUTE FUNCTION decide_another();",
+         CREATE TRIGGER decide_another AFTER INSERT ON limit_increase_runs
+         EXECUTE FUNCTION decide_another();",
     ))?;
 
     let outcome = environment.run_well(&RunRequest { shard_size: 7, ..all() });
@@ -239,44 +307,84 @@ fn many_shards(environment: &Environment) -> Result<()> {
     ))?;
 
     let record = RunRecord::read(environment, &outcome?)?;
-    ensure!(u64::from(record.summary.shard_count) == eligible.div_ceil(7), "{:?}", record.summary);
-    ensure!(record.summary.counts.stale == 1, "{:?}", record.summary.counts);
+    ensure!(
+        u64::from(record.summary.shard_count) == eligible.div_ceil(7),
+        "{eligible} customers should make shards of 7: {:?}",
+        record.summary
+    );
+    ensure!(
+        record.summary.counts.stale == 1,
+        "promise 1: one customer should be stale: {:?}",
+        record.summary.counts
+    );
+
     let table = decisions(environment)?;
     record.check_table(&table)?;
-    ensure!(table.len() as u64 == eligible - 1, "{} decided", table.len());
-    // The next run takes the one who was left.
+    ensure!(
+        table.len() as u64 == eligible - 1,
+        "promise 1: all but the stale one of {eligible} should be decided, {} are",
+        table.len()
+    );
+
+    // The next run takes the customer who was left.
     let next = RunRecord::read(environment, &environment.run_well(&all())?)?;
-    ensure!(next.summary.eligible == 1 && next.summary.counts.stale == 0, "{:?}", next.summary);
+    ensure!(
+        next.summary.eligible == 1 && next.summary.counts.stale == 0,
+        "the next run should take the one who was left: {:?}",
+        next.summary
+    );
     Ok(())
 }
 
-fn dry_run(environment: &Environment) -> Result<()> {
+fn a_dry_run_decides_and_writes_nothing(environment: &Environment) -> Result<()> {
     environment.reset()?;
     let dry = RunRecord::read(
         environment,
         &environment.run_well(&RunRequest { dry_run: true, ..all() })?,
     )?;
 
-    ensure!(decisions(environment)?.is_empty(), "a dry run wrote decisions");
-    ensure!(dry.applied.values().all(|applied| applied == "DRY_RUN"), "{:?}", dry.applied);
+    ensure!(decisions(environment)?.is_empty(), "a dry run should write no decision");
+    ensure!(
+        dry.applied.values().all(|applied| applied == "DRY_RUN"),
+        "every result should be a DRY_RUN: {:?}",
+        dry.applied
+    );
+
     let real = RunRecord::read(environment, &environment.run_well(&all())?)?;
-    ensure!(real.evaluated == dry.evaluated, "the real run decided otherwise than the dry one");
+    ensure!(
+        real.evaluated == dry.evaluated,
+        "promise 2: the real run should decide as the dry one"
+    );
+
     real.check_table(&decisions(environment)?)
 }
 
-fn own_policy(environment: &Environment) -> Result<()> {
+fn a_policy_of_one_run_counts_for_that_run_alone(environment: &Environment) -> Result<()> {
     environment.reset()?;
     let policy = Policy { minimum_score: CreditScore::new(10_000), ..Policy::default() };
     let request = RunRequest { policy: Some(policy), ..RunRequest::default() };
     let strict = RunRecord::read(environment, &environment.run_well(&request)?)?;
-    ensure!(strict.summary.counts.declined == 20, "{:?}", strict.summary.counts);
+    ensure!(
+        strict.summary.counts.declined == 20,
+        "a minimum score of 10000 should decline all 20: {:?}",
+        strict.summary.counts
+    );
+
     let usual = RunRecord::read(environment, &environment.run_well(&all())?)?;
-    ensure!(usual.summary.counts.approved > 0, "{:?}", usual.summary.counts);
-    ensure!(usual.summary.policy == Policy::default(), "{:?}", usual.summary.policy);
+    ensure!(
+        usual.summary.counts.approved > 0,
+        "the default policy should approve somebody: {:?}",
+        usual.summary.counts
+    );
+    ensure!(
+        usual.summary.policy == Policy::default(),
+        "the next run should use the default policy: {:?}",
+        usual.summary.policy
+    );
     Ok(())
 }
 
-fn bad_requests(environment: &Environment) -> Result<()> {
+fn a_bad_request_fails_and_names_the_field(environment: &Environment) -> Result<()> {
     environment.reset()?;
     let cases = [
         (r#"{"limit": 0}"#, "Permanent.InvalidRequest", "limit: must be from 1"),
@@ -298,21 +406,30 @@ fn bad_requests(environment: &Environment) -> Result<()> {
         let finished = environment.execute(&name, input)?;
         let failure =
             finished.failure.as_ref().with_context(|| format!("{input}: {}", finished.status))?;
-        ensure!(finished.status == "FAILED" && failure.error == *error, "{input}: {finished:?}");
+        ensure!(
+            finished.status == "FAILED" && failure.error == *error,
+            "{input}: expected FAILED with {error}, got {finished:?}"
+        );
+
         let cause = explain_cause(&failure.cause);
-        ensure!(cause.contains(words), "{input}: {cause}");
+        ensure!(
+            cause.contains(words),
+            "{input}: the cause should contain {words:?}, it is {cause}"
+        );
+
         let ledger = LedgerRow::read(environment, &RunId::try_from(name)?)?;
         ensure!(
             ledger.status == "FAILED" && ledger.error.as_deref() == Some(error),
-            "{input}: {ledger:?}"
+            "promise 5: {input}: the ledger should have the run FAILED with {error}, it \
+             has {ledger:?}"
         );
     }
 
-    ensure!(decisions(environment)?.is_empty(), "a bad request decided somebody");
+    ensure!(decisions(environment)?.is_empty(), "promise 10: a bad request should decide nobody");
     Ok(())
 }
 
-fn model_missing(environment: &Environment) -> Result<()> {
+fn a_run_without_a_model_fails_and_is_recorded(environment: &Environment) -> Result<()> {
     environment.reset()?;
     let model = environment.object(KEY)?;
     environment
@@ -321,24 +438,31 @@ fn model_missing(environment: &Environment) -> Result<()> {
     environment.put_object(KEY, model)?;
     let finished = finished?;
     let failure = finished.failure.as_ref().with_context(|| finished.status.clone())?;
-    ensure!(finished.status == "FAILED", "{finished:?}");
+    ensure!(finished.status == "FAILED", "a run without a model should fail: {finished:?}");
     ensure!(
         failure.state == "QueryBatchScores" && failure.error == "Permanent.ModelMissing",
-        "{failure:?}"
+        "expected Permanent.ModelMissing in QueryBatchScores, got {failure:?}"
     );
 
     let ledger = LedgerRow::read(environment, &RunId::try_from("no-model".to_owned())?)?;
     ensure!(
         ledger.status == "FAILED" && ledger.error.as_deref() == Some("Permanent.ModelMissing"),
-        "{ledger:?}"
+        "promise 5: the ledger should have the run FAILED with Permanent.ModelMissing, \
+         it has {ledger:?}"
     );
 
-    ensure!(ledger.cause.as_deref().is_some_and(|cause| cause.contains(KEY)), "{ledger:?}");
-    ensure!(decisions(environment)?.is_empty(), "decided without a model");
+    ensure!(
+        ledger.cause.as_deref().is_some_and(|cause| cause.contains(KEY)),
+        "promise 5: the ledger's cause should name {KEY}: {ledger:?}"
+    );
+    ensure!(
+        decisions(environment)?.is_empty(),
+        "promise 10: nobody should be decided without a model"
+    );
     Ok(())
 }
 
-fn model_damaged(environment: &Environment) -> Result<()> {
+fn a_run_with_a_damaged_model_fails_and_writes_nothing(environment: &Environment) -> Result<()> {
     environment.reset()?;
     let model = environment.object(KEY)?;
     let mut damaged = model.to_vec();
@@ -351,73 +475,90 @@ fn model_damaged(environment: &Environment) -> Result<()> {
     let failure = finished.failure.as_ref().with_context(|| finished.status.clone())?;
     ensure!(
         finished.status == "FAILED" && failure.error == "Permanent.ModelInvalid",
-        "{finished:?}"
+        "expected FAILED with Permanent.ModelInvalid, got {finished:?}"
     );
 
-    ensure!(decisions(environment)?.is_empty(), "decided with a damaged model");
+    ensure!(
+        decisions(environment)?.is_empty(),
+        "promise 10: nobody should be decided with a damaged model"
+    );
     Ok(())
 }
 
-/// A shard fails, the run is FAILED; a new run decides exactly those who are left, as an undisturbed run would have.
-fn resumed(environment: &Environment) -> Result<()> {
-    let sabotaged = Sabotaged::run(environment, "sabotaged")?;
+/// Promise 4: a shard fails, and the run is FAILED. A new run decides exactly the customers who are
+/// left, as an undisturbed run would have.
+fn a_run_that_failed_is_resumed_by_a_new_one(environment: &Environment) -> Result<()> {
+    let sabotaged = SabotagedRun::run(environment, "sabotaged")?;
     let table = decisions(environment)?;
     ensure!(
         !table.contains_key(&sabotaged.victim),
-        "{} was decided against the constraint",
+        "{} should not be decided against the constraint",
         sabotaged.victim
     );
 
     environment.run_well(&all())?;
     ensure!(
         decisions(environment)? == sabotaged.undisturbed,
-        "the table differs from that of an undisturbed run"
+        "promise 4: the table should be that of an undisturbed run"
     );
 
     Ok(())
 }
 
-/// LocalStack 4.9.2 has no `redrive-execution`. So the very definition is entered where a redrive enters it, in the state
-/// that failed and with that state's input, by a second machine that differs in nothing but its start and the count of
-/// redrives, which on AWS is in `$$.Execution`.
-fn redriven(environment: &Environment) -> Result<()> {
-    let sabotaged = Sabotaged::run(environment, "redriven")?;
+/// Promise 4. LocalStack 4.9.2 has no `redrive-execution`. So a second machine runs the same
+/// definition from the state that failed, with that state's input, as a redrive does. It differs
+/// only in its start and in the number of redrives, which AWS puts into `$$.Execution`.
+fn a_poisoned_shard_fails_alone_and_a_redrive_does_only_that_one(
+    environment: &Environment,
+) -> Result<()> {
+    let sabotaged = SabotagedRun::run(environment, "redriven")?;
     let run = RunId::try_from("redriven".to_owned())?;
     let shards = sabotaged.undisturbed.len().div_ceil(SABOTAGED_SHARD_SIZE);
     let applied = environment.keys(&Stage::Results.prefix(&run))?;
     ensure!(
         applied.len() == shards - 1,
-        "all shards but one should be applied, {shards} in all: {applied:?}"
+        "all of {shards} shards but one should be applied, these are: {applied:?}"
     );
 
     let before = newest_versions(environment, &Stage::ScoredCustomers.prefix(&run))?;
 
-    // A redrive before the cause is mended fails again, once, and does not go round in circles.
+    // A redrive before the repair fails again, once, and does not loop.
     sabotage(environment, &sabotaged.victim)?;
     let again = redrive(environment, &sabotaged.failed, "too-early");
-    mend(environment)?;
+    repair(environment)?;
     let again = again?.failure.context("a redrive into the same trouble succeeded")?;
-    ensure!(again.error == sabotaged.failed.error, "{again:?}");
+    ensure!(
+        again.error == sabotaged.failed.error,
+        "a redrive before the repair should fail with {} again, it failed with {again:?}",
+        sabotaged.failed.error
+    );
 
     let finished = redrive(environment, &again, "redriven")?;
-    ensure!(finished.succeeded(), "{}", finished.problem());
+    ensure!(finished.succeeded(), "promise 4: the redrive should succeed: {}", finished.problem());
+
     let record = RunRecord::read(environment, &run)?;
-    ensure!(record.summary.shard_count as usize == shards, "{:?}", record.summary);
+    ensure!(
+        record.summary.shard_count as usize == shards,
+        "the run should have {shards} shards: {:?}",
+        record.summary
+    );
     ensure!(
         decisions(environment)? == sabotaged.undisturbed,
-        "the table differs from that of an undisturbed run"
+        "promise 4: the table should be that of an undisturbed run"
     );
 
     record.check_table(&sabotaged.undisturbed)?;
 
     let left: Vec<ShardRef> =
         serde_json::from_slice(&environment.object(&remaining_list_key(&run))?)?;
-    ensure!(left.len() == 1, "only the poisoned shard is left to do: {left:?}");
+    ensure!(left.len() == 1, "only the poisoned shard should be left to do: {left:?}");
+
     let poisoned = Stage::ScoredCustomers.shard_key(&run, left[0].index);
     for (key, version) in newest_versions(environment, &Stage::ScoredCustomers.prefix(&run))? {
         ensure!(
             (before[&key] == version) == (key != poisoned),
-            "{key} has the versions {} and {version}",
+            "only the poisoned shard should be scored again, {key} has the versions {} \
+             and {version}",
             before[&key]
         );
     }
@@ -428,17 +569,17 @@ fn redriven(environment: &Environment) -> Result<()> {
 const SABOTAGED_SHARD_SIZE: usize = 7;
 const SABOTAGED_REQUEST: &str = r#"{"limit": null, "shard_size": 7}"#;
 
-/// A run of several shards of which one could not be applied, and the reason taken away again.
-struct Sabotaged {
+/// A run of several shards, of which one could not be applied. The reason is repaired afterwards.
+struct SabotagedRun {
     /// The customer whose decision the database refused.
     victim: String,
     /// The decisions of an undisturbed run over the same customers.
-    undisturbed: BTreeMap<String, Stored>,
-    /// How the run ended.
+    undisturbed: BTreeMap<String, StoredDecision>,
+    /// The failure with which the run ended.
     failed: Failure,
 }
 
-impl Sabotaged {
+impl SabotagedRun {
     fn run(environment: &Environment, name: &str) -> Result<Self> {
         environment.reset()?;
         environment.run_well(&all())?;
@@ -447,26 +588,27 @@ impl Sabotaged {
         let victim = undisturbed.keys().next_back().context("nobody is eligible")?.clone();
         sabotage(environment, &victim)?;
         let finished = environment.execute(name, SABOTAGED_REQUEST);
-        mend(environment)?;
+        repair(environment)?;
         let finished = finished?;
         let failed = finished.failure.clone().with_context(|| finished.status.clone())?;
         ensure!(
             finished.status == "FAILED" && failed.error == "Permanent.DatabaseRefused",
-            "{finished:?}"
+            "expected FAILED with Permanent.DatabaseRefused, got {finished:?}"
         );
 
         let ledger = LedgerRow::read(environment, &RunId::try_from(name.to_owned())?)?;
         ensure!(
             ledger.status == "FAILED"
                 && ledger.error.as_deref() == Some("Permanent.DatabaseRefused"),
-            "{ledger:?}"
+            "promise 5: the ledger should have the run FAILED with \
+             Permanent.DatabaseRefused, it has {ledger:?}"
         );
 
         Ok(Self { victim, undisturbed, failed })
     }
 }
 
-/// The database refuses to decide one customer.
+/// Makes the database refuse to decide one customer.
 fn sabotage(environment: &Environment, victim: &str) -> Result<()> {
     let client = environment.database()?;
     Ok(environment.block_on(client.batch_execute(&format!(
@@ -475,13 +617,13 @@ fn sabotage(environment: &Environment, victim: &str) -> Result<()> {
     )))?)
 }
 
-fn mend(environment: &Environment) -> Result<()> {
+fn repair(environment: &Environment) -> Result<()> {
     let client = environment.database()?;
     Ok(environment
         .block_on(client.batch_execute("ALTER TABLE batch_scores DROP CONSTRAINT sabotage"))?)
 }
 
-/// Goes on with the run `redriven` as a redrive would, and waits for the end.
+/// Continues the run `redriven` as a redrive would, and waits for its end.
 fn redrive(environment: &Environment, failed: &Failure, machine: &str) -> Result<Finished> {
     let machine = redriving_machine(environment, failed, machine)?;
     let states = &environment.ready.aws.states;
@@ -497,7 +639,7 @@ fn redrive(environment: &Environment, failed: &Failure, machine: &str) -> Result
     environment.follow(&started.execution_arn)
 }
 
-/// The deployed definition, entered as a redriven execution enters it.
+/// A state machine with the deployed definition that starts as a redriven execution does.
 fn redriving_machine(environment: &Environment, failed: &Failure, name: &str) -> Result<String> {
     let states = &environment.ready.aws.states;
     let deployed = environment.block_on(
@@ -514,7 +656,11 @@ fn redriving_machine(environment: &Environment, failed: &Failure, name: &str) ->
 
     for state in ["RecordFailure", "FailOrResume"] {
         let payload = &mut definition["States"][state]["Parameters"]["Payload"];
-        ensure!(payload["execution.$"] == "$$.Execution", "{payload}");
+        ensure!(
+            payload["execution.$"] == "$$.Execution",
+            "{state} should pass $$.Execution on, its payload is {payload}"
+        );
+
         payload.as_object_mut().context("no payload")?.remove("execution.$");
         payload["execution"] = serde_json::json!({ "RedriveCount": 1 });
     }
@@ -531,7 +677,8 @@ fn redriving_machine(environment: &Environment, failed: &Failure, name: &str) ->
     Ok(created.state_machine_arn)
 }
 
-/// The newest version of each object under a prefix; the bucket is versioned, so a rewritten object has another.
+/// The newest version of each object under a prefix. The bucket is versioned, so a rewritten object
+/// has another version.
 fn newest_versions(environment: &Environment, prefix: &str) -> Result<BTreeMap<String, String>> {
     let listed = environment.block_on(
         environment.ready.aws.s3.list_object_versions().bucket(BUCKET).prefix(prefix).send(),

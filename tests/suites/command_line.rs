@@ -1,0 +1,357 @@
+//! The command line as people and programs use it: answers, JSON, exit codes.
+#![allow(missing_docs)]
+
+use std::process::{ExitCode, Output};
+
+use anyhow::{Context as _, Result, ensure};
+use limit_increase::workflow::model::{BUCKET, KEY};
+use limit_increase_tests::environment::Environment;
+use limit_increase_tests::{cases, suite};
+
+fn main() -> ExitCode {
+    suite::run(
+        "command_line",
+        &cases![
+            a_run_shows_its_states_its_summary_and_its_results,
+            answers_are_json_when_json_is_asked_for,
+            a_run_that_fails_exits_with_3_and_says_why_and_what_next,
+            a_wrong_command_line_exits_with_2_and_names_the_option,
+            setup_db_never_overwrites_decisions_unless_asked,
+            own_customers_are_loaded_and_a_bad_row_is_named,
+            test_schedule_and_test_services_use_what_they_test,
+            awslocal_starts_a_run,
+            stop_is_idempotent_and_the_next_command_starts_again,
+        ],
+    )
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn run(environment: &Environment, arguments: &[&str]) -> Result<Output> {
+    environment.command(arguments)
+}
+
+fn a_run_shows_its_states_its_summary_and_its_results(environment: &Environment) -> Result<()> {
+    environment.reset()?;
+    let output = run(environment, &["run"])?;
+    let (shown, progress) = (text(&output.stdout), text(&output.stderr));
+    ensure!(
+        output.status.success(),
+        "`run` should succeed, it ended with {}:\n{shown}\n{progress}",
+        output.status
+    );
+
+    for words in [
+        "SUCCEEDED",
+        "20 customers: ",
+        " approved, ",
+        " declined, ",
+        "Totals",
+        "Largest approved increases",
+    ] {
+        ensure!(shown.contains(words), "`run` should show {words:?}, it shows:\n{shown}");
+    }
+
+    for state in ["QueryBatchScores", "ProcessShards", "SaveResults"] {
+        ensure!(
+            progress.contains(state),
+            "`run` should show the state {state}, it shows:\n{progress}"
+        );
+    }
+
+    let again = run(environment, &["run", "--limit", "all"])?;
+    ensure!(again.status.success(), "`run --limit all` should succeed: {}", text(&again.stderr));
+
+    let nothing = run(environment, &["run"])?;
+    ensure!(
+        nothing.status.success() && text(&nothing.stdout).contains("Nothing to do"),
+        "a run without customers should say \"Nothing to do\": {}",
+        text(&nothing.stdout)
+    );
+
+    Ok(())
+}
+
+fn answers_are_json_when_json_is_asked_for(environment: &Environment) -> Result<()> {
+    environment.reset()?;
+    let ran = environment.command_json(&["run", "--limit", "5"])?;
+    ensure!(
+        ran["summary"]["eligible"] == 5 && ran["execution"]["status"] == "SUCCEEDED",
+        "5 customers and SUCCEEDED expected: {ran}"
+    );
+
+    let results = environment.command_json(&["results"])?;
+    let totals = &results["totals"];
+    let count = |name: &str| totals[name].as_i64().unwrap_or(-1);
+    ensure!(
+        count("approved") + count("declined") + count("referred") == 5,
+        "5 decisions expected: {totals}"
+    );
+
+    let parts = ["approved", "declined", "referred", "pending", "not_eligible"];
+    ensure!(
+        parts.map(count).iter().sum::<i64>() == 50 && count("customers") == 50,
+        "the totals should add up to 50 customers: {totals}"
+    );
+
+    let status = environment.command_json(&["status"])?;
+    ensure!(
+        status["localstack"]["running"] == true && status["last_run"]["status"] == "SUCCEEDED",
+        "a running LocalStack and a last run that SUCCEEDED expected: {status}"
+    );
+
+    ensure!(
+        !status.to_string().contains("postgres:postgres@"),
+        "promise 11: a password is shown: {status}"
+    );
+    Ok(())
+}
+
+fn a_run_that_fails_exits_with_3_and_says_why_and_what_next(
+    environment: &Environment,
+) -> Result<()> {
+    environment.reset()?;
+    // `run` would repair a broken model, so the case breaks the policy.
+    const POLICY: &str = "policies/limit-increase-policy.json";
+    environment.put_object(POLICY, r#"{"maximum_limit": "-1"}"#)?;
+    let shown = run(environment, &["run"]);
+    let json = run(environment, &["--json", "run"]);
+    environment
+        .block_on(environment.ready.aws.s3.delete_object().bucket(BUCKET).key(POLICY).send())?;
+    let (shown, json) = (shown?, json?);
+    ensure!(shown.status.code() == Some(3), "a failed run should end with 3: {shown:?}");
+
+    let said = text(&shown.stderr);
+    for words in
+        ["error:", "QueryBatchScores", "Permanent.InvalidPolicy", "policy.maximum_limit", "next:"]
+    {
+        ensure!(said.contains(words), "the error should say {words:?}:\n{said}");
+    }
+
+    ensure!(json.status.code() == Some(3), "a failed run with --json should end with 3: {json:?}");
+
+    let error: serde_json::Value = serde_json::from_slice(&json.stdout)?;
+    ensure!(error["error"]["exit_code"] == 3, "the JSON should have the exit code 3: {error}");
+    Ok(())
+}
+
+fn a_wrong_command_line_exits_with_2_and_names_the_option(environment: &Environment) -> Result<()> {
+    let cases: [(&[&str], &str); 6] = [
+        (&["run", "--limit", "several"], "--limit"),
+        (&["run", "--limit", "0"], "limit"),
+        (&["run", "--shard-size", "0"], "shard_size"),
+        (&["run", "--policy", "/no/such/policy.json"], "/no/such/policy.json"),
+        (&["setup-db", "--data", "x.csv"], "--id-column"),
+        (&["deploy", "--target", "aws"], "--artifact-bucket"),
+    ];
+
+    for (arguments, words) in cases {
+        let output = run(environment, arguments)?;
+        let said = text(&output.stderr);
+        ensure!(
+            output.status.code() == Some(2) && said.contains(words),
+            "{arguments:?}: expected the exit code 2 and {words:?}, got {} and {said}",
+            output.status
+        );
+    }
+
+    Ok(())
+}
+
+fn setup_db_never_overwrites_decisions_unless_asked(environment: &Environment) -> Result<()> {
+    environment.reset()?;
+    environment.command_json(&["run"])?;
+    let decided = |environment: &Environment| limit_increase_tests::records::decisions(environment);
+    let before = decided(environment)?;
+    let loaded = environment.command_json(&["setup-db"])?;
+    ensure!(
+        loaded["loaded"]["inserted"] == 0 && loaded["customers"] == 50,
+        "a second setup-db should insert nobody and keep 50 customers: {loaded}"
+    );
+    ensure!(decided(environment)? == before, "setup-db should leave the decisions alone");
+
+    let more = environment.command_json(&["setup-db", "--customers", "3000"])?;
+    ensure!(more["customers"] == 3000, "3000 customers expected: {more}");
+    ensure!(
+        decided(environment)? == before,
+        "setup-db --customers should leave the decisions alone"
+    );
+
+    let reset = environment.command_json(&["setup-db", "--reset"])?;
+    ensure!(
+        reset["customers"] == 50 && decided(environment)?.is_empty(),
+        "setup-db --reset should leave 50 customers and no decision: {reset}"
+    );
+
+    let client = environment.database()?;
+    let row = environment.block_on(client.query_one(
+        "SELECT min(customer_id), max(customer_id),
+                min(current_score) >= 550 AND max(current_score) <= 750,
+                min(current_limit) >= 2000 AND max(current_limit) <= 12000,
+                min(application_date) >= current_date - 184
+                    AND max(application_date) <= current_date
+         FROM batch_scores",
+        &[],
+    ))?;
+
+    let (first, last): (String, String) = (row.get(0), row.get(1));
+    ensure!(
+        (first.as_str(), last.as_str()) == ("CUST_0001", "CUST_0050"),
+        "the sample should have the ids CUST_0001 to CUST_0050, it has {first} to {last}"
+    );
+    ensure!(
+        row.get(2) && row.get(3) && row.get(4),
+        "the sample's scores, limits or dates are outside their ranges"
+    );
+    Ok(())
+}
+
+fn own_customers_are_loaded_and_a_bad_row_is_named(environment: &Environment) -> Result<()> {
+    environment.reset()?;
+    let file = environment.context.home.root().join("customers.csv");
+    let header = "id,score,limit,bureau_score,utilisation,payment_ratio,missed_payments_12m,credit_searches_6m,\
+                  employment_status,residential_status,gross_annual_income,months_in_employment,months_on_book,\
+                  debt_to_income,existing_products";
+    let row = "720,0.2,0.5,0,1,permanent,owner,40000,60,48,0.2,2";
+    let arguments = |path: &str| {
+        [
+            "setup-db",
+            "--data",
+            path,
+            "--id-column",
+            "id",
+            "--score-column",
+            "score",
+            "--limit-column",
+            "limit",
+        ]
+        .map(str::to_owned)
+    };
+
+    let path = file.display().to_string();
+    std::fs::write(
+        &file,
+        format!("{header}\n\"O'Brien, Ann\",700,4000,{row}\nÜmit,650,8000.50,{row}\n"),
+    )?;
+
+    let asked = arguments(&path);
+    let loaded = environment.command_json(&asked.each_ref().map(String::as_str))?;
+    ensure!(
+        loaded["customers"] == 52 && loaded["loaded"]["inserted"] == 2,
+        "2 new customers and 52 in all expected: {loaded}"
+    );
+
+    std::fs::write(&file, format!("{header}\nfine,700,4000,{row}\nbroken,700,a lot,{row}\n"))?;
+    let output = run(environment, &asked.each_ref().map(String::as_str))?;
+    let said = text(&output.stderr);
+    ensure!(
+        output.status.code() == Some(2) && said.contains("a lot") && said.contains("line 3"),
+        "expected the exit code 2, the value and its line, got {said}"
+    );
+
+    let client = environment.database()?;
+    let row = environment.block_on(client.query_one("SELECT count(*) FROM batch_scores", &[]))?;
+    ensure!(row.get::<_, i64>(0) == 52, "no row of a bad file should be loaded");
+
+    let ran = environment.command_json(&["run", "--limit", "all"])?;
+    ensure!(
+        ran["summary"]["eligible"].as_u64().is_some_and(|eligible| eligible > 20),
+        "more than 20 eligible customers expected: {ran}"
+    );
+
+    let decided = limit_increase_tests::records::decisions(environment)?;
+    ensure!(
+        decided.contains_key("O'Brien, Ann") && decided.contains_key("Ümit"),
+        "the lender's own customers should be decided"
+    );
+
+    Ok(())
+}
+
+fn test_schedule_and_test_services_use_what_they_test(environment: &Environment) -> Result<()> {
+    environment.reset()?;
+    let schedule = environment.command_json(&["test-schedule"])?;
+    ensure!(
+        schedule["schedule"]["expression"] == "cron(0 2 * * ? *)",
+        "the schedule should be the nightly one: {schedule}"
+    );
+    ensure!(
+        schedule["execution"]["status"] == "SUCCEEDED",
+        "the event's run should succeed: {schedule}"
+    );
+
+    let services = environment.command_json(&["test-services"])?;
+    let checked = services["services"].as_array().context("no services")?;
+    ensure!(
+        checked.len() == 5 && checked.iter().all(|service| service["ok"] == true),
+        "5 services that work expected: {services}"
+    );
+
+    Ok(())
+}
+
+/// A run can be started without this command line, as the README shows.
+fn awslocal_starts_a_run(environment: &Environment) -> Result<()> {
+    environment.reset()?;
+    let arn = environment.machine()?;
+    let output = run(
+        environment,
+        &[
+            "awslocal",
+            "--",
+            "stepfunctions",
+            "start-execution",
+            "--state-machine-arn",
+            arn,
+            "--name",
+            "by-awslocal",
+            "--input",
+            "{}",
+        ],
+    )?;
+
+    ensure!(output.status.success(), "awslocal should succeed: {}", text(&output.stderr));
+
+    let started: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let finished =
+        environment.follow(started["executionArn"].as_str().context("no executionArn")?)?;
+    ensure!(finished.succeeded(), "the run should succeed: {}", finished.problem());
+    ensure!(
+        limit_increase_tests::records::decisions(environment)?.len() == 20,
+        "20 decisions expected"
+    );
+    Ok(())
+}
+
+fn stop_is_idempotent_and_the_next_command_starts_again(environment: &Environment) -> Result<()> {
+    environment.reset()?;
+    environment.command_json(&["run", "--limit", "3"])?;
+    let stopped = environment.command_json(&["stop"])?;
+    ensure!(stopped["stopped"] == true, "the first stop should stop something: {stopped}");
+
+    let again = environment.command_json(&["stop"])?;
+    ensure!(again["stopped"] == false, "the second stop should find nothing to stop: {again}");
+
+    let status = environment.command_json(&["status"])?;
+    ensure!(
+        status["localstack"]["running"] == false && status["postgres"]["running"] == false,
+        "nothing should run after a stop: {status}"
+    );
+
+    // LocalStack keeps nothing over a stop. The next command restores the stack, the bucket and the
+    // model.
+    let ran = environment.command_json(&["run", "--limit", "4"])?;
+    ensure!(
+        ran["summary"]["eligible"] == 4 && ran["summary"]["model"]["key"] == KEY,
+        "4 customers and the trained model expected: {ran}"
+    );
+
+    let results = environment.command_json(&["results"])?;
+    let totals = &results["totals"];
+    let decided: i64 =
+        ["approved", "declined", "referred"].iter().filter_map(|name| totals[name].as_i64()).sum();
+    ensure!(decided == 7, "7 decisions should survive a stop: {totals}");
+    Ok(())
+}
