@@ -312,7 +312,7 @@ fn a_rotated_password_is_read_again_and_is_in_no_log(environment: &Environment) 
 
 /// Deploys the stack with the secret, and with everything logged.
 fn deploy_with_secret(environment: &Environment, arn: &str) -> Result<()> {
-    let mut deployment = Deployment::local(&environment.ready.services);
+    let mut deployment = Deployment::local(&environment.ready.services)?;
     deployment.parameters.remove("DatabaseUrl");
     deployment.parameters.insert("DatabaseSecretArn".to_owned(), arn.to_owned());
     deployment.parameters.insert("LogLevel".to_owned(), "TRACE".to_owned());

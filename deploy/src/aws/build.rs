@@ -64,10 +64,59 @@ impl Architecture {
     }
 }
 
+/// How the functions are compiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// For this machine, unoptimised, out of the crates that the command line and the tests are compiled of.
+    Dev,
+    /// Optimised, for the processor and the C library of AWS.
+    Release,
+}
+
+impl Profile {
+    /// The profile of the local AWS: `dev`, unless `LIMIT_INCREASE_PROFILE` says `release`.
+    ///
+    /// # Errors
+    /// When the variable names another profile.
+    pub fn local() -> Result<Self> {
+        match std::env::var("LIMIT_INCREASE_PROFILE").as_deref() {
+            Err(_) | Ok("" | "dev") => Ok(Self::Dev),
+            Ok("release") => Ok(Self::Release),
+            Ok(other) => Err(Problem::usage(format!("there is no profile {other:?}"))
+                .at("the environment variable LIMIT_INCREASE_PROFILE")
+                .next("set it to dev or release, or leave it unset")
+                .into()),
+        }
+    }
+
+    fn lambda_directory(self, target: &Path, architecture: Architecture) -> PathBuf {
+        let name = match self {
+            Self::Dev => "dev",
+            Self::Release => architecture.name(),
+        };
+        target.join("lambda").join(name)
+    }
+
+    fn arguments(self, architecture: Architecture) -> Vec<&'static str> {
+        match self {
+            // cargo-lambda would link with zig, and cargo would compile every crate again for it. Programs are chosen
+            // by --bin: with --package, cargo would select other features than for the command line.
+            Self::Dev => {
+                let programs = FUNCTIONS.iter().flat_map(|function| ["--bin", function.name]);
+                ["--compiler", "cargo"].into_iter().chain(programs).collect()
+            }
+            Self::Release => {
+                let packages = FUNCTIONS.iter().flat_map(|function| ["--package", function.name]);
+                ["--release", architecture.option()].into_iter().chain(packages).collect()
+            }
+        }
+    }
+}
+
 /// A function's archive.
 #[derive(Debug, Clone)]
 pub struct Archive {
-    /// Whose.
+    /// The function.
     pub function: Function,
     /// The key that it goes under: it has the program's hash, so that an unchanged program is an unchanged key.
     pub key: String,
@@ -87,14 +136,19 @@ impl Archive {
 }
 
 /// Builds the functions; cargo decides what is out of date.
-pub fn build(project: &Project, architecture: Architecture, ui: &Ui) -> Result<Vec<Archive>> {
+pub fn build(
+    project: &Project,
+    architecture: Architecture,
+    profile: Profile,
+    ui: &Ui,
+) -> Result<Vec<Archive>> {
     let mut task = ui.task("Functions");
-    let output = target_dir(project).join("lambda").join(architecture.name());
+    let output = profile.lambda_directory(&target_dir(project), architecture);
     let first = !output.exists();
     task.phase(format!(
         "building for {}{}",
         architecture.name(),
-        if first { ", optimised; the first time takes some minutes" } else { "" }
+        if first { "; the first time takes some minutes" } else { "" }
     ));
 
     let path = std::env::join_paths(
@@ -104,14 +158,12 @@ pub fn build(project: &Project, architecture: Architecture, ui: &Ui) -> Result<V
 
     let mut command = Command::new("cargo");
     command
-        .args(["lambda", "build", "--release", "--locked", architecture.option(), "--lambda-dir"])
+        .args(["lambda", "build", "--locked", "--lambda-dir"])
         .arg(&output)
+        .args(profile.arguments(architecture))
         .current_dir(project.root())
         .env("PATH", path)
         .env("CARGO_TERM_COLOR", "never");
-    for function in FUNCTIONS {
-        command.args(["--package", function.name]);
-    }
 
     forget_current_package(&mut command);
     run_shown(&mut command, &task).context("the functions do not build")?;
@@ -137,9 +189,7 @@ fn describes_a_package(name: &std::ffi::OsStr) -> bool {
         || ["CARGO_CRATE_NAME", "CARGO_PRIMARY_PACKAGE", "OUT_DIR"].contains(&&*name)
 }
 
-/// Where cargo puts what it builds.
-#[must_use]
-pub fn target_dir(project: &Project) -> PathBuf {
+fn target_dir(project: &Project) -> PathBuf {
     match std::env::var_os("CARGO_TARGET_DIR") {
         Some(path) if !path.is_empty() => project.root().join(path),
         _ => project.root().join("target"),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 
 use crate::aws::Aws;
-use crate::aws::build::Architecture;
+use crate::aws::build::{Architecture, Profile};
 use crate::cli::{DeployArgs, Target};
 use crate::context::Context;
 use crate::local::services;
@@ -18,7 +18,7 @@ pub(super) async fn run(context: &Context, arguments: DeployArgs) -> Result<()> 
     let (aws, mut deployment) = match arguments.target {
         Target::Local => {
             let services = services::ensure(context).await?;
-            (Aws::local(services.localstack_port), Deployment::local(&services))
+            (Aws::local(services.localstack_port), Deployment::local(&services)?)
         }
         Target::Aws => (Aws::remote().await, remote(&arguments, &extra)?),
     };
@@ -70,6 +70,7 @@ fn remote(arguments: &DeployArgs, extra: &BTreeMap<String, String>) -> Result<De
     Ok(Deployment {
         artifact_bucket,
         architecture: arguments.architecture.unwrap_or(Architecture::Arm64),
+        profile: Profile::Release,
         parameters,
     })
 }

@@ -25,6 +25,8 @@ pub struct Services {
     pub functions_database_url: String,
     /// Port of the local AWS.
     pub localstack_port: u16,
+    /// Whether the functions run in containers rather than as processes of this machine.
+    pub in_containers: bool,
 }
 
 impl Services {
@@ -103,6 +105,7 @@ pub fn of(state: &State) -> Option<Services> {
         database_url,
         functions_database_url,
         localstack_port: state.localstack.as_ref()?.port,
+        in_containers: state.runtime == Runtime::Docker,
     })
 }
 

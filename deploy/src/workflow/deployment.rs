@@ -8,7 +8,7 @@ use bytes::Bytes;
 use limit_increase_domain::sha256_hex;
 use serde::{Deserialize, Serialize};
 
-use crate::aws::build::{self, Architecture, Archive};
+use crate::aws::build::{self, Architecture, Archive, Profile};
 use crate::aws::stack::{self, Deployed, Wanted};
 use crate::aws::{Aws, storage};
 use crate::context::Context;
@@ -27,6 +27,8 @@ pub struct Deployment {
     pub artifact_bucket: String,
     /// Processor of the functions.
     pub architecture: Architecture,
+    /// How the functions are compiled.
+    pub profile: Profile,
     /// Parameters of the template beyond code, bucket and processor.
     pub parameters: BTreeMap<String, String>,
 }
@@ -39,29 +41,35 @@ struct Record {
 }
 
 impl Deployment {
-    /// The deployment to the local AWS.
-    #[must_use]
-    pub fn local(services: &Services) -> Self {
+    /// The deployment to the local AWS. In containers the functions meet AWS's C library, which may be older than
+    /// this machine's, so they are built as for AWS.
+    ///
+    /// # Errors
+    /// When `LIMIT_INCREASE_PROFILE` names no profile.
+    pub fn local(services: &Services) -> Result<Self> {
+        let profile = if services.in_containers { Profile::Release } else { Profile::local()? };
         let parameters = BTreeMap::from([
             ("BucketName".to_owned(), BUCKET.to_owned()),
             ("DatabaseUrl".to_owned(), services.functions_database_url.clone()),
         ]);
 
-        Self {
+        Ok(Self {
             artifact_bucket: LOCAL_ARTIFACT_BUCKET.to_owned(),
             architecture: Architecture::host(),
+            profile,
             parameters,
-        }
+        })
     }
 }
 
 /// Builds, uploads and deploys; says and does nothing more than look where nothing has changed.
 pub async fn deploy(context: &Context, aws: &Aws, deployment: &Deployment) -> Result<Deployed> {
     let archives = {
-        let (context, architecture) = (context.clone(), deployment.architecture);
+        let (context, architecture, profile) =
+            (context.clone(), deployment.architecture, deployment.profile);
         tokio::task::spawn_blocking(move || {
             python::ensure_venv(&context.project, Venv::Build, &context.ui)?;
-            build::build(&context.project, architecture, &context.ui)
+            build::build(&context.project, architecture, profile, &context.ui)
         })
         .await??
     };

@@ -38,7 +38,7 @@ pub async fn prepare(context: &Context) -> Result<Ready> {
     let columns = model::columns(context, Some(&aws)).await?.unwrap_or_else(sample::own_columns);
     customers::ensure(context, &mut client, columns).await?;
     let stack =
-        deployment::deploy(context, &aws, &deployment::Deployment::local(&services)).await?;
+        deployment::deploy(context, &aws, &deployment::Deployment::local(&services)?).await?;
     Ok(Ready { services, aws, stack })
 }
 
