@@ -4,7 +4,7 @@ use limit_increase_domain::decision::{Scoring, decide};
 use limit_increase_domain::{Counts, Policy};
 use limit_increase_handoff::evaluations::EvaluationsWriter;
 use limit_increase_handoff::scored::Scored;
-use limit_increase_handoff::{CONTENT_TYPE, HandoffError};
+use limit_increase_handoff::{HandoffError, StepFiles};
 use limit_increase_storage::Storage;
 use limit_increase_storage::aws;
 use limit_increase_workflow::contract::{ShardEvaluated, ShardTask};
@@ -32,13 +32,12 @@ impl Handler {
     pub(crate) async fn handle(&self, event: Value) -> Result<ShardEvaluated, Failure> {
         let ShardTask { run, shard } = parse(event)?;
         check_policy(&run)?;
-        let source = Stage::ScoredCustomers.shard_key(&run.run_id, shard.index);
-        let bytes = self.storage.get_handoff(&run.bucket, &source).await?;
-        let bad = |error: HandoffError| error.into_failure(&run.bucket, &source);
-        let scored = Scored::read_for_decisions(bytes, shard.rows).map_err(bad)?;
-        let (writer, counts) = evaluate(&run.policy, &scored).map_err(bad)?;
-        let key = Stage::Evaluations.shard_key(&run.run_id, shard.index);
-        self.storage.put(&run.bucket, &key, writer.finish().map_err(bad)?, CONTENT_TYPE).await?;
+        let files = StepFiles::new(&self.storage, &run, &shard);
+        let scored = files.read_scores_for_decisions().await?;
+        let (writer, counts) = evaluate(&run.policy, &scored)
+            .map_err(|error| files.failure(Stage::ScoredCustomers, error))?;
+
+        files.write(Stage::Evaluations, writer.finish()).await?;
         tracing::info!(
             shard = shard.index.0,
             approved = counts.approved,
@@ -47,6 +46,7 @@ impl Handler {
             "shard evaluated"
         );
 
+        let key = Stage::Evaluations.shard_key(&run.run_id, shard.index);
         Ok(ShardEvaluated { index: shard.index, key, counts })
     }
 }

@@ -25,7 +25,7 @@ pub(crate) async fn resume(
     }
 
     let ObjectRef { bucket, key } = &opened.shards;
-    let list = storage.get_handoff(bucket, key).await?;
+    let list = storage.get_verified(bucket, key).await?;
     let mut shards: Vec<ShardRef> = serde_json::from_slice(&list).map_err(|error| {
         Failure::new(
             FailureKind::HandoffInvalid,

@@ -1,6 +1,6 @@
 //! From a shard's customers in S3 to its scores in S3.
 
-use limit_increase_handoff::CONTENT_TYPE;
+use limit_increase_handoff::StepFiles;
 use limit_increase_handoff::customers::Customers;
 use limit_increase_storage::Storage;
 use limit_increase_storage::aws;
@@ -33,19 +33,14 @@ impl Handler {
     pub(crate) async fn handle(&self, event: Value) -> Result<ShardScored, Failure> {
         let ShardTask { run, shard } = parse(event)?;
         let model = self.models.get(&self.storage, &run.model).await?;
-        let bytes = self.storage.get_handoff(&run.bucket, &shard.key).await?;
-        let bad = |error: limit_increase_handoff::HandoffError| {
-            error.into_failure(&run.bucket, &shard.key)
-        };
-
-        let customers = Customers::read(bytes, shard.rows).map_err(bad)?;
+        let files = StepFiles::new(&self.storage, &run, &shard);
+        let customers: Customers = files.read().await?;
         let result = score(&model, &customers).map_err(|error| match error {
-            ScoreError::Handoff(error) => bad(error),
+            ScoreError::Handoff(error) => files.failure(Stage::Customers, error),
             ScoreError::Model(failure) => failure,
         })?;
 
-        let key = Stage::ScoredCustomers.shard_key(&run.run_id, shard.index);
-        self.storage.put(&run.bucket, &key, result.bytes, CONTENT_TYPE).await?;
+        files.write(Stage::ScoredCustomers, Ok(result.bytes)).await?;
         tracing::info!(
             shard = shard.index.0,
             scored = result.scored,
@@ -55,7 +50,7 @@ impl Handler {
 
         Ok(ShardScored {
             index: shard.index,
-            key,
+            key: Stage::ScoredCustomers.shard_key(&run.run_id, shard.index),
             scored: result.scored,
             referred: result.referred,
         })

@@ -21,7 +21,7 @@ pub(crate) async fn apply(
 ) -> Result<ShardApplied, Failure> {
     let ShardTask { run, shard } = task;
     let source = Stage::Evaluations.shard_key(&run.run_id, shard.index);
-    let bytes = storage.get_handoff(&run.bucket, &source).await?;
+    let bytes = storage.get_verified(&run.bucket, &source).await?;
     let bad = |error: HandoffError| error.into_failure(&run.bucket, &source);
     let file = Evaluations::read(bytes, shard.rows).map_err(bad)?;
     let evaluations: Vec<Evaluation<'_>> = file.iter().and_then(Iterator::collect).map_err(bad)?;

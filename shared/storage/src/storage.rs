@@ -57,11 +57,12 @@ impl Storage {
         }
     }
 
-    /// An object that the step before has written, byte for byte.
+    /// An object that an earlier step wrote, verified by the SHA-256 that was written with it.
     ///
     /// # Errors
-    /// `Permanent.HandoffInvalid` when it is missing or not what was written; else as [`Storage::get`].
-    pub async fn get_handoff(&self, bucket: &str, key: &str) -> Result<Bytes, Failure> {
+    /// `Permanent.HandoffInvalid` when the object is missing or its bytes are not those that were
+    /// written; otherwise as [`Storage::get`].
+    pub async fn get_verified(&self, bucket: &str, key: &str) -> Result<Bytes, Failure> {
         let object = self.get(bucket, key).await?.ok_or_else(|| {
             let message = format!(
                 "s3://{bucket}/{key} is missing, though the step before wrote it; start a new run"
