@@ -56,8 +56,8 @@ pub struct RunRecord {
     pub summary: RunSummary,
     /// What the run's evaluations say of each customer.
     pub evaluated: BTreeMap<String, Stored>,
-    /// What became of each evaluation: APPLIED, STALE or DRY_RUN.
-    pub applied: BTreeMap<String, String>,
+    /// The effect of each evaluation: WRITTEN, STALE or DRY_RUN.
+    pub effects: BTreeMap<String, String>,
 }
 
 impl RunRecord {
@@ -69,7 +69,7 @@ impl RunRecord {
         let summary: RunSummary = serde_json::from_slice(&environment.object(&summary_key(run))?)?;
         let shards: Vec<ShardRef> =
             serde_json::from_slice(&environment.object(&shard_list_key(run))?)?;
-        let mut record = Self { summary, evaluated: BTreeMap::new(), applied: BTreeMap::new() };
+        let mut record = Self { summary, evaluated: BTreeMap::new(), effects: BTreeMap::new() };
         for shard in &shards {
             record.add_shard(environment, run, shard)?;
         }
@@ -104,7 +104,7 @@ impl RunRecord {
             ensure!(before.is_none(), "{} is in two shards", evaluation.customer_id);
         }
 
-        for [id, decision, applied] in
+        for [id, decision, effect] in
             results::read(environment.object(&key(Stage::Results))?, shard.rows)?
         {
             let evaluated = self
@@ -117,7 +117,7 @@ impl RunRecord {
                 evaluated.decision
             );
 
-            self.applied.insert(id, applied);
+            self.effects.insert(id, effect);
         }
 
         Ok(())
@@ -125,8 +125,8 @@ impl RunRecord {
 
     fn check(&self, environment: &Environment, shards: &[ShardRef]) -> Result<()> {
         let mut counts = Counts::default();
-        for (id, applied) in &self.applied {
-            match (applied.as_str(), Outcome::parse(&self.evaluated[id].decision)) {
+        for (id, effect) in &self.effects {
+            match (effect.as_str(), Outcome::parse(&self.evaluated[id].decision)) {
                 ("STALE", _) => counts.stale += 1,
                 (_, Some(outcome)) => counts.add(outcome),
                 (_, None) => anyhow::bail!("{id}: no decision {}", self.evaluated[id].decision),
@@ -135,7 +135,7 @@ impl RunRecord {
 
         let summary = &self.summary;
         ensure!(
-            self.applied.len() == self.evaluated.len(),
+            self.effects.len() == self.evaluated.len(),
             "results and evaluations tell of different customers"
         );
 
@@ -169,14 +169,14 @@ impl RunRecord {
         Ok(())
     }
 
-    /// Checks that every decision of the run that was applied is in the table, word for word.
+    /// Checks that every decision of the run that was written is in the table, word for word.
     ///
     /// # Errors
     /// When one is missing or differs.
     pub fn check_table(&self, table: &BTreeMap<String, Stored>) -> Result<()> {
-        for (id, applied) in &self.applied {
+        for (id, effect) in &self.effects {
             let stored = table.get(id);
-            if applied == "APPLIED" {
+            if effect == "WRITTEN" {
                 ensure!(
                     stored == self.evaluated.get(id),
                     "{id}: table {stored:?}, S3 {:?}",

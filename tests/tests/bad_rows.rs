@@ -344,7 +344,7 @@ fn strange_ids(environment: &Environment) -> Result<()> {
     for id in &ids {
         ensure!(table.get(id) == good.get("CUST_0001"), "{id:?}: {:?}", table.get(id));
         ensure!(
-            record.applied.get(id).map(String::as_str) == Some("APPLIED"),
+            record.effects.get(id).map(String::as_str) == Some("WRITTEN"),
             "{id:?} has no record in S3"
         );
     }

@@ -258,7 +258,7 @@ fn dry_run(environment: &Environment) -> Result<()> {
     )?;
 
     ensure!(decisions(environment)?.is_empty(), "a dry run wrote decisions");
-    ensure!(dry.applied.values().all(|applied| applied == "DRY_RUN"), "{:?}", dry.applied);
+    ensure!(dry.effects.values().all(|effect| effect == "DRY_RUN"), "{:?}", dry.effects);
     let real = RunRecord::read(environment, &environment.run_well(&all())?)?;
     ensure!(real.evaluated == dry.evaluated, "the real run decided otherwise than the dry one");
     real.check_table(&decisions(environment)?)

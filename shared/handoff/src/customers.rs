@@ -9,9 +9,8 @@ use bytes::Bytes;
 use chrono::NaiveDate;
 use limit_increase_domain::{ColumnKind, SourceColumn};
 use limit_increase_workflow::rows::{CellValue, CustomerRow};
-use rust_decimal::Decimal;
 
-use crate::parquet_file::{Columns, HandoffError, INCOME, MONEY, Table, amount_at, amounts, cents};
+use crate::parquet_file::{Columns, HandoffError, INCOME, MONEY, Table, amounts, cents};
 
 enum FeatureBuilder {
     Number(Float64Builder),
@@ -228,14 +227,6 @@ impl Customers {
             self.table.column(&name, &DataType::Float64).map(FeatureArray::Numbers)
         }
     }
-
-    /// One customer's fixed fields.
-    ///
-    /// # Errors
-    /// See [`Customers::ids`].
-    pub fn income_at(&self, row: usize) -> Result<Option<Decimal>, HandoffError> {
-        Ok(amount_at(self.incomes()?, row))
-    }
 }
 
 #[cfg(test)]
@@ -244,6 +235,7 @@ mod tests {
     use super::*;
     use arrow_array::Array as _;
     use proptest::prelude::*;
+    use rust_decimal::Decimal;
 
     fn columns() -> Vec<SourceColumn> {
         vec![SourceColumn::number("bureau"), SourceColumn::category("home")]

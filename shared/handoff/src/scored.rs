@@ -5,13 +5,11 @@ use arrow_array::{Array, BooleanArray, Decimal128Array, Float64Array, Int32Array
 use arrow_schema::DataType;
 use bytes::Bytes;
 use limit_increase_domain::CreditScore;
+use limit_increase_domain::decision::MAX_REASONS;
 use rust_decimal::Decimal;
 
 use crate::customers::Customers;
 use crate::parquet_file::{Columns, HandoffError, INCOME, MONEY, Table, amount_at};
-
-/// Adverse-action reasons kept per customer.
-pub const MAX_REASONS: usize = 4;
 
 /// What the model says of one customer.
 #[derive(Debug, Clone, PartialEq)]

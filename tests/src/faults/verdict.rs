@@ -47,7 +47,7 @@ struct Decided {
     customer: String,
     evaluated: Stored,
     raise: Decimal,
-    applied: bool,
+    written: bool,
 }
 
 /// Checks all promises. `changed` are the customers that somebody else has touched.
@@ -97,7 +97,7 @@ async fn decided_at_most_once(
     ensure!(twice.is_empty(), "promise 1: written more than once: {twice:?}");
     let mut by_run = BTreeMap::new();
     for shard in shards {
-        for decided in shard.decided.iter().filter(|decided| decided.applied) {
+        for decided in shard.decided.iter().filter(|decided| decided.written) {
             let before = by_run.insert(&decided.customer, &shard.run);
             // One that was deleted and came again under the same name would be another customer.
             ensure!(
@@ -143,7 +143,7 @@ fn table_says_what_the_records_say(
                 );
             }
 
-            if decided.applied {
+            if decided.written {
                 recorded.insert(&decided.customer, &decided.evaluated);
             }
         }
@@ -178,7 +178,7 @@ async fn adds_up(lab: &Lab, run: &LedgerRun, shards: &[Shard]) -> Result<()> {
         let mut counts = Counts::default();
         for decided in &shard.decided {
             match Outcome::parse(&decided.evaluated.decision) {
-                _ if !decided.applied => counts.stale += 1,
+                _ if !decided.written => counts.stale += 1,
                 Some(outcome) => counts.add(outcome),
                 None => anyhow::bail!(
                     "{}: no decision {}",
@@ -189,7 +189,7 @@ async fn adds_up(lab: &Lab, run: &LedgerRun, shards: &[Shard]) -> Result<()> {
         }
 
         let raised: Decimal =
-            shard.decided.iter().filter(|one| one.applied).map(|one| one.raise).sum();
+            shard.decided.iter().filter(|one| one.written).map(|one| one.raise).sum();
         ensure!(
             counts == shard.counts && raised == shard.total_increase,
             "promise 3: {}: the ledger has {:?} and {}, the results {counts:?} and {raised}",
@@ -382,7 +382,7 @@ async fn decided(lab: &Lab, run: &RunId, index: ShardIndex, size: u32) -> Result
     let results = results::read(object(Stage::Results).await?, size)?;
     let evaluations = Evaluations::read(object(Stage::Evaluations).await?, size)?;
     let mut decided = Vec::with_capacity(results.len());
-    for (evaluation, [customer, decision, outcome]) in evaluations.iter()?.zip(results) {
+    for (evaluation, [customer, decision, effect]) in evaluations.iter()?.zip(results) {
         let evaluation = evaluation?;
         ensure!(
             evaluation.customer_id == customer && evaluation.outcome.as_str() == decision,
@@ -401,7 +401,7 @@ async fn decided(lab: &Lab, run: &RunId, index: ShardIndex, size: u32) -> Result
                 new_limit: evaluation.new_limit,
                 reason: evaluation.reason.to_owned(),
             },
-            applied: outcome == "APPLIED",
+            written: effect == "WRITTEN",
         });
     }
 
