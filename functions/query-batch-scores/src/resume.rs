@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use limit_increase_database::{Client, applied_shards};
-use limit_increase_storage::Storage;
+use limit_increase_storage::{APPLICATION_JSON, Storage};
 use limit_increase_workflow::ObjectRef;
 use limit_increase_workflow::contract::RunOpened;
 use limit_increase_workflow::keys::remaining_list_key;
@@ -37,7 +37,7 @@ pub(crate) async fn resume(
     let list = serde_json::to_vec(&shards)
         .map_err(|error| Failure::new(FailureKind::Internal, format!("shard list: {error}")))?;
     let remaining = ObjectRef { bucket: bucket.clone(), key: remaining_list_key(run_id) };
-    storage.put(&remaining.bucket, &remaining.key, Bytes::from(list), "application/json").await?;
+    storage.put(&remaining.bucket, &remaining.key, Bytes::from(list), APPLICATION_JSON).await?;
     tracing::info!(applied = applied.len(), remaining = shards.len(), "the run is resumed");
     Ok(RunOpened { remaining: shards.len() as u32, shards: remaining, ..opened })
 }
