@@ -58,8 +58,8 @@ pub struct RunRecord {
     pub summary: RunSummary,
     /// What the run's evaluations say about each customer.
     pub evaluated: BTreeMap<String, StoredDecision>,
-    /// What became of each evaluation: APPLIED, STALE or DRY_RUN.
-    pub applied: BTreeMap<String, String>,
+    /// The effect of each evaluation: WRITTEN, STALE or DRY_RUN.
+    pub effects: BTreeMap<String, String>,
 }
 
 impl RunRecord {
@@ -71,7 +71,7 @@ impl RunRecord {
         let summary: RunSummary = serde_json::from_slice(&environment.object(&summary_key(run))?)?;
         let shards: Vec<ShardRef> =
             serde_json::from_slice(&environment.object(&shard_list_key(run))?)?;
-        let mut record = Self { summary, evaluated: BTreeMap::new(), applied: BTreeMap::new() };
+        let mut record = Self { summary, evaluated: BTreeMap::new(), effects: BTreeMap::new() };
         for shard in &shards {
             record.add_shard(environment, run, shard)?;
         }
@@ -121,7 +121,7 @@ impl RunRecord {
             );
         }
 
-        for [id, decision, applied] in
+        for [id, decision, effect] in
             results::read(environment.object(&key(Stage::Results))?, shard.rows)?
         {
             let evaluated = self
@@ -134,7 +134,7 @@ impl RunRecord {
                 evaluated.decision
             );
 
-            self.applied.insert(id, applied);
+            self.effects.insert(id, effect);
         }
 
         Ok(())
@@ -142,8 +142,8 @@ impl RunRecord {
 
     fn check(&self, environment: &Environment, shards: &[ShardRef]) -> Result<()> {
         let mut counts = Counts::default();
-        for (id, applied) in &self.applied {
-            match (applied.as_str(), Outcome::parse(&self.evaluated[id].decision)) {
+        for (id, effect) in &self.effects {
+            match (effect.as_str(), Outcome::parse(&self.evaluated[id].decision)) {
                 ("STALE", _) => counts.stale += 1,
                 (_, Some(outcome)) => counts.add(outcome),
                 (_, None) => anyhow::bail!("{id}: no decision {}", self.evaluated[id].decision),
@@ -152,7 +152,7 @@ impl RunRecord {
 
         let summary = &self.summary;
         ensure!(
-            self.applied.len() == self.evaluated.len(),
+            self.effects.len() == self.evaluated.len(),
             "promise 3: results and evaluations should have the same customers"
         );
 
@@ -204,9 +204,9 @@ impl RunRecord {
     /// # Errors
     /// When a decision is missing or differs.
     pub fn check_table(&self, table: &BTreeMap<String, StoredDecision>) -> Result<()> {
-        for (id, applied) in &self.applied {
+        for (id, effect) in &self.effects {
             let stored = table.get(id);
-            if applied == "APPLIED" {
+            if effect == "WRITTEN" {
                 ensure!(
                     stored == self.evaluated.get(id),
                     "promise 8: {id}: the table says {stored:?}, the record in S3 {:?}",

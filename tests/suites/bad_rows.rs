@@ -361,7 +361,7 @@ fn any_text_can_be_the_id_of_a_customer(environment: &Environment) -> Result<()>
             table.get(id)
         );
         ensure!(
-            record.applied.get(id).map(String::as_str) == Some("APPLIED"),
+            record.effects.get(id).map(String::as_str) == Some("WRITTEN"),
             "promise 8: {id:?} should have its record in S3"
         );
     }

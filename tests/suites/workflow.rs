@@ -345,9 +345,9 @@ fn a_dry_run_decides_and_writes_nothing(environment: &Environment) -> Result<()>
 
     ensure!(decisions(environment)?.is_empty(), "a dry run should write no decision");
     ensure!(
-        dry.applied.values().all(|applied| applied == "DRY_RUN"),
+        dry.effects.values().all(|effect| effect == "DRY_RUN"),
         "every result should be a DRY_RUN: {:?}",
-        dry.applied
+        dry.effects
     );
 
     let real = RunRecord::read(environment, &environment.run_well(&all())?)?;

@@ -189,9 +189,7 @@ fn describes_a_package(name: &std::ffi::OsStr) -> bool {
         || ["CARGO_CRATE_NAME", "CARGO_PRIMARY_PACKAGE", "OUT_DIR"].contains(&&*name)
 }
 
-/// Where cargo puts what it builds.
-#[must_use]
-pub fn target_dir(project: &Project) -> PathBuf {
+fn target_dir(project: &Project) -> PathBuf {
     match std::env::var_os("CARGO_TARGET_DIR") {
         Some(path) if !path.is_empty() => project.root().join(path),
         _ => project.root().join("target"),

@@ -4,41 +4,38 @@ use limit_increase_domain::decision::{Scoring, decide};
 use limit_increase_domain::{Counts, Policy};
 use limit_increase_handoff::evaluations::EvaluationsWriter;
 use limit_increase_handoff::scored::Scored;
-use limit_increase_handoff::{CONTENT_TYPE, HandoffError};
+use limit_increase_handoff::{HandoffError, StepFiles};
 use limit_increase_storage::Storage;
-use limit_increase_storage::aws;
-use limit_increase_workflow::contract::{ShardEvaluated, ShardTask};
-use limit_increase_workflow::document::parse;
+use limit_increase_workflow::contract::ShardTask;
 use limit_increase_workflow::keys::Stage;
 use limit_increase_workflow::{Failure, FailureKind, RunContext};
-use serde_json::Value;
 
-/// What outlives an event.
+/// Evaluates shards. One handler serves all events of an execution environment.
 pub(crate) struct Handler {
     storage: Storage,
 }
 
 impl Handler {
-    /// Makes the client.
-    pub(crate) async fn new() -> Self {
-        let config = aws::load_config().await;
-        Self { storage: Storage::new(aws::s3_client(&config)) }
+    pub(crate) const fn new(storage: Storage) -> Self {
+        Self { storage }
     }
 
-    /// Decides every customer of the event's shard under its run's policy.
+    /// Decides every customer of the shard under the policy of its run.
+    ///
+    /// The answer is empty, because the state machine keeps the task for the next step.
     ///
     /// # Errors
-    /// By the step that failed: request, policy, hand-off, storage.
-    pub(crate) async fn handle(&self, event: Value) -> Result<ShardEvaluated, Failure> {
-        let ShardTask { run, shard } = parse(event)?;
+    /// `Permanent.InvalidPolicy`, or the failure of the hand-off or of the storage.
+    pub(crate) async fn handle(&self, task: ShardTask) -> Result<(), Failure> {
+        let ShardTask { run, shard } = task;
         check_policy(&run)?;
-        let source = Stage::ScoredCustomers.shard_key(&run.run_id, shard.index);
-        let bytes = self.storage.get_handoff(&run.bucket, &source).await?;
-        let bad = |error: HandoffError| error.into_failure(&run.bucket, &source);
-        let scored = Scored::read_for_decisions(bytes, shard.rows).map_err(bad)?;
-        let (writer, counts) = evaluate(&run.policy, &scored).map_err(bad)?;
-        let key = Stage::Evaluations.shard_key(&run.run_id, shard.index);
-        self.storage.put(&run.bucket, &key, writer.finish().map_err(bad)?, CONTENT_TYPE).await?;
+
+        let files = StepFiles::new(&self.storage, &run, &shard);
+        let scored = files.read_scores_for_decisions().await?;
+        let (writer, counts) = evaluate(&run.policy, &scored)
+            .map_err(|error| files.failure(Stage::ScoredCustomers, error))?;
+        files.write(Stage::Evaluations, writer.finish()).await?;
+
         tracing::info!(
             shard = shard.index.0,
             approved = counts.approved,
@@ -47,11 +44,12 @@ impl Handler {
             "shard evaluated"
         );
 
-        Ok(ShardEvaluated { index: shard.index, key, counts })
+        Ok(())
     }
 }
 
-/// The policy must be the one that the run was opened with, whoever sent this event.
+/// Checks that the policy is the one with which the run was opened (promise 2). The event carries
+/// both, and it may have been written by hand.
 fn check_policy(run: &RunContext) -> Result<(), Failure> {
     let found = run.policy.sha256();
     if found != run.policy_sha256 {
@@ -68,10 +66,12 @@ fn check_policy(run: &RunContext) -> Result<(), Failure> {
         .map_err(|error| Failure::new(FailureKind::InvalidPolicy, error.to_string()))
 }
 
+/// Decides each customer of a file, in the file's order. None of the decisions is stale yet.
 fn evaluate(policy: &Policy, scored: &Scored) -> Result<(EvaluationsWriter, Counts), HandoffError> {
     let columns = scored.columns()?;
     let mut writer = EvaluationsWriter::default();
     let mut counts = Counts::default();
+
     for row in 0..scored.rows() {
         let limit = columns.limit(row);
         let reasons = columns.reasons(row);
@@ -93,3 +93,6 @@ fn evaluate(policy: &Policy, scored: &Scored) -> Result<(EvaluationsWriter, Coun
 
     Ok((writer, counts))
 }
+
+#[cfg(test)]
+mod tests;

@@ -80,6 +80,9 @@ fn is_eventbridge(request: &Value) -> bool {
 }
 
 #[cfg(test)]
+mod events;
+
+#[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use limit_increase_database::{Client, applied_shards};
-use limit_increase_storage::Storage;
+use limit_increase_storage::{APPLICATION_JSON, Storage};
 use limit_increase_workflow::ObjectRef;
 use limit_increase_workflow::contract::RunOpened;
 use limit_increase_workflow::keys::remaining_list_key;
@@ -25,7 +25,7 @@ pub(crate) async fn resume(
     }
 
     let ObjectRef { bucket, key } = &opened.shards;
-    let list = storage.get_handoff(bucket, key).await?;
+    let list = storage.get_verified(bucket, key).await?;
     let mut shards: Vec<ShardRef> = serde_json::from_slice(&list).map_err(|error| {
         Failure::new(
             FailureKind::HandoffInvalid,
@@ -37,7 +37,7 @@ pub(crate) async fn resume(
     let list = serde_json::to_vec(&shards)
         .map_err(|error| Failure::new(FailureKind::Internal, format!("shard list: {error}")))?;
     let remaining = ObjectRef { bucket: bucket.clone(), key: remaining_list_key(run_id) };
-    storage.put(&remaining.bucket, &remaining.key, Bytes::from(list), "application/json").await?;
+    storage.put(&remaining.bucket, &remaining.key, Bytes::from(list), APPLICATION_JSON).await?;
     tracing::info!(applied = applied.len(), remaining = shards.len(), "the run is resumed");
     Ok(RunOpened { remaining: shards.len() as u32, shards: remaining, ..opened })
 }

@@ -1,63 +1,70 @@
 //! From a shard's customers in S3 to its scores in S3.
 
-use limit_increase_handoff::CONTENT_TYPE;
+use limit_increase_handoff::StepFiles;
 use limit_increase_handoff::customers::Customers;
 use limit_increase_storage::Storage;
-use limit_increase_storage::aws;
-use limit_increase_workflow::Failure;
-use limit_increase_workflow::contract::{ShardScored, ShardTask};
-use limit_increase_workflow::document::parse;
+use limit_increase_workflow::contract::ShardTask;
 use limit_increase_workflow::keys::Stage;
-use serde_json::Value;
+use limit_increase_workflow::{Failure, FailureKind};
 
 use crate::model::ModelCache;
-use crate::score::{ScoreError, score};
+use crate::score::{frame, write_scores};
 
-/// What outlives an event.
+/// Scores shards. One handler serves all events of an execution environment and keeps its model.
 pub(crate) struct Handler {
     storage: Storage,
     models: ModelCache,
 }
 
 impl Handler {
-    /// Makes the clients.
-    pub(crate) async fn new() -> Self {
-        let config = aws::load_config().await;
-        Self { storage: Storage::new(aws::s3_client(&config)), models: ModelCache::default() }
+    pub(crate) fn new(storage: Storage) -> Self {
+        Self { storage, models: ModelCache::default() }
     }
 
-    /// Scores the event's shard with its run's model.
+    /// Scores every customer of the shard with the model of its run.
+    ///
+    /// The answer is empty, because the state machine keeps the task for the next step.
     ///
     /// # Errors
-    /// By the step that failed: request, model, hand-off, storage.
-    pub(crate) async fn handle(&self, event: Value) -> Result<ShardScored, Failure> {
-        let ShardTask { run, shard } = parse(event)?;
+    /// The failure of the model, of the hand-off or of the storage.
+    pub(crate) async fn handle(&self, task: ShardTask) -> Result<(), Failure> {
+        let ShardTask { run, shard } = task;
         let model = self.models.get(&self.storage, &run.model).await?;
-        let bytes = self.storage.get_handoff(&run.bucket, &shard.key).await?;
-        let bad = |error: limit_increase_handoff::HandoffError| {
-            error.into_failure(&run.bucket, &shard.key)
-        };
+        let files = StepFiles::new(&self.storage, &run, &shard);
+        let customers: Customers = files.read().await?;
 
-        let customers = Customers::read(bytes, shard.rows).map_err(bad)?;
-        let result = score(&model, &customers).map_err(|error| match error {
-            ScoreError::Handoff(error) => bad(error),
-            ScoreError::Model(failure) => failure,
+        let frame = frame(model.inputs(), &customers)
+            .map_err(|error| files.failure(Stage::Customers, error))?;
+        let batch = model.score(&frame).map_err(|error| {
+            Failure::new(FailureKind::Internal, format!("scoring failed: {error}"))
         })?;
 
-        let key = Stage::ScoredCustomers.shard_key(&run.run_id, shard.index);
-        self.storage.put(&run.bucket, &key, result.bytes, CONTENT_TYPE).await?;
+        let (writer, counts) = write_scores(model.inputs(), &batch)
+            .map_err(|error| files.failure(Stage::ScoredCustomers, error))?;
+        files.write(Stage::ScoredCustomers, writer.finish(&customers)).await?;
+
         tracing::info!(
             shard = shard.index.0,
-            scored = result.scored,
-            referred = result.referred,
+            scored = counts.scored,
+            referred = counts.referred,
             "shard scored"
         );
 
-        Ok(ShardScored {
-            index: shard.index,
-            key,
-            scored: result.scored,
-            referred: result.referred,
-        })
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use limit_increase_workflow::document::parse;
+
+    #[test]
+    fn the_event_of_the_folder_events_is_a_task() {
+        let event = include_str!("../../../events/score-customers.json");
+        let task: ShardTask = parse(serde_json::from_str(event).unwrap()).unwrap();
+        let key = Stage::Customers.shard_key(&task.run.run_id, task.shard.index);
+        assert_eq!(task.shard.key, key);
     }
 }

@@ -1,26 +1,25 @@
-//! The model of the present run, loaded once per environment.
+//! The pinned model of a run, loaded once per execution environment.
 
 use std::sync::Arc;
 
 use limit_increase_artifact::Artifact;
-use limit_increase_domain::sha256_hex;
 use limit_increase_scoring::Model;
 use limit_increase_storage::Storage;
 use limit_increase_workflow::{Failure, FailureKind, ModelPin};
 use tokio::sync::Mutex;
 
-/// Keeps the last model used, by the hash of its archive.
+/// Keeps the last model that was used, under the SHA-256 of its archive.
 #[derive(Default)]
 pub(crate) struct ModelCache {
     last: Mutex<Option<(String, Arc<Model>)>>,
 }
 
 impl ModelCache {
-    /// The pinned model, from memory or from S3.
+    /// The pinned model, from memory or from S3. Another model is never returned (promise 2).
     ///
     /// # Errors
-    /// `Permanent.ModelChanged` when the object is not the pinned one, `Permanent.ModelInvalid` when it can't be
-    /// scored with, or the storage's failure.
+    /// `Permanent.ModelChanged` when the object is not the pinned one, `Permanent.ModelInvalid`
+    /// when it is not a model that can score, or the failure of the storage.
     pub(crate) async fn get(
         &self,
         storage: &Storage,
@@ -33,26 +32,65 @@ impl ModelCache {
             return Ok(model.clone());
         }
 
-        let place = format!("s3://{}/{}", pin.bucket, pin.key);
         let object = storage.get_pinned(pin).await?;
-        let sha256 = sha256_hex(&object.bytes);
-        if sha256 != pin.sha256 {
-            let message = format!(
-                "{place} has sha256 {sha256}, but the run was opened with {}; start a new run",
-                pin.sha256
-            );
+        let model = Arc::new(load(&object.bytes, pin)?);
+        tracing::info!(sha256 = pin.sha256, sources = model.inputs().len(), "model loaded");
 
-            return Err(Failure::new(FailureKind::ModelChanged, message));
-        }
-
-        let invalid = |error: &dyn std::error::Error| {
-            Failure::new(FailureKind::ModelInvalid, format!("{place}: {error}"))
-        };
-
-        let artifact = Artifact::open(&object.bytes).map_err(|error| invalid(&error))?;
-        let model = Arc::new(Model::load(&artifact).map_err(|error| invalid(&error))?);
-        tracing::info!(sha256, sources = model.inputs().len(), "model loaded");
-        *last = Some((sha256, model.clone()));
+        *last = Some((pin.sha256.clone(), model.clone()));
         Ok(model)
+    }
+}
+
+/// Loads the archive of a pinned model.
+fn load(archive: &[u8], pin: &ModelPin) -> Result<Model, Failure> {
+    let place = format!("s3://{}/{}", pin.bucket, pin.key);
+    let invalid_failure = |error: &dyn std::error::Error| {
+        Failure::new(FailureKind::ModelInvalid, format!("{place}: {error}"))
+    };
+
+    let artifact = Artifact::open(archive).map_err(|error| invalid_failure(&error))?;
+    if artifact.sha256 != pin.sha256 {
+        let message = format!(
+            "{place} has sha256 {}, but the run was opened with {}; start a new run",
+            artifact.sha256, pin.sha256
+        );
+
+        return Err(Failure::new(FailureKind::ModelChanged, message));
+    }
+
+    Model::load(&artifact).map_err(|error| invalid_failure(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use limit_increase_domain::sha256_hex;
+
+    const ARCHIVE: &[u8] = include_bytes!("../../../shared/scoring/tests/golden/depth_6.tar.gz");
+
+    fn pin(sha256: String) -> ModelPin {
+        ModelPin {
+            bucket: "models".to_owned(),
+            key: "model.tar.gz".to_owned(),
+            version_id: None,
+            etag: "\"0\"".to_owned(),
+            sha256,
+        }
+    }
+
+    #[test]
+    fn exactly_the_pinned_archive_is_loaded() {
+        assert!(load(ARCHIVE, &pin(sha256_hex(ARCHIVE))).is_ok());
+
+        let failure = load(ARCHIVE, &pin("0".repeat(64))).err().unwrap();
+        assert_eq!(failure.kind, FailureKind::ModelChanged);
+        assert!(failure.message.contains("s3://models/model.tar.gz"), "{}", failure.message);
+    }
+
+    #[test]
+    fn bytes_that_are_not_a_model_are_refused() {
+        let failure = load(b"limit", &pin(sha256_hex(b"limit"))).err().unwrap();
+        assert_eq!(failure.kind, FailureKind::ModelInvalid);
     }
 }

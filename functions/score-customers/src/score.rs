@@ -1,75 +1,27 @@
-//! From the customers of a shard to their scores: the hand-off's columns into the model's frame, and back.
+//! From the customers of a shard to the model's frame, and from its scores to the file.
 
-use bytes::Bytes;
 use limit_increase_artifact::ModelInput;
 use limit_increase_handoff::HandoffError;
 use limit_increase_handoff::customers::{Customers, FeatureArray};
 use limit_increase_handoff::scored::{ScoreRow, ScoredWriter};
-use limit_increase_scoring::{Column, Frame, Model, RowOutcome};
-use limit_increase_workflow::{Failure, FailureKind};
+use limit_increase_scoring::{Column, Frame, RowOutcome, ScoredBatch};
 
-/// A shard's file of scores, with what is in it.
-pub(crate) struct ScoredShard {
-    /// The file.
-    pub(crate) bytes: Bytes,
-    /// Customers with a score.
+/// How many customers of a shard have a score.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct ScoreCounts {
     pub(crate) scored: u32,
-    /// Customers without.
     pub(crate) referred: u32,
 }
 
-/// Why a shard could not be scored.
-pub(crate) enum ScoreError {
-    /// The hand-off is not as the contract has it.
-    Handoff(HandoffError),
-    /// The model failed on rows that it should take.
-    Model(Failure),
-}
-
-impl From<HandoffError> for ScoreError {
-    fn from(error: HandoffError) -> Self {
-        Self::Handoff(error)
-    }
-}
-
-/// Scores and explains every customer of a shard.
+/// The columns that the model reads, one for each input, in the model's order. A missing number is
+/// NaN.
 ///
 /// # Errors
-/// When the hand-off lacks what the model reads, or the model breaks one of its own invariants.
-pub(crate) fn score(model: &Model, customers: &Customers) -> Result<ScoredShard, ScoreError> {
-    let frame = frame(model, customers)?;
-    let batch = model.score(&frame).map_err(|error| {
-        ScoreError::Model(Failure::new(FailureKind::Internal, format!("scoring failed: {error}")))
-    })?;
-
-    let mut writer =
-        ScoredWriter::new(model.inputs().iter().map(|input| input.column.name.clone()).collect());
-    let (mut scored, mut referred) = (0, 0);
-    for row in 0..customers.rows() {
-        match batch.row(row) {
-            RowOutcome::Scored(outcome) => {
-                scored += 1;
-                let row = ScoreRow {
-                    raw_value: outcome.raw_value,
-                    probability: outcome.probability,
-                    score: outcome.score,
-                    base_value: outcome.base_value,
-                    shap_values: outcome.shap_values,
-                };
-
-                writer.push_scored(&row, &outcome.reasons())?;
-            }
-            RowOutcome::Referred(reason) => {
-                referred += 1;
-                writer.push_referred(reason);
-            }
-        }
-    }
-
-    Ok(ScoredShard { bytes: writer.finish(customers)?, scored, referred })
-}
-
-fn frame<'c>(model: &Model, customers: &'c Customers) -> Result<Frame<'c>, HandoffError> {
+/// When the hand-off has no column of an input's name and kind.
+pub(crate) fn frame<'c>(
+    inputs: &[ModelInput],
+    customers: &'c Customers,
+) -> Result<Frame<'c>, HandoffError> {
     let column = |input: &ModelInput| {
         Ok(match customers.feature(&input.column)? {
             FeatureArray::Numbers(array) => {
@@ -80,7 +32,46 @@ fn frame<'c>(model: &Model, customers: &'c Customers) -> Result<Frame<'c>, Hando
     };
 
     Ok(Frame {
-        columns: model.inputs().iter().map(column).collect::<Result<_, HandoffError>>()?,
+        columns: inputs.iter().map(column).collect::<Result<_, HandoffError>>()?,
         has_features: customers.has_features()?.values().iter().collect(),
     })
 }
+
+/// Puts the score and the explanation of each customer into a file, in the order of the batch.
+///
+/// # Errors
+/// When the batch has not exactly one SHAP value for each input.
+pub(crate) fn write_scores(
+    inputs: &[ModelInput],
+    batch: &ScoredBatch<'_>,
+) -> Result<(ScoredWriter, ScoreCounts), HandoffError> {
+    let names = inputs.iter().map(|input| input.column.name.clone()).collect();
+    let mut writer = ScoredWriter::new(names);
+    let mut counts = ScoreCounts::default();
+
+    for row in 0..batch.len() {
+        match batch.row(row) {
+            RowOutcome::Scored(scored) => {
+                counts.scored += 1;
+                let row = ScoreRow {
+                    raw_value: scored.raw_value,
+                    probability: scored.probability,
+                    score: scored.score,
+                    base_value: scored.base_value,
+                    shap_values: scored.shap_values,
+                };
+
+                writer.push_scored(&row, &scored.reasons())?;
+            }
+            RowOutcome::Referred(reason) => {
+                counts.referred += 1;
+                writer.push_referred(reason);
+            }
+        }
+    }
+
+    Ok((writer, counts))
+}
+
+#[cfg(test)]
+mod tests;

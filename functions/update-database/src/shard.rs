@@ -2,7 +2,7 @@
 
 use limit_increase_database::{Database, HeldShard, Shard, ShardOutcome, hold_shard};
 use limit_increase_handoff::evaluations::Evaluations;
-use limit_increase_handoff::results::{Applied, ResultsWriter};
+use limit_increase_handoff::results::{Effect, ResultsWriter};
 use limit_increase_handoff::{CONTENT_TYPE, HandoffError};
 use limit_increase_storage::Storage;
 use limit_increase_workflow::contract::{ShardApplied, ShardTask};
@@ -21,7 +21,7 @@ pub(crate) async fn apply(
 ) -> Result<ShardApplied, Failure> {
     let ShardTask { run, shard } = task;
     let source = Stage::Evaluations.shard_key(&run.run_id, shard.index);
-    let bytes = storage.get_handoff(&run.bucket, &source).await?;
+    let bytes = storage.get_verified(&run.bucket, &source).await?;
     let bad = |error: HandoffError| error.into_failure(&run.bucket, &source);
     let file = Evaluations::read(bytes, shard.rows).map_err(bad)?;
     let evaluations: Vec<Evaluation<'_>> = file.iter().and_then(Iterator::collect).map_err(bad)?;
@@ -60,11 +60,11 @@ async fn decide(
     let key = Stage::Results.shard_key(&run.run_id, shard.index);
     let previous = storage.etag(&run.bucket, &key).await?;
     let (outcome, stale) = held.apply(run.dry_run, evaluations).await?;
-    let written = if run.dry_run { Applied::DryRun } else { Applied::Applied };
+    let unless_stale = if run.dry_run { Effect::DryRun } else { Effect::Written };
     let mut results = ResultsWriter::default();
     for evaluation in evaluations {
-        let applied = if stale.contains(evaluation.customer_id) { Applied::Stale } else { written };
-        results.push(evaluation, applied);
+        let is_stale = stale.contains(evaluation.customer_id);
+        results.push(evaluation, if is_stale { Effect::Stale } else { unless_stale });
     }
 
     let bytes = results.finish().map_err(|error| error.into_failure(&run.bucket, &key))?;

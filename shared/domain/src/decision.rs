@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 use crate::customer::{CreditLimit, CreditScore};
 use crate::policy::Policy;
 
+/// The most reasons that a customer is given. The official commentary on Regulation B (12 CFR 1002.9)
+/// says that more than four reasons are unlikely to help an applicant.
+pub const MAX_REASONS: usize = 4;
+
 /// How a customer's case ended; the text stored in `limit_increase_decision`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
@@ -64,7 +68,7 @@ pub enum Scoring<'a> {
     Scored {
         /// The new score.
         score: CreditScore,
-        /// Adverse-action reasons, worst first, at most four.
+        /// Adverse-action reasons, worst first, at most [`MAX_REASONS`].
         reasons: &'a [&'a str],
     },
     /// The model could not score the customer.

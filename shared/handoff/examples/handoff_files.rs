@@ -1,4 +1,5 @@
-//! Writes one small file of each stage into a directory, for others to read: `handoff_files DIRECTORY`.
+//! Writes one small file of each stage into a directory, for others to read: `handoff_files
+//! DIRECTORY`.
 //!
 //! `tests/parquet` reads them with DuckDB.
 
@@ -9,7 +10,7 @@ use limit_increase_domain::SourceColumn;
 use limit_increase_domain::{CreditLimit, CreditScore, Decision, Outcome};
 use limit_increase_handoff::customers::{Customers, CustomersWriter};
 use limit_increase_handoff::evaluations::{Evaluations, EvaluationsWriter};
-use limit_increase_handoff::results::{Applied, ResultsWriter};
+use limit_increase_handoff::results::{Effect, ResultsWriter};
 use limit_increase_handoff::scored::{ScoreRow, ScoredWriter};
 use limit_increase_workflow::rows::{CellValue, CustomerRow};
 use rust_decimal::Decimal;
@@ -116,7 +117,7 @@ fn evaluations() -> Result<bytes::Bytes, Error> {
 fn results(evaluations: &Evaluations) -> Result<bytes::Bytes, Error> {
     let mut writer = ResultsWriter::default();
     for (row, evaluation) in evaluations.iter()?.enumerate() {
-        writer.push(&evaluation?, if row == 0 { Applied::Stale } else { Applied::Applied });
+        writer.push(&evaluation?, if row == 0 { Effect::Stale } else { Effect::Written });
     }
 
     Ok(writer.finish()?)

@@ -1,4 +1,4 @@
-//! What a function is told by its environment variables.
+//! The environment variables of a function.
 
 /// An environment variable that has a default. Set but empty counts as not set, because that is how
 /// CloudFormation writes an absent parameter.

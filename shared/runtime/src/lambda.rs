@@ -7,25 +7,27 @@ use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt as _;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use limit_increase_workflow::document::parse;
 use limit_increase_workflow::{Failure, FailureKind};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use tracing::Instrument as _;
 
 use crate::telemetry;
 
-/// Step Functions and Lambda cut a longer cause off; so do we, at a character.
+/// Step Functions and Lambda cut a longer cause off. It is cut here first, between two characters.
 const MAX_MESSAGE_CHARS: usize = 4_000;
 
 /// A failed invocation as the state machine sees it.
 ///
-/// Made of a [`Failure`] wherever a step fails by itself. Its name is free text, because a failure that is passed on may
-/// have been Lambda's or the state machine's own.
+/// It is made from a [`Failure`] when the step itself fails. Its name is free text, because
+/// `update-database` also passes on failures that Lambda or Step Functions named.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StepError {
     /// What the state machine matches.
     pub name: String,
-    /// For people.
+    /// What was wrong, where, and what to do next.
     pub message: String,
 }
 
@@ -43,8 +45,9 @@ impl fmt::Display for StepError {
 
 impl std::error::Error for StepError {}
 
-/// An event as far as it could be read. What is no JSON, or nests deeper than is read, has to fail by a name that the state
-/// machine knows, and the runtime's own error for it has none.
+/// An event, or why it could not be read. An event that is not JSON, or that nests too deep, must
+/// fail by a name that the state machine knows, and the error of the Lambda runtime has no such
+/// name.
 struct Event(Result<Value, String>);
 
 impl<'de> Deserialize<'de> for Event {
@@ -53,14 +56,18 @@ impl<'de> Deserialize<'de> for Event {
     }
 }
 
-/// Serves events until Lambda ends the process. Each is handled inside a span that carries the run's id, so
-/// that the id is on every line of the log.
+/// Serves events until Lambda ends the process. The handler gets the event as its own type, and the
+/// id of the request.
+///
+/// An event that is not of type `T` fails as `Permanent.InvalidRequest` with the field's name. Each
+/// event is handled inside a span with the run's id, so the id is on every line of the log.
 ///
 /// # Errors
-/// When the Runtime API itself can't be reached.
-pub async fn serve<H, F, R, E>(handler: H) -> Result<(), lambda_runtime::Error>
+/// When the Runtime API cannot be reached.
+pub async fn serve<H, T, F, R, E>(handler: H) -> Result<(), lambda_runtime::Error>
 where
-    H: Fn(Value, String) -> F,
+    H: Fn(T, String) -> F,
+    T: DeserializeOwned,
     F: Future<Output = Result<R, E>>,
     R: Serialize,
     E: Into<StepError>,
@@ -68,17 +75,17 @@ where
     telemetry::init();
     lambda_runtime::run(service_fn(|event: LambdaEvent<Event>| {
         let Event(payload) = event.payload;
+        let request_id = event.context.request_id;
         let run_id = payload.as_ref().ok().and_then(run_id_of).unwrap_or_default().to_owned();
-        let span =
-            tracing::info_span!("invocation", run_id, request_id = %event.context.request_id);
-        let answer = payload.map(|payload| handler(payload, event.context.request_id));
+        let span = tracing::info_span!("invocation", run_id, request_id);
+        let answer = event_of(payload).map(|event_of_type| handler(event_of_type, request_id));
         async move {
             let answer: Result<R, StepError> = match answer {
                 Ok(answer) => match AssertUnwindSafe(answer).catch_unwind().await {
                     Ok(answer) => answer.map_err(Into::into),
-                    Err(panic) => Err(panicked(&*panic)),
+                    Err(panic) => Err(panic_error(&*panic)),
                 },
-                Err(problem) => Err(Failure::new(FailureKind::InvalidRequest, problem).into()),
+                Err(failure) => Err(failure.into()),
             };
 
             match answer {
@@ -97,9 +104,16 @@ where
     .await
 }
 
-/// A panic has a name too: the runtime would report it by the name of a type of Rust's, which no operator knows. What the
-/// event had in hand is dropped, a transaction with it, and the environment goes on.
-fn panicked(panic: &(dyn Any + Send)) -> StepError {
+/// The event as the handler's type.
+fn event_of<T: DeserializeOwned>(payload: Result<Value, String>) -> Result<T, Failure> {
+    let payload = payload.map_err(|problem| Failure::new(FailureKind::InvalidRequest, problem))?;
+    parse(payload)
+}
+
+/// The error for a panic. The Lambda runtime would report it under the name of a Rust type, which
+/// means nothing to an operator. The panic dropped what the handler held, for example an open
+/// transaction, and the environment serves the next event.
+fn panic_error(panic: &(dyn Any + Send)) -> StepError {
     let text = panic
         .downcast_ref::<&str>()
         .copied()
@@ -119,7 +133,7 @@ fn diagnostic(error: StepError) -> Diagnostic {
     }
 }
 
-/// The run an event belongs to: `run_id`, or `run.run_id`, as the steps' contracts have it.
+/// The run of an event: `run_id`, or `run.run_id`, depending on the step.
 fn run_id_of(event: &Value) -> Option<&str> {
     event
         .get("run_id")
@@ -131,6 +145,7 @@ fn run_id_of(event: &Value) -> Option<&str> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use limit_increase_workflow::contract::ShardTask;
     use serde_json::json;
 
     #[tokio::test]
@@ -140,11 +155,11 @@ mod tests {
             .catch_unwind()
             .await
             .unwrap_err();
-        let error = panicked(&*panic);
+        let error = panic_error(&*panic);
         assert_eq!(error.name, "Permanent.Internal");
         assert!(error.message.contains("the counts differ"), "{}", error.message);
-        assert_eq!(panicked(&"in a word").message, "panicked: in a word");
-        assert_eq!(panicked(&5).message, "panicked: without a message");
+        assert_eq!(panic_error(&"in a word").message, "panicked: in a word");
+        assert_eq!(panic_error(&5).message, "panicked: without a message");
     }
 
     #[test]
@@ -162,6 +177,25 @@ mod tests {
                 "{text:.20}: {payload:?}"
             );
         }
+    }
+
+    #[test]
+    fn an_event_of_another_type_is_refused_by_the_name_of_its_field() {
+        let task = json!({"run": {"run_id": "nightly-1"}, "shard": {}});
+        let failure = event_of::<ShardTask>(Ok(task)).unwrap_err();
+        assert_eq!(failure.kind, FailureKind::InvalidRequest);
+        assert_eq!(failure.message, "run: missing field `bucket`");
+
+        let failure = event_of::<Value>(Ok(json!([]))).unwrap_err();
+        assert_eq!(failure.message, "invalid type: array, expected an object");
+        let failure = event_of::<Value>(Err("EOF while parsing".to_owned())).unwrap_err();
+        assert_eq!(failure.kind, FailureKind::InvalidRequest);
+    }
+
+    #[test]
+    fn a_handler_may_take_any_event() {
+        let event = json!({"run_id": "a", "request": {"limit": 1}});
+        assert_eq!(event_of::<Value>(Ok(event.clone())), Ok(event));
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! The Lambda side of a function: the Runtime API, logs, metrics, environment variables.
 //!
-//! What lives here: everything that the four functions share because they are Lambda functions. What must not: rules
-//! of lending, the content of events.
+//! What lives here: what the four functions share because they are Lambda functions. A `main` makes
+//! its handler and gives it to [`lambda::serve`].
+//!
+//! What must not live here: rules of lending, and the content of events.
 
 pub mod environment;
 pub mod lambda;

@@ -1,8 +1,8 @@
-//! Metrics for CloudWatch, in its embedded metric format: one line of JSON on standard output, which CloudWatch Logs turns
-//! into metrics. No call, no permission, no client.
+//! Metrics for CloudWatch, in its embedded metric format: one line of JSON on standard output,
+//! which CloudWatch Logs turns into metrics. This needs no call, no permission and no client.
 //!
-//! What lives here: names and units, and the exact form of the lines. The alarms that read them are in
-//! `cloudformation/infrastructure.yml`, what they mean is in `docs/runbook.md`.
+//! What lives here: names and units, and the exact form of the lines. The alarms that read them are
+//! in `cloudformation/infrastructure.yml`; `docs/runbook.md` explains them.
 
 use std::io::Write as _;
 
@@ -14,13 +14,15 @@ use crate::environment;
 
 /// The namespace of every metric.
 pub const NAMESPACE: &str = "LimitIncrease";
-/// A dimension's value may have 1024 characters; an error's name that needs more than this is none of ours.
+/// A dimension's value may have 1024 characters. The names of our errors are far shorter, so a
+/// longer one is counted as `Other`.
 const MAX_ERROR_CHARS: usize = 128;
 
-/// Tells CloudWatch how a run ended that has succeeded.
+/// Tells CloudWatch how a successful run ended.
 ///
-/// Dry runs are told apart by the dimension `Mode`, so that trying a policy raises no alarm. Told twice, a run counts in
-/// the minute in which it closed both times, and the alarms look at the largest value of a period.
+/// The dimension `Mode` separates dry runs, so trying a policy raises no alarm. If a run is
+/// reported twice, both data points have the time at which it closed. The alarms look at the
+/// largest value of a period, so they see the run once.
 pub fn run_closed(summary: &RunSummary) {
     write(&run_closed_line(summary, &level()));
 }
@@ -30,16 +32,16 @@ pub fn failure_recorded(run: &RunId, error: &str) {
     write(&failure_line(run, error, Utc::now(), &level()));
 }
 
-/// One line, written at once: a line in pieces would be no JSON.
+/// Writes the line with one call, because a log line that arrives in pieces is not valid JSON.
 fn write(line: &Value) {
     let mut text = line.to_string();
     text.push('\n');
-    // Nobody is there to be told that standard output is closed, and a run does not fail for want of a metric.
+    // A metric that cannot be written must not fail the run.
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
 }
 
-/// Lambda drops lines below the level that the function is set to, and takes a line without one for INFO. A metric is to
-/// arrive whatever is logged, so it has the level that just passes.
+/// The level that the function is set to. Lambda drops lines below it, and treats a line without a
+/// level as INFO. With exactly this level, a metric always arrives.
 fn level() -> String {
     environment::or_default("AWS_LAMBDA_LOG_LEVEL", "INFO")
 }
@@ -74,7 +76,7 @@ fn run_closed_line(summary: &RunSummary, level: &str) -> Value {
 }
 
 fn failure_line(run: &RunId, error: &str, now: DateTime<Utc>, level: &str) -> Value {
-    // A dimension takes printable ASCII; whoever calls the function by hand may have written anything.
+    // A dimension takes printable ASCII, but a function that is called by hand may get any text.
     let known = !error.is_empty()
         && error.len() <= MAX_ERROR_CHARS
         && error.bytes().all(|byte| byte.is_ascii_graphic());

@@ -1,11 +1,11 @@
-//! Structured logs: JSON in Lambda, lines for people elsewhere.
+//! Structured logs: JSON in Lambda, readable lines elsewhere.
 
 use tracing_subscriber::{EnvFilter, fmt};
 
 /// Starts logging to standard output, at the level of `RUST_LOG` (default `info`).
 ///
-/// In Lambda each line is one JSON object with the fields of the current span, among them `run_id`. Calling
-/// this twice is harmless: the second call changes nothing.
+/// In Lambda each line is one JSON object with the fields of the current span, for example
+/// `run_id`. A second call changes nothing.
 pub fn init() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = fmt().with_env_filter(filter).with_target(true);
@@ -15,6 +15,6 @@ pub fn init() {
         builder.compact().try_init()
     };
 
-    // An error means that a subscriber is installed already, in a test for example; its logs serve as well.
+    // An error means that a subscriber is installed already, for example by a test. It stays.
     drop(result);
 }

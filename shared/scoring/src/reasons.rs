@@ -5,11 +5,10 @@ use std::fmt::Write as _;
 
 use limit_increase_artifact::{Manifest, ModelInput};
 use limit_increase_domain::ColumnKind;
+use limit_increase_domain::decision::MAX_REASONS;
 
 use crate::encode::Column;
 
-/// The most reasons that are given; four is what a lender tells at most.
-pub(crate) const MAX_REASONS: usize = 4;
 /// Digits, sign and point of most numbers, and a bracket.
 const ROOM_FOR_A_NUMBER: usize = 14;
 

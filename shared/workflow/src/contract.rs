@@ -35,30 +35,6 @@ pub struct ShardTask {
     pub shard: ShardRef,
 }
 
-/// What `ScoreCustomers` answers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ShardScored {
-    /// The shard.
-    pub index: ShardIndex,
-    /// Key of the scored customers.
-    pub key: String,
-    /// Customers with a score.
-    pub scored: u32,
-    /// Customers without one, each with its reason.
-    pub referred: u32,
-}
-
-/// What `EvaluateLimitIncrease` answers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ShardEvaluated {
-    /// The shard.
-    pub index: ShardIndex,
-    /// Key of the evaluations.
-    pub key: String,
-    /// Decisions by outcome; none is stale yet.
-    pub counts: Counts,
-}
-
 /// A run as it is to be closed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -48,7 +48,7 @@ struct RecordedDecision {
     customer: String,
     evaluated: StoredDecision,
     raise: Decimal,
-    applied: bool,
+    written: bool,
 }
 
 /// Checks all promises. `changed` are the customers that somebody else has changed during the
@@ -104,7 +104,7 @@ async fn decided_at_most_once(
 
     let mut by_run = BTreeMap::new();
     for shard in shards {
-        for decided in shard.decisions.iter().filter(|decided| decided.applied) {
+        for decided in shard.decisions.iter().filter(|decided| decided.written) {
             let before = by_run.insert(&decided.customer, &shard.run);
 
             // A customer who was deleted and added again under the same id is another customer.
@@ -155,7 +155,7 @@ fn table_says_what_the_records_say(
                 );
             }
 
-            if decided.applied {
+            if decided.written {
                 recorded.insert(&decided.customer, &decided.evaluated);
             }
         }
@@ -192,7 +192,7 @@ async fn adds_up(lab: &Lab, run: &LedgerRunRow, shards: &[LedgerShard]) -> Resul
         let mut counts = Counts::default();
         for decided in &shard.decisions {
             match Outcome::parse(&decided.evaluated.decision) {
-                _ if !decided.applied => counts.stale += 1,
+                _ if !decided.written => counts.stale += 1,
                 Some(outcome) => counts.add(outcome),
                 None => anyhow::bail!(
                     "{}: no decision {}",
@@ -203,7 +203,7 @@ async fn adds_up(lab: &Lab, run: &LedgerRunRow, shards: &[LedgerShard]) -> Resul
         }
 
         let raised: Decimal =
-            shard.decisions.iter().filter(|one| one.applied).map(|one| one.raise).sum();
+            shard.decisions.iter().filter(|one| one.written).map(|one| one.raise).sum();
         ensure!(
             counts == shard.counts && raised == shard.total_increase,
             "promise 3: {}: the ledger has {:?} and {}, the results {counts:?} and {raised}",
@@ -412,7 +412,7 @@ async fn read_decisions(
     let results = results::read(object(Stage::Results).await?, size)?;
     let evaluations = Evaluations::read(object(Stage::Evaluations).await?, size)?;
     let mut decisions = Vec::with_capacity(results.len());
-    for (evaluation, [customer, decision, outcome]) in evaluations.iter()?.zip(results) {
+    for (evaluation, [customer, decision, effect]) in evaluations.iter()?.zip(results) {
         let evaluation = evaluation?;
         ensure!(
             evaluation.customer_id == customer && evaluation.outcome.as_str() == decision,
@@ -432,7 +432,7 @@ async fn read_decisions(
                 new_limit: evaluation.new_limit,
                 reason: evaluation.reason.to_owned(),
             },
-            applied: outcome == "APPLIED",
+            written: effect == "WRITTEN",
         });
     }
 
