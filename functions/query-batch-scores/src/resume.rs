@@ -8,8 +8,8 @@ use limit_increase_workflow::contract::RunOpened;
 use limit_increase_workflow::keys::remaining_list_key;
 use limit_increase_workflow::{Failure, FailureKind, ObjectRef, ShardRef};
 
-/// Answers with the shards that are not applied yet (promise 4). Their list is a new object, because
-/// the run's own shard list stays as it was written.
+/// Answers with the shards that are not applied yet (promise 4). Their list is a new object,
+/// because the run's own shard list stays as it was written.
 ///
 /// # Errors
 /// The failure of the database or of the storage; `Permanent.HandoffInvalid` when the shard list is

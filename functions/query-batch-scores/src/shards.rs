@@ -1,5 +1,5 @@
-//! Cutting the stream of customers into shards. The memory in use is that of two shards: one that is
-//! filled, and one that is uploaded.
+//! Cutting the stream of customers into shards. The memory in use is that of two shards: one that
+//! is filled, and one that is uploaded.
 
 use bytes::Bytes;
 use limit_increase_database::EligibleStream;

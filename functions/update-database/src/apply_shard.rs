@@ -47,7 +47,8 @@ pub(crate) async fn apply_shard(
 }
 
 /// Writes the decisions, writes the record, and commits, in this order. So a decision in the table
-/// has its record in S3 (promise 8). When the commit fails, the next attempt writes the record anew.
+/// has its record in S3 (promise 8). When the commit fails, the next attempt writes the record
+/// anew.
 ///
 /// The record replaces only the version that this attempt found while it held the shard. An attempt
 /// can be late: it was frozen, or it waited for S3, until the database ended its transaction and

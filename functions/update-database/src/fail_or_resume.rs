@@ -40,7 +40,8 @@ fn recorded_error(task: RunAfterFailure) -> StepError {
     StepError { name: task.error, message: message_of(task.cause) }
 }
 
-/// The message inside the cause of a failed invocation. Lambda would otherwise wrap it a second time.
+/// The message inside the cause of a failed invocation. Lambda would otherwise wrap it a second
+/// time.
 fn message_of(cause: String) -> String {
     #[derive(Deserialize)]
     struct FailedInvocation {

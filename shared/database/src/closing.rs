@@ -92,8 +92,9 @@ impl<'c> ClosingRun<'c> {
 async fn lock_run(transaction: &Transaction<'_>, run: &RunId) -> Result<LockedRun, Failure> {
     let row = transaction
         .query_opt(
-            "SELECT status, started_at, CASE status WHEN 'SUCCEEDED' THEN finished_at ELSE date_trunc('milliseconds', clock_timestamp()) END AS finished_at,
-                    context, eligible
+            "SELECT status, started_at, context, eligible,
+                    CASE status WHEN 'SUCCEEDED' THEN finished_at
+                                ELSE date_trunc('milliseconds', clock_timestamp()) END AS finished_at
              FROM limit_increase_runs WHERE run_id = $1 AND context IS NOT NULL FOR UPDATE",
             &[&run.as_str()],
         )
@@ -131,8 +132,10 @@ fn check_identity(locked: &LockedRun, to_finish: &RunToFinish) -> Result<(), Fai
 async fn sum_shards(transaction: &Transaction<'_>, run: &RunId) -> Result<ShardSums, Failure> {
     let row = transaction
         .query_one(
-            "SELECT coalesce(sum(approved), 0)::bigint AS approved, coalesce(sum(declined), 0)::bigint AS declined,
-                    coalesce(sum(referred), 0)::bigint AS referred, coalesce(sum(stale), 0)::bigint AS stale,
+            "SELECT coalesce(sum(approved), 0)::bigint AS approved,
+                    coalesce(sum(declined), 0)::bigint AS declined,
+                    coalesce(sum(referred), 0)::bigint AS referred,
+                    coalesce(sum(stale), 0)::bigint AS stale,
                     coalesce(sum(total_increase), 0.00) AS total_increase, count(*) AS shards
              FROM limit_increase_shards WHERE run_id = $1",
             &[&run.as_str()],
@@ -156,7 +159,8 @@ fn check_sums(sums: &ShardSums, to_finish: &RunToFinish) -> Result<(), Failure> 
     }
 
     Err(conflict_failure(format!(
-        "run {} does not add up: {} of {shard_count} shards applied, {} of {eligible} customers counted; redrive the execution",
+        "run {} does not add up: {} of {shard_count} shards applied, {} of {eligible} customers \
+         counted; redrive the execution",
         run.run_id,
         sums.shards,
         sums.counts.total()
@@ -173,8 +177,8 @@ async fn mark_succeeded(
     transaction
         .execute(
             "UPDATE limit_increase_runs
-             SET status = 'SUCCEEDED', approved = $2, declined = $3, referred = $4, stale = $5, total_increase = $6,
-                 error = NULL, cause = NULL, finished_at = $7
+             SET status = 'SUCCEEDED', approved = $2, declined = $3, referred = $4, stale = $5,
+                 total_increase = $6, error = NULL, cause = NULL, finished_at = $7
              WHERE run_id = $1",
             &[
                 &run.as_str(),

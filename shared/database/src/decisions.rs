@@ -52,8 +52,8 @@ fn applying_failure(error: tokio_postgres::Error) -> Failure {
 }
 
 impl<'c> ShardLock<'c> {
-    /// Opens a transaction and takes the lock of a shard. The second of two attempts waits here, and
-    /// then finds the ledger row of the first one.
+    /// Opens a transaction and takes the lock of a shard. The second of two attempts waits here,
+    /// and then finds the ledger row of the first one.
     ///
     /// # Errors
     /// `Permanent.RunConflict` when the run was never opened or has ended; otherwise by SQLSTATE.
@@ -81,14 +81,14 @@ impl<'c> ShardLock<'c> {
 }
 
 impl HeldShard<'_> {
-    /// Writes the shard's decisions and its ledger row. Returns the counts, and the ids of the stale
-    /// customers. Both count after [`HeldShard::commit`].
+    /// Writes the shard's decisions and its ledger row. Returns the counts, and the ids of the
+    /// stale customers. Both count after [`HeldShard::commit`].
     ///
     /// A dry run finds the stale customers in the same way, and writes no customer.
     ///
     /// # Errors
-    /// `Permanent.Internal` when the counts do not add up to the customers, which is a defect in the
-    /// program; otherwise by SQLSTATE.
+    /// `Permanent.Internal` when the counts do not add up to the customers, which is a defect in
+    /// the program; otherwise by SQLSTATE.
     pub async fn apply(
         &self,
         dry_run: bool,
@@ -134,8 +134,9 @@ async fn copy_decisions(
             "SET LOCAL enable_hashjoin = off;
              SET LOCAL enable_mergejoin = off;
              CREATE TEMPORARY TABLE shard_decisions (
-                 customer_id TEXT NOT NULL, current_score INTEGER NOT NULL, current_limit NUMERIC NOT NULL,
-                 decision TEXT NOT NULL, new_limit NUMERIC, reason TEXT NOT NULL
+                 customer_id TEXT NOT NULL, current_score INTEGER NOT NULL,
+                 current_limit NUMERIC NOT NULL, decision TEXT NOT NULL, new_limit NUMERIC,
+                 reason TEXT NOT NULL
              ) ON COMMIT DROP",
         )
         .await?;
@@ -160,8 +161,8 @@ async fn copy_decisions(
     Ok(())
 }
 
-/// The guard of promise 1: a decision holds while its customer is undecided, with score and limit as
-/// the query found them. Both statements below join on exactly this condition.
+/// The guard of promise 1: a decision holds while its customer is undecided, with score and limit
+/// as the query found them. Both statements below join on exactly this condition.
 macro_rules! still_valid {
     () => {
         "b.customer_id = d.customer_id AND b.limit_increase_decision IS NULL
@@ -173,21 +174,22 @@ macro_rules! still_valid {
 /// others. A customer is decided at most once, because a written row is no longer undecided
 /// (promise 1).
 ///
-/// The stale customers are few. Returning the key of every customer that was written would cost more
-/// than all the rest of the answer.
+/// The stale customers are few. Returning the key of every customer that was written would cost
+/// more than all the rest of the answer.
 async fn write_decisions(transaction: &Transaction<'_>) -> Result<StaleIds, tokio_postgres::Error> {
     let rows = transaction
         .query(
             concat!(
                 "WITH written AS (
-         UPDATE batch_scores b
-         SET limit_increase_decision = d.decision, new_limit = d.new_limit, decision_reason = d.reason,
-             updated_at = now() AT TIME ZONE 'UTC'
-         FROM shard_decisions d WHERE ",
+                     UPDATE batch_scores b
+                     SET limit_increase_decision = d.decision, new_limit = d.new_limit,
+                         decision_reason = d.reason, updated_at = now() AT TIME ZONE 'UTC'
+                     FROM shard_decisions d WHERE ",
                 still_valid!(),
                 "
-         RETURNING d.customer_id)
-     SELECT customer_id FROM shard_decisions EXCEPT SELECT customer_id FROM written"
+                     RETURNING d.customer_id)
+                 SELECT customer_id FROM shard_decisions
+                 EXCEPT SELECT customer_id FROM written"
             ),
             &[],
         )
@@ -200,7 +202,8 @@ async fn find_stale(transaction: &Transaction<'_>) -> Result<StaleIds, tokio_pos
     let rows = transaction
         .query(
             concat!(
-                "SELECT d.customer_id FROM shard_decisions d WHERE NOT EXISTS (SELECT FROM batch_scores b WHERE ",
+                "SELECT d.customer_id FROM shard_decisions d
+                 WHERE NOT EXISTS (SELECT FROM batch_scores b WHERE ",
                 still_valid!(),
                 ")"
             ),

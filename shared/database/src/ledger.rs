@@ -198,7 +198,8 @@ pub(crate) async fn insert_shard(
     client
         .execute(
             "INSERT INTO limit_increase_shards
-                 (run_id, shard_index, rows, approved, declined, referred, stale, total_increase, applied_at)
+                 (run_id, shard_index, rows, approved, declined, referred, stale, total_increase,
+                  applied_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now())",
             &[
                 &run.as_str(),
@@ -233,11 +234,12 @@ pub async fn record_failure(
     let also_closed_runs = part == FailedPart::Execution;
     let row = client
         .query_opt(
-            "INSERT INTO limit_increase_runs AS run (run_id, status, error, cause, started_at, finished_at)
+            "INSERT INTO limit_increase_runs AS run
+                 (run_id, status, error, cause, started_at, finished_at)
              VALUES ($1, 'FAILED', $2, $3, now(), now())
              ON CONFLICT (run_id) DO UPDATE
-             SET status = 'FAILED', error = coalesce(run.error, excluded.error), cause = coalesce(run.cause, excluded.cause),
-                 finished_at = excluded.finished_at
+             SET status = 'FAILED', error = coalesce(run.error, excluded.error),
+                 cause = coalesce(run.cause, excluded.cause), finished_at = excluded.finished_at
              WHERE $4 OR run.status <> 'SUCCEEDED'
              RETURNING error, cause",
             &[
@@ -272,7 +274,8 @@ fn without_nul(text: &str) -> String {
 pub async fn resume_run(client: &Client, run: &RunId) -> Result<(), Failure> {
     client
         .execute(
-            "UPDATE limit_increase_runs SET status = 'RUNNING', error = NULL, cause = NULL, finished_at = NULL
+            "UPDATE limit_increase_runs
+             SET status = 'RUNNING', error = NULL, cause = NULL, finished_at = NULL
              WHERE run_id = $1 AND status = 'FAILED'",
             &[&run.as_str()],
         )

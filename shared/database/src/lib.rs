@@ -1,7 +1,7 @@
 //! PostgreSQL: the connection, the migrations, the eligible customers, the decisions, the ledger.
 //!
-//! A guard ([`OpeningRun`], [`HeldShard`], [`ClosingRun`]) owns its transaction. What must run inside
-//! a lock is a method of the guard; `commit` consumes the guard, and dropping it rolls back.
+//! A guard ([`OpeningRun`], [`HeldShard`], [`ClosingRun`]) owns its transaction. What must run
+//! inside a lock is a method of the guard; `commit` consumes the guard, and dropping it rolls back.
 //!
 //! Every statement has its parameters bound. Names that come from a model's manifest are checked
 //! against PostgreSQL's catalogue and quoted. An error becomes a failure by its SQLSTATE.

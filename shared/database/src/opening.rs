@@ -111,8 +111,8 @@ impl<'c> OpeningRun<'c> {
     /// Records the run in the ledger. The row counts after [`OpeningRun::commit`].
     ///
     /// A failure may have left a row before the run was opened. That row is taken over only after
-    /// [`resume_run`](crate::resume_run) has set it back to RUNNING, so a late attempt cannot reopen
-    /// a run whose execution has failed (promise 5).
+    /// [`resume_run`](crate::resume_run) has set it back to RUNNING, so a late attempt cannot
+    /// reopen a run whose execution has failed (promise 5).
     ///
     /// # Errors
     /// `Permanent.RunConflict` when the run has failed or another attempt has opened it; otherwise
@@ -126,13 +126,15 @@ impl<'c> OpeningRun<'c> {
         let Self { transaction, run } = self;
         let written = transaction
             .execute(
-                "INSERT INTO limit_increase_runs (run_id, status, request, context, eligible, shard_count, started_at)
+                "INSERT INTO limit_increase_runs
+                     (run_id, status, request, context, eligible, shard_count, started_at)
                  VALUES ($1, 'RUNNING', $2, $3, $4, $5, $6)
                  ON CONFLICT (run_id) DO UPDATE
                  SET status = 'RUNNING', request = excluded.request, context = excluded.context,
-                     eligible = excluded.eligible, shard_count = excluded.shard_count, started_at = excluded.started_at,
-                     error = NULL, cause = NULL, finished_at = NULL
-                 WHERE limit_increase_runs.context IS NULL AND limit_increase_runs.status = 'RUNNING'",
+                     eligible = excluded.eligible, shard_count = excluded.shard_count,
+                     started_at = excluded.started_at, error = NULL, cause = NULL, finished_at = NULL
+                 WHERE limit_increase_runs.context IS NULL
+                   AND limit_increase_runs.status = 'RUNNING'",
                 &[
                     &run.as_str(),
                     &Json(request),
@@ -149,7 +151,8 @@ impl<'c> OpeningRun<'c> {
             Ok(())
         } else {
             Err(conflict_failure(format!(
-                "run {run} has failed before it was open, or another attempt has opened it; redrive it"
+                "run {run} has failed before it was open, or another attempt has opened it; \
+                 redrive it"
             )))
         }
     }

@@ -13,7 +13,10 @@ pub struct RunId(String);
 
 /// The error for a text that cannot be a run's id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("run_id: must have 1 to {max} characters out of A-Z a-z 0-9 . _ -, found {found:?}", max = RunId::MAX_LEN)]
+#[error(
+    "run_id: must have 1 to {max} characters out of A-Z a-z 0-9 . _ -, found {found:?}",
+    max = RunId::MAX_LEN
+)]
 pub struct InvalidRunId {
     found: String,
 }
