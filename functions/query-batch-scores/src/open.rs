@@ -95,7 +95,8 @@ async fn pin_model(
     let Locations { bucket, model_key: key, .. } = locations;
     let object = storage.get(bucket, key).await?.ok_or_else(|| {
         let message = format!(
-            "no model at s3://{bucket}/{key}; train one (limit-increase train) or upload an artifact"
+            "no model at s3://{bucket}/{key}; train one (limit-increase train) or upload \
+             an artifact"
         );
 
         Failure::new(FailureKind::ModelMissing, message)

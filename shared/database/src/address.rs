@@ -123,7 +123,8 @@ fn address_failure(problem: &str) -> Failure {
         FailureKind::Configuration,
         format!(
             "DATABASE_URL is not a PostgreSQL URL: {problem}; expected \
-             postgresql://user:password@host:5432/database, special characters of the password percent-encoded"
+             postgresql://user:password@host:5432/database, special characters of the password \
+             percent-encoded"
         ),
     )
 }
@@ -143,7 +144,7 @@ fn reason(error: &tokio_postgres::Error) -> String {
     }
 }
 
-/// Whether every host is this machine, so that nobody can listen between. An address in numbers has
+/// Whether every host is this machine, so that nobody on a network can listen. An address in numbers has
 /// precedence over a name, as in libpq.
 fn is_loopback(config: &Config) -> bool {
     if !config.get_hostaddrs().is_empty() {

@@ -94,7 +94,8 @@ async fn lock_run(transaction: &Transaction<'_>, run: &RunId) -> Result<LockedRu
         .query_opt(
             "SELECT status, started_at, context, eligible,
                     CASE status WHEN 'SUCCEEDED' THEN finished_at
-                                ELSE date_trunc('milliseconds', clock_timestamp()) END AS finished_at
+                                ELSE date_trunc('milliseconds', clock_timestamp())
+                    END AS finished_at
              FROM limit_increase_runs WHERE run_id = $1 AND context IS NOT NULL FOR UPDATE",
             &[&run.as_str()],
         )

@@ -97,8 +97,9 @@ impl Database {
         Err(Failure::new(
             FailureKind::TransientSecrets,
             format!(
-                "PostgreSQL refuses the password of secret {secret} (SQLSTATE {}); if no rotation is \
-                 under way, the secret and the database's user have different passwords: set one to the other",
+                "PostgreSQL refuses the password of secret {secret} (SQLSTATE {}); if no rotation \
+                 is under way, the secret and the database's user have different passwords: set \
+                 one to the other",
                 state.code()
             ),
         ))

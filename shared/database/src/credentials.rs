@@ -56,10 +56,10 @@ struct RdsSecret {
 
 /// Where the database's URL comes from.
 #[derive(Debug, Clone)]
-pub struct Credentials(Source);
+pub struct Credentials(CredentialSource);
 
 #[derive(Debug, Clone)]
-enum Source {
+enum CredentialSource {
     /// `DATABASE_URL`.
     Fixed(DatabaseUrl),
     /// `DATABASE_SECRET_ARN`.
@@ -78,11 +78,12 @@ impl Credentials {
                 environment::optional("DATABASE_URL"),
                 environment::optional("DATABASE_SECRET_ARN"),
             ) {
-                (Some(url), _) => Source::Fixed(DatabaseUrl(url)),
-                (None, Some(arn)) => {
-                    Source::Secret { client: aws_sdk_secretsmanager::Client::new(config), arn }
-                }
-                (None, None) => Source::Missing,
+                (Some(url), _) => CredentialSource::Fixed(DatabaseUrl(url)),
+                (None, Some(arn)) => CredentialSource::Secret {
+                    client: aws_sdk_secretsmanager::Client::new(config),
+                    arn,
+                },
+                (None, None) => CredentialSource::Missing,
             },
         )
     }
@@ -90,7 +91,7 @@ impl Credentials {
     /// A URL that does not change.
     #[must_use]
     pub const fn fixed(url: DatabaseUrl) -> Self {
-        Self(Source::Fixed(url))
+        Self(CredentialSource::Fixed(url))
     }
 
     /// The ARN of the secret, if the credentials are in one. Then reading them again may give
@@ -98,8 +99,8 @@ impl Credentials {
     #[must_use]
     pub(crate) fn secret(&self) -> Option<&str> {
         match &self.0 {
-            Source::Secret { arn, .. } => Some(arn),
-            Source::Fixed(_) | Source::Missing => None,
+            CredentialSource::Secret { arn, .. } => Some(arn),
+            CredentialSource::Fixed(_) | CredentialSource::Missing => None,
         }
     }
 
@@ -113,9 +114,9 @@ impl Credentials {
     /// another shape; `Transient.Secrets` when Secrets Manager cannot be reached.
     pub(crate) async fn read(&self) -> Result<DatabaseUrl, Failure> {
         match &self.0 {
-            Source::Fixed(url) => Ok(url.clone()),
-            Source::Secret { client, arn } => read_secret(client, arn).await,
-            Source::Missing => Err(configuration_failure(
+            CredentialSource::Fixed(url) => Ok(url.clone()),
+            CredentialSource::Secret { client, arn } => read_secret(client, arn).await,
+            CredentialSource::Missing => Err(configuration_failure(
                 "neither DATABASE_URL nor DATABASE_SECRET_ARN is set; set one in the function's \
                  environment",
             )),
@@ -145,8 +146,8 @@ async fn read_secret(
 
     from_secret(answer.secret_string().unwrap_or_default()).ok_or_else(|| {
         configuration_failure(&format!(
-            "secret {arn} is neither a postgresql:// URL nor RDS's JSON with username, password and \
-             host"
+            "secret {arn} is neither a postgresql:// URL nor RDS's JSON with username, password \
+             and host"
         ))
     })
 }

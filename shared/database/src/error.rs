@@ -41,7 +41,7 @@ pub fn pool_failure(error: &PoolError) -> Failure {
     }
 }
 
-/// The failure for a row of ours that does not have the expected columns. This is a defect in the
+/// The failure for a row that does not have the columns of its statement. This is a defect in the
 /// program.
 pub(crate) fn row_failure(doing: &str, error: &tokio_postgres::Error) -> Failure {
     Failure::new(FailureKind::Internal, format!("{doing}: {}", with_causes(error)))

@@ -185,7 +185,7 @@ pub(crate) async fn applied_shards(
 /// Enters a shard that was applied.
 ///
 /// # Errors
-/// As the driver says.
+/// The error of the driver.
 pub(crate) async fn insert_shard(
     client: &impl GenericClient,
     run: &RunId,

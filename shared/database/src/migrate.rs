@@ -95,8 +95,8 @@ fn changed_failure(version: i32, name: &str) -> Failure {
     Failure::new(
         FailureKind::DatabaseSchema,
         format!(
-            "migration {version} ({name}) was applied in another form; use the release that applied \
-             it"
+            "migration {version} ({name}) was applied in another form; use the release that \
+             applied it"
         ),
     )
 }

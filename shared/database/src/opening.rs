@@ -132,7 +132,8 @@ impl<'c> OpeningRun<'c> {
                  ON CONFLICT (run_id) DO UPDATE
                  SET status = 'RUNNING', request = excluded.request, context = excluded.context,
                      eligible = excluded.eligible, shard_count = excluded.shard_count,
-                     started_at = excluded.started_at, error = NULL, cause = NULL, finished_at = NULL
+                     started_at = excluded.started_at, error = NULL, cause = NULL,
+                     finished_at = NULL
                  WHERE limit_increase_runs.context IS NULL
                    AND limit_increase_runs.status = 'RUNNING'",
                 &[
