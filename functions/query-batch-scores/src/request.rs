@@ -89,6 +89,9 @@ fn is_eventbridge(request: &Value) -> bool {
 }
 
 #[cfg(test)]
+mod events;
+
+#[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
@@ -123,17 +126,6 @@ mod tests {
             (order.run_id.as_str(), order.as_of.to_string().as_str()),
             ("req-2", "2026-11-24")
         );
-    }
-
-    #[test]
-    fn the_events_of_the_folder_events_are_requests() {
-        for event in [
-            include_str!("../../../events/query-batch-scores.json"),
-            include_str!("../../../events/query-batch-scores-scheduled.json"),
-        ] {
-            let order = read(serde_json::from_str(event).unwrap(), "x", now()).unwrap();
-            assert_eq!(order.request.validate(), Ok(()));
-        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use limit_increase_database::OpeningRun;
-use limit_increase_storage::Storage;
+use limit_increase_storage::{APPLICATION_JSON, Storage};
 use limit_increase_workflow::contract::RunOpened;
 use limit_increase_workflow::keys::remaining_list_key;
 use limit_increase_workflow::{Failure, FailureKind, ObjectRef, ShardRef};
@@ -40,7 +40,7 @@ pub(crate) async fn resume_run(
         .map_err(|error| Failure::new(FailureKind::Internal, format!("shard list: {error}")))?;
     let remaining =
         ObjectRef { bucket: bucket.clone(), key: remaining_list_key(&opened.run.run_id) };
-    storage.put(&remaining.bucket, &remaining.key, Bytes::from(list), "application/json").await?;
+    storage.put(&remaining.bucket, &remaining.key, Bytes::from(list), APPLICATION_JSON).await?;
 
     tracing::info!(applied = applied.len(), remaining = shards.len(), "the run is resumed");
     Ok(RunOpened { remaining: shards.len() as u32, shards: remaining, ..opened })

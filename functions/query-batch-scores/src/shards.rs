@@ -6,7 +6,7 @@ use limit_increase_database::EligibleStream;
 use limit_increase_domain::SourceColumn;
 use limit_increase_handoff::CONTENT_TYPE;
 use limit_increase_handoff::customers::CustomersWriter;
-use limit_increase_storage::Storage;
+use limit_increase_storage::{APPLICATION_JSON, Storage};
 use limit_increase_workflow::keys::{Stage, shard_list_key};
 use limit_increase_workflow::{Failure, FailureKind, RunContext, ShardIndex, ShardRef};
 use tokio::task::JoinHandle;
@@ -85,7 +85,7 @@ impl ShardUploads<'_> {
         let list = serde_json::to_vec(&self.written)
             .map_err(|error| Failure::new(FailureKind::Internal, format!("shard list: {error}")))?;
         let key = shard_list_key(&self.run.run_id);
-        self.storage.put(&self.run.bucket, &key, Bytes::from(list), "application/json").await?;
+        self.storage.put(&self.run.bucket, &key, Bytes::from(list), APPLICATION_JSON).await?;
         Ok(self.written)
     }
 

@@ -18,8 +18,8 @@ impl ModelCache {
     /// The pinned model, from memory or from S3. Another model is never returned (promise 2).
     ///
     /// # Errors
-    /// `Permanent.ModelChanged` when the object is not the pinned one, `Permanent.ModelInvalid` when
-    /// it is not a model that can score, or the failure of the storage.
+    /// `Permanent.ModelChanged` when the object is not the pinned one, `Permanent.ModelInvalid`
+    /// when it is not a model that can score, or the failure of the storage.
     pub(crate) async fn get(
         &self,
         storage: &Storage,

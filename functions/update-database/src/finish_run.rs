@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use limit_increase_database::{ClosingRun, Database};
 use limit_increase_runtime::metrics;
-use limit_increase_storage::Storage;
+use limit_increase_storage::{APPLICATION_JSON, Storage};
 use limit_increase_workflow::contract::RunToFinish;
 use limit_increase_workflow::keys::summary_key;
 use limit_increase_workflow::{Failure, FailureKind, RunSummary};
@@ -45,5 +45,5 @@ async fn write_summary(
 ) -> Result<(), Failure> {
     let json = serde_json::to_vec_pretty(summary)
         .map_err(|error| Failure::new(FailureKind::Internal, format!("summary: {error}")))?;
-    storage.put(bucket, &summary_key(&summary.run_id), Bytes::from(json), "application/json").await
+    storage.put(bucket, &summary_key(&summary.run_id), Bytes::from(json), APPLICATION_JSON).await
 }

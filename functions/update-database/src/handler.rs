@@ -61,23 +61,6 @@ impl Handler {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use limit_increase_workflow::document::parse;
-
-    fn read(event: &str) -> UpdateTask {
-        parse(serde_json::from_str(event).unwrap()).unwrap()
-    }
-
-    #[test]
-    fn the_events_of_the_folder_events_are_the_four_tasks() {
-        let apply_shard = read(include_str!("../../../events/update-database-apply-shard.json"));
-        assert!(matches!(apply_shard, UpdateTask::ApplyShard(_)), "{apply_shard:?}");
-        let finish_run = read(include_str!("../../../events/update-database-finish-run.json"));
-        assert!(matches!(finish_run, UpdateTask::FinishRun(_)), "{finish_run:?}");
-        let record = read(include_str!("../../../events/update-database-record-failure.json"));
-        assert!(matches!(record, UpdateTask::RecordFailure(_)), "{record:?}");
-        let resume = read(include_str!("../../../events/update-database-fail-or-resume.json"));
-        assert!(matches!(resume, UpdateTask::FailOrResume(_)), "{resume:?}");
-    }
 
     #[test]
     fn a_resumed_run_answers_as_the_state_machine_expects() {

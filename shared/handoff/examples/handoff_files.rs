@@ -1,4 +1,5 @@
-//! Writes one small file of each stage into a directory, for others to read: `handoff_files DIRECTORY`.
+//! Writes one small file of each stage into a directory, for others to read: `handoff_files
+//! DIRECTORY`.
 //!
 //! `tests/parquet` reads them with DuckDB.
 

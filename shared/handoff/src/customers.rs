@@ -1,4 +1,5 @@
-//! `pipeline/customers`: the eligible customers of a shard, with the features that the model reads.
+//! `pipeline/customers`: the eligible customers of a shard, with the source columns that the model
+//! reads.
 
 use arrow_array::builder::{Float64Builder, StringBuilder};
 use arrow_array::{
@@ -17,7 +18,7 @@ enum FeatureBuilder {
     Text(StringBuilder),
 }
 
-/// Collects a shard's rows and makes the file. Its memory is that of one shard.
+/// Collects the rows of a shard and makes the file. It holds one shard in memory.
 pub struct CustomersWriter {
     columns: Vec<SourceColumn>,
     ids: StringBuilder,
@@ -30,7 +31,7 @@ pub struct CustomersWriter {
 }
 
 impl CustomersWriter {
-    /// A writer for rows with these features.
+    /// A writer for rows with these source columns.
     #[must_use]
     pub fn new(columns: &[SourceColumn]) -> Self {
         let features = columns
@@ -55,35 +56,37 @@ impl CustomersWriter {
         }
     }
 
-    /// Rows so far.
+    /// The number of rows that were added.
     #[must_use]
     pub fn rows(&self) -> usize {
         self.scores.len()
     }
 
-    /// Adds a customer; `values` are in the order of the writer's columns.
+    /// Adds a customer. The values are in the order of the writer's columns.
     ///
     /// # Errors
-    /// When a value is of the other kind, missing, or too many; or an amount is finer than a cent.
+    /// When a value is not of its column's kind, when there are too few values, or when an amount
+    /// is finer than a cent.
     pub fn push<'a>(
         &mut self,
         row: &CustomerRow<'_>,
         values: impl IntoIterator<Item = CellValue<'a>>,
     ) -> Result<(), HandoffError> {
         let number = self.rows();
-        let bad = |column: &str, problem: &str| HandoffError::Value {
+        let value_error = |column: &str, problem: &str| HandoffError::Value {
             column: column.to_owned(),
             row: number,
             problem: problem.to_owned(),
         };
 
-        let limit =
-            cents(row.current_limit).ok_or_else(|| bad("current_limit", "is finer than a cent"))?;
+        let limit = cents(row.current_limit)
+            .ok_or_else(|| value_error("current_limit", "is finer than a cent"))?;
         let income = match row.annual_income {
             None => None,
-            Some(amount) => {
-                Some(cents(amount).ok_or_else(|| bad("annual_income", "is finer than a cent"))?)
-            }
+            Some(amount) => Some(
+                cents(amount)
+                    .ok_or_else(|| value_error("annual_income", "is finer than a cent"))?,
+            ),
         };
 
         let mut values = values.into_iter();
@@ -95,7 +98,7 @@ impl CustomersWriter {
                 (FeatureBuilder::Text(builder), Some(CellValue::Text(value))) => {
                     builder.append_option(value);
                 }
-                _ => return Err(bad(&column.name, "is not of its column's kind")),
+                _ => return Err(value_error(&column.name, "is not of its column's kind")),
             }
         }
 
@@ -109,7 +112,7 @@ impl CustomersWriter {
         Ok(())
     }
 
-    /// The file, and an empty writer again.
+    /// Makes the file. The writer is empty again afterwards.
     ///
     /// # Errors
     /// When the columns do not fit together.
@@ -139,16 +142,16 @@ impl CustomersWriter {
     }
 }
 
-/// A feature's values of a whole shard.
+/// A source column of a whole shard.
 #[derive(Debug, Clone, Copy)]
 pub enum FeatureArray<'a> {
-    /// Numbers; NULL where missing.
+    /// Numbers. A missing value is NULL.
     Numbers(&'a Float64Array),
-    /// Categories; NULL where missing.
+    /// Categories. A missing value is NULL.
     Texts(&'a StringArray),
 }
 
-/// A shard's customers, as the scoring step reads them.
+/// The customers of a shard, as the scoring step reads them.
 #[derive(Debug, Clone)]
 pub struct Customers {
     table: Table,
@@ -158,7 +161,7 @@ impl Customers {
     /// Reads a file of exactly `rows` customers.
     ///
     /// # Errors
-    /// When the bytes are no such file.
+    /// When the bytes are not such a file.
     pub fn read(bytes: Bytes, rows: u32) -> Result<Self, HandoffError> {
         let customers = Self { table: Table::from_parquet(bytes, rows)? };
         customers.ids()?;
@@ -169,21 +172,21 @@ impl Customers {
         Ok(customers)
     }
 
-    /// Customers in the file.
+    /// The number of customers.
     #[must_use]
     pub fn rows(&self) -> usize {
         self.table.rows()
     }
 
-    /// Keys.
+    /// The keys of the customers.
     ///
     /// # Errors
-    /// When the column is not as the contract has it; likewise below.
+    /// When the column is missing, has another type, or has a NULL.
     pub fn ids(&self) -> Result<&StringArray, HandoffError> {
         self.table.filled("customer_id", &DataType::Utf8)
     }
 
-    /// Present scores.
+    /// The current scores, in points.
     ///
     /// # Errors
     /// See [`Customers::ids`].
@@ -191,7 +194,7 @@ impl Customers {
         self.table.filled("current_score", &DataType::Int32)
     }
 
-    /// Present limits, in cents.
+    /// The current limits, in cents.
     ///
     /// # Errors
     /// See [`Customers::ids`].
@@ -199,7 +202,7 @@ impl Customers {
         self.table.filled("current_limit", &MONEY)
     }
 
-    /// Annual incomes, in cents; NULL where missing or not asked for.
+    /// The annual incomes, in cents. NULL if missing, or if the policy does not ask for the income.
     ///
     /// # Errors
     /// See [`Customers::ids`].
@@ -215,10 +218,10 @@ impl Customers {
         self.table.filled("has_features", &DataType::Boolean)
     }
 
-    /// A feature's column.
+    /// The values of a source column.
     ///
     /// # Errors
-    /// When the file has no such feature of this kind.
+    /// When the file has no column of this name and kind.
     pub fn feature(&self, column: &SourceColumn) -> Result<FeatureArray<'_>, HandoffError> {
         let name = format!("feature_{}", column.name);
         if column.kind == ColumnKind::Category {
@@ -307,17 +310,23 @@ mod tests {
 
     proptest! {
         #[test]
-        fn damaged_bytes_are_an_error_and_never_a_panic(at in 0_usize..2_000, bit in 0_u8..8, cut in 0_usize..2_000) {
+        fn damaged_bytes_are_an_error_and_never_a_panic(
+            at in 0_usize..2_000,
+            bit in 0_u8..8,
+            cut in 0_usize..2_000,
+        ) {
             let mut writer = CustomersWriter::new(&columns());
             for number in 0..20 {
                 let id = format!("CUST_{number}");
-                writer.push(&row(&id), [CellValue::Number(Some(f64::from(number))), CellValue::Text(Some("x"))]).unwrap();
+                let values = [CellValue::Number(Some(f64::from(number))), CellValue::Text(Some("x"))];
+                writer.push(&row(&id), values).unwrap();
             }
 
             let mut bytes = writer.finish().unwrap().to_vec();
             let at = at % bytes.len();
             bytes[at] ^= 1 << bit;
-            // Parquet pages carry no checksum here, so a flipped bit may read as another value; storage checks the hash.
+            // The pages have no checksum, so a flipped bit may read as another value. Storage
+            // checks the SHA-256.
             let _ = Customers::read(bytes.clone().into(), 20);
             bytes.truncate(cut % bytes.len());
             prop_assert!(Customers::read(bytes.into(), 20).is_err());

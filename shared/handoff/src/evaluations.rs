@@ -1,4 +1,5 @@
-//! `pipeline/evaluations`: the decision on each customer of a shard, before it is written to the database.
+//! `pipeline/evaluations`: the decision on each customer of a shard, before it is written to the
+//! database.
 
 use arrow_array::builder::StringBuilder;
 use arrow_array::{Decimal128Array, Int32Array, StringArray};
@@ -10,7 +11,7 @@ use rust_decimal::Decimal;
 
 use crate::parquet_file::{Columns, HandoffError, MONEY, Table, amount_at, amounts, cents};
 
-/// Collects a shard's decisions and makes the file.
+/// Collects the decisions of a shard and makes the file.
 #[derive(Default)]
 pub struct EvaluationsWriter {
     ids: StringBuilder,
@@ -23,10 +24,12 @@ pub struct EvaluationsWriter {
 }
 
 impl EvaluationsWriter {
-    /// Adds a decision.
+    /// Adds the decision on a customer. `current` is the score and the limit at the time of the
+    /// query;
+    /// `new_score` is `None` if the customer could not be scored.
     ///
     /// # Errors
-    /// When the present limit is finer than a cent.
+    /// When the current limit is finer than a cent.
     pub fn push(
         &mut self,
         customer_id: &str,
@@ -51,7 +54,7 @@ impl EvaluationsWriter {
         Ok(())
     }
 
-    /// The file.
+    /// Makes the file.
     ///
     /// # Errors
     /// When the columns do not fit together.
@@ -69,7 +72,7 @@ impl EvaluationsWriter {
     }
 }
 
-/// A shard's decisions, as the update step reads them: checked, row by row.
+/// The decisions of a shard, as the update step reads them. Each row was checked.
 #[derive(Debug, Clone)]
 pub struct Evaluations {
     table: Table,
@@ -79,8 +82,8 @@ impl Evaluations {
     /// Reads a file of exactly `rows` decisions.
     ///
     /// # Errors
-    /// When the bytes are no such file, or a row is no decision: an unknown outcome, an approval without a raised limit,
-    /// anything else with one.
+    /// When the bytes are not such a file, or when a row is inconsistent: an unknown outcome, an
+    /// approval without a raised limit, or another outcome with a new limit.
     pub fn read(bytes: Bytes, rows: u32) -> Result<Self, HandoffError> {
         let evaluations = Self { table: Table::from_parquet(bytes, rows)? };
         for evaluation in evaluations.iter()? {
@@ -93,7 +96,8 @@ impl Evaluations {
     /// The decisions, in the file's order.
     ///
     /// # Errors
-    /// When a column, or in an item a row, is not as the contract has it.
+    /// When a column is missing or of another type. An item is an error when its row is
+    /// inconsistent.
     pub fn iter(
         &self,
     ) -> Result<impl Iterator<Item = Result<Evaluation<'_>, HandoffError>>, HandoffError> {
@@ -105,14 +109,14 @@ impl Evaluations {
         let new_limits: &Decimal128Array = table.column("new_limit", &MONEY)?;
         let reasons: &StringArray = table.filled("decision_reason", &DataType::Utf8)?;
         Ok((0..table.rows()).map(move |row| {
-            let bad = |column: &str, problem: String| HandoffError::Value {
+            let value_error = |column: &str, problem: String| HandoffError::Value {
                 column: column.to_owned(),
                 row,
                 problem,
             };
 
             let outcome = Outcome::parse(outcomes.value(row)).ok_or_else(|| {
-                bad("decision", format!("{:?} is no decision", outcomes.value(row)))
+                value_error("decision", format!("{:?} is no decision", outcomes.value(row)))
             })?;
 
             let current_limit = Decimal::from_i128_with_scale(limits.value(row), 2);
@@ -124,7 +128,7 @@ impl Evaluations {
             };
 
             if !consistent {
-                return Err(bad(
+                return Err(value_error(
                     "new_limit",
                     format!("{new_limit:?} does not go with {outcome} from {current_limit}"),
                 ));

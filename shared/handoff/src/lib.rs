@@ -5,6 +5,30 @@
 //! fails by name. [`StepFiles`] finds, verifies and writes the files of one shard.
 //!
 //! What must not live here: SQL, and the meaning of the rows.
+//!
+//! # Example
+//!
+//! ```
+//! use limit_increase_domain::SourceColumn;
+//! use limit_increase_handoff::customers::{Customers, CustomersWriter};
+//! use limit_increase_workflow::rows::{CellValue, CustomerRow};
+//!
+//! let mut writer = CustomersWriter::new(&[SourceColumn::number("bureau_score")]);
+//! let row = CustomerRow {
+//!     customer_id: "CUST_0001",
+//!     current_score: 640,
+//!     current_limit: "4000.00".parse()?,
+//!     application_date: None,
+//!     annual_income: None,
+//!     has_features: true,
+//! };
+//! writer.push(&row, [CellValue::Number(Some(712.0))])?;
+//!
+//! let customers = Customers::read(writer.finish()?, 1)?;
+//! assert_eq!(customers.ids()?.value(0), "CUST_0001");
+//! assert_eq!(customers.limits()?.value(0), 400_000);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod customers;
 pub mod evaluations;

@@ -1,4 +1,5 @@
-//! One record batch as one Parquet file, and back, with every column's type checked.
+//! Writing one record batch as one Parquet file, and reading it with the type of every column
+//! checked.
 
 use std::panic::catch_unwind;
 use std::sync::Arc;
@@ -16,21 +17,21 @@ use rust_decimal::Decimal;
 
 /// MIME type of Parquet.
 pub const CONTENT_TYPE: &str = "application/vnd.apache.parquet";
-/// Money in a file: what `DECIMAL(10, 2)` holds.
+/// Money in a file, as `DECIMAL(10, 2)`.
 pub(crate) const MONEY: DataType = DataType::Decimal128(10, 2);
-/// Income in a file: wider than a limit.
+/// Income in a file. An income may be larger than a limit.
 pub(crate) const INCOME: DataType = DataType::Decimal128(14, 2);
 
 /// What is wrong with a hand-off object.
 #[derive(Debug, thiserror::Error)]
 pub enum HandoffError {
-    /// The bytes are no Parquet, or damaged.
+    /// The bytes are not Parquet, or they are damaged.
     #[error("not a readable Parquet file: {0}")]
     Parquet(#[from] parquet::errors::ParquetError),
     /// The bytes are damaged in a way that made the Parquet library panic.
     #[error("not a readable Parquet file: damaged beyond what its reader expects")]
     Damaged,
-    /// The columns could not be put together.
+    /// The columns do not have the same number of rows.
     #[error("columns do not fit together: {0}")]
     Arrow(#[from] arrow_schema::ArrowError),
     /// A column is missing.
@@ -43,21 +44,21 @@ pub enum HandoffError {
         column: String,
         /// Its type in the file.
         found: DataType,
-        /// The type of the contract.
+        /// The type that the contract asks for.
         expected: DataType,
     },
-    /// A column that is always filled has a NULL.
+    /// A column that must be filled has a NULL.
     #[error("column {0:?} has a NULL")]
     UnexpectedNull(String),
-    /// More or fewer rows than the shard list says.
+    /// The file has more or fewer rows than the shard list says.
     #[error("has {found} rows, expected {expected}")]
     Rows {
         /// Rows in the file.
         found: u64,
-        /// Rows by the shard list.
+        /// Rows that the shard list says.
         expected: u64,
     },
-    /// A value outside its contract.
+    /// A value is not allowed by the contract.
     #[error("column {column:?}, row {row}: {problem}")]
     Value {
         /// The column.
@@ -70,7 +71,7 @@ pub enum HandoffError {
 }
 
 impl HandoffError {
-    /// The failure of a step that met this in the object under `key`.
+    /// The failure of a step that found this problem in the object under `key`.
     #[must_use]
     pub fn into_failure(self, bucket: &str, key: &str) -> Failure {
         Failure::new(
@@ -80,7 +81,7 @@ impl HandoffError {
     }
 }
 
-/// Columns on their way into a file.
+/// The columns of a file that is being made.
 pub(crate) struct Columns {
     fields: Vec<Field>,
     arrays: Vec<ArrayRef>,
@@ -97,8 +98,8 @@ impl Columns {
         self.arrays.push(Arc::new(array));
     }
 
-    /// A column whose values hardly repeat (a key, a sentence, a SHAP value): building a dictionary of them would be
-    /// work for nothing.
+    /// Adds a column whose values hardly repeat: a key, a sentence, a SHAP value. It gets no
+    /// dictionary, because building one would cost time and save no bytes.
     pub(crate) fn push_distinct(
         &mut self,
         name: &str,
@@ -109,12 +110,14 @@ impl Columns {
         self.push(name, nullable, array);
     }
 
-    /// The file's bytes: one row group, dictionary pages for repeated values, Snappy where it finds something to shorten.
+    /// The bytes of the file: one row group, a dictionary for repeated values, and Snappy for
+    /// columns that it can shorten.
     pub(crate) fn into_parquet(self, rows: usize) -> Result<Bytes, HandoffError> {
         let schema = Arc::new(Schema::new(self.fields));
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let batch = RecordBatch::try_new_with_options(schema.clone(), self.arrays, &options)?;
-        // Bounds of a whole column are what a reader may want to skip a file by; those of each page cost time and help nobody.
+        // A reader may skip a file by the bounds of a column. Bounds of each page would cost time,
+        // and no reader needs them.
         let mut properties = WriterProperties::builder()
             .set_compression(Compression::SNAPPY)
             .set_statistics_enabled(EnabledStatistics::Chunk);
@@ -123,7 +126,7 @@ impl Columns {
             let path = ColumnPath::from(vec![name]);
             properties = properties.set_column_dictionary_enabled(path.clone(), false);
             if is_float {
-                // The bits of such numbers are as good as random.
+                // The mantissas of floats do not compress.
                 properties = properties.set_column_compression(path, Compression::UNCOMPRESSED);
             }
         }
@@ -134,7 +137,7 @@ impl Columns {
     }
 }
 
-/// A file's rows, in one batch.
+/// The rows of a file, in one batch.
 #[derive(Debug, Clone)]
 pub(crate) struct Table {
     batch: RecordBatch,
@@ -146,7 +149,7 @@ impl Table {
         Self::guarded(bytes, rows, None)
     }
 
-    /// As [`Table::from_parquet`], of some columns only; the others are not decoded, and not there.
+    /// Reads only these columns of a file of exactly `rows` rows. The others are not decoded.
     pub(crate) fn columns_from_parquet(
         bytes: Bytes,
         rows: u32,
@@ -156,8 +159,9 @@ impl Table {
     }
 
     fn guarded(bytes: Bytes, rows: u32, columns: Option<&[&str]>) -> Result<Self, HandoffError> {
-        // The library asserts on some damaged files ("column start and length should not be negative"). Storage checks the
-        // content's hash before it gets here; this is for whatever comes another way. Nothing is shared with the closure.
+        // The library panics on some damaged files ("column start and length should not be
+        // negative"). Storage has verified the SHA-256 of a step's files, but a test or an audit
+        // reads other bytes. The closure owns what it uses, so a panic leaves nothing half changed.
         catch_unwind(|| Self::decode(bytes, rows, columns)).unwrap_or(Err(HandoffError::Damaged))
     }
 
@@ -192,7 +196,7 @@ impl Table {
         self.batch.num_rows()
     }
 
-    /// A column by name, of exactly this type.
+    /// The column of this name and of exactly this type.
     pub(crate) fn column<A: Array + 'static>(
         &self,
         name: &str,
@@ -202,20 +206,20 @@ impl Table {
             .batch
             .column_by_name(name)
             .ok_or_else(|| HandoffError::MissingColumn(name.to_owned()))?;
-        let wrong = || HandoffError::ColumnType {
+        let type_error = || HandoffError::ColumnType {
             column: name.to_owned(),
             found: array.data_type().clone(),
             expected: expected.clone(),
         };
 
         if array.data_type() != expected {
-            return Err(wrong());
+            return Err(type_error());
         }
 
-        array.as_any().downcast_ref().ok_or_else(wrong)
+        array.as_any().downcast_ref().ok_or_else(type_error)
     }
 
-    /// Like [`Table::column`], without any NULL.
+    /// Like [`Table::column`], but refuses a NULL.
     pub(crate) fn filled<A: Array + 'static>(
         &self,
         name: &str,
@@ -230,7 +234,7 @@ impl Table {
     }
 }
 
-/// Cents of an amount, for a column of scale 2. A finer or larger amount has no place in the file.
+/// The cents of an amount, or `None` if the amount is finer than a cent.
 pub(crate) fn cents(amount: Decimal) -> Option<i128> {
     let mut scaled = amount;
     scaled.rescale(2);
@@ -242,7 +246,7 @@ pub(crate) fn amounts(cents: Vec<Option<i128>>, data_type: &DataType) -> Decimal
     Decimal128Array::from(cents).with_data_type(data_type.clone())
 }
 
-/// The amount at a row, if there is one.
+/// The amount in a row, or `None` for NULL.
 pub(crate) fn amount_at(array: &Decimal128Array, row: usize) -> Option<Decimal> {
     array.is_valid(row).then(|| Decimal::from_i128_with_scale(array.value(row), 2))
 }

@@ -31,7 +31,7 @@ impl Effect {
     }
 }
 
-/// Collects a shard's results and makes the file.
+/// Collects the results of a shard and makes the file.
 #[derive(Default)]
 pub struct ResultsWriter {
     ids: StringBuilder,
@@ -51,7 +51,7 @@ impl ResultsWriter {
         self.effects.append_value(effect.as_str());
     }
 
-    /// The file.
+    /// Makes the file.
     ///
     /// # Errors
     /// When the columns do not fit together.

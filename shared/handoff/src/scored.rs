@@ -1,4 +1,5 @@
-//! `pipeline/scored_customers`: score, log-odds, SHAP values and reasons of each customer of a shard.
+//! `pipeline/scored_customers`: score, log-odds, SHAP values and reasons of each customer of a
+//! shard.
 
 use arrow_array::builder::{Float64Builder, StringBuilder};
 use arrow_array::{Array, BooleanArray, Decimal128Array, Float64Array, Int32Array, StringArray};
@@ -11,22 +12,23 @@ use rust_decimal::Decimal;
 use crate::customers::Customers;
 use crate::parquet_file::{Columns, HandoffError, INCOME, MONEY, Table, amount_at};
 
-/// What the model says of one customer.
+/// The score of one customer, and the numbers that explain it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScoreRow<'a> {
-    /// Log-odds of the bad class.
+    /// The raw value: log-odds of the bad class.
     pub raw_value: f64,
     /// Probability of the bad class.
     pub probability: f64,
-    /// Points.
+    /// The score in points.
     pub score: CreditScore,
-    /// The model's expected log-odds: base value + sum of SHAP values = raw value.
+    /// The base value in log-odds. The base value and the SHAP values add up to the raw value
+    /// (promise 13).
     pub base_value: f64,
-    /// SHAP value per source column, in log-odds.
+    /// One SHAP value for each source column, in log-odds.
     pub shap_values: &'a [f64],
 }
 
-/// Collects a shard's scores and makes the file.
+/// Collects the scores of a shard and makes the file.
 pub struct ScoredWriter {
     sources: Vec<String>,
     scored: Vec<bool>,
@@ -58,7 +60,8 @@ impl ScoredWriter {
         }
     }
 
-    /// Adds a scored customer with up to [`MAX_REASONS`] reasons (text and points), worst first.
+    /// Adds a customer with a score. A reason is a text and the points that it took; the worst
+    /// comes first, and at most [`MAX_REASONS`] are kept.
     ///
     /// # Errors
     /// When there is not exactly one SHAP value for each source column.
@@ -98,7 +101,7 @@ impl ScoredWriter {
         Ok(())
     }
 
-    /// Adds a customer that could not be scored.
+    /// Adds a customer who could not be scored, with the reason.
     pub fn push_referred(&mut self, reason: &str) {
         self.scored.push(false);
         self.referral.append_value(reason);
@@ -111,10 +114,11 @@ impl ScoredWriter {
         self.points.iter_mut().for_each(Float64Builder::append_null);
     }
 
-    /// The file: the customers' own columns, and what was pushed for each, in their order.
+    /// Makes the file from the customers' own columns and what was added for each, in the order of
+    /// the customers.
     ///
     /// # Errors
-    /// When there were not as many pushes as customers.
+    /// When the number of added rows is not the number of customers.
     pub fn finish(mut self, customers: &Customers) -> Result<Bytes, HandoffError> {
         let mut columns = Columns::new();
         columns.push_distinct("customer_id", false, customers.ids()?.clone());
@@ -149,18 +153,18 @@ impl ScoredWriter {
     }
 }
 
-/// A shard's scores, as the evaluation step reads them.
+/// The scores of a shard, as the evaluation step reads them.
 #[derive(Debug, Clone)]
 pub struct Scored {
     table: Table,
 }
 
-/// The columns of [`Scored`] that a decision needs, looked up once.
+/// The columns of [`Scored`] that a decision needs.
 #[derive(Debug)]
 pub struct ScoredColumns<'a> {
-    /// Keys.
+    /// The keys of the customers.
     pub ids: &'a StringArray,
-    /// Present scores.
+    /// The current scores, in points.
     pub current_scores: &'a Int32Array,
     limits: &'a Decimal128Array,
     incomes: &'a Decimal128Array,
@@ -170,7 +174,8 @@ pub struct ScoredColumns<'a> {
     reasons: [&'a StringArray; MAX_REASONS],
 }
 
-/// What a decision needs of the file; the explanation's numbers, most of its bytes, are for others.
+/// The columns that a decision needs. The numbers of the explanation, most of the file, are not
+/// read.
 const DECISIVE: [&str; 11] = [
     "customer_id",
     "current_score",
@@ -186,10 +191,11 @@ const DECISIVE: [&str; 11] = [
 ];
 
 impl Scored {
-    /// Reads what a decision needs of a file of exactly `rows` customers: [`Scored::columns`] works, [`Scored::numbers`] does not.
+    /// Reads only what a decision needs from a file of exactly `rows` customers.
+    /// [`Scored::columns`] works afterwards, [`Scored::numbers`] does not.
     ///
     /// # Errors
-    /// When the bytes are no such file.
+    /// When the bytes are not such a file.
     pub fn read_for_decisions(bytes: Bytes, rows: u32) -> Result<Self, HandoffError> {
         Ok(Self { table: Table::columns_from_parquet(bytes, rows, &DECISIVE)? })
     }
@@ -197,12 +203,12 @@ impl Scored {
     /// Reads a file of exactly `rows` customers.
     ///
     /// # Errors
-    /// When the bytes are no such file.
+    /// When the bytes are not such a file.
     pub fn read(bytes: Bytes, rows: u32) -> Result<Self, HandoffError> {
         Ok(Self { table: Table::from_parquet(bytes, rows)? })
     }
 
-    /// Customers in the file.
+    /// The number of customers.
     #[must_use]
     pub fn rows(&self) -> usize {
         self.table.rows()
@@ -211,7 +217,7 @@ impl Scored {
     /// The columns that a decision needs.
     ///
     /// # Errors
-    /// When one is not as the contract has it.
+    /// When a column is missing, has another type, or has a NULL where a value is needed.
     pub fn columns(&self) -> Result<ScoredColumns<'_>, HandoffError> {
         let table = &self.table;
         let text = |name: &str| table.column::<StringArray>(name, &DataType::Utf8);
@@ -226,7 +232,7 @@ impl Scored {
             reasons: [text("reason_1")?, text("reason_2")?, text("reason_3")?, text("reason_4")?],
         };
 
-        // A decision must never rest on a score that isn't there.
+        // A decision must never rest on a missing score.
         for row in 0..table.rows() {
             let (column, filled) = if columns.scored.value(row) {
                 ("new_score", columns.scores.is_valid(row))
@@ -242,32 +248,33 @@ impl Scored {
         Ok(columns)
     }
 
-    /// A column of numbers, by name: `raw_value`, `probability`, `base_value`, `shap_<source>`, `reason_<n>_points`.
+    /// A column of numbers, by name: `raw_value`, `probability`, `base_value`, `shap_<source>`,
+    /// `reason_<n>_points`.
     ///
     /// # Errors
-    /// When there is none of this name.
+    /// When the file has no such column of numbers.
     pub fn numbers(&self, name: &str) -> Result<&Float64Array, HandoffError> {
         self.table.column(name, &DataType::Float64)
     }
 }
 
 impl<'a> ScoredColumns<'a> {
-    /// Present limit.
+    /// The current limit.
     #[must_use]
     pub fn limit(&self, row: usize) -> Decimal {
         Decimal::from_i128_with_scale(self.limits.value(row), 2)
     }
 
-    /// Annual income, where it was asked for and is known.
+    /// The annual income, if the policy asks for it and it is known.
     #[must_use]
     pub fn income(&self, row: usize) -> Option<Decimal> {
         amount_at(self.incomes, row)
     }
 
-    /// The score, or why there is none.
+    /// The score in points.
     ///
     /// # Errors
-    /// The reason for which the customer is referred.
+    /// The reason why the customer could not be scored, as text.
     pub fn score(&self, row: usize) -> Result<CreditScore, &'a str> {
         if self.scored.value(row) {
             Ok(CreditScore::new(self.scores.value(row)))
@@ -276,7 +283,7 @@ impl<'a> ScoredColumns<'a> {
         }
     }
 
-    /// Adverse-action reasons, worst first.
+    /// The adverse-action reasons, worst first.
     #[must_use]
     pub fn reasons(&self, row: usize) -> Vec<&'a str> {
         self.reasons

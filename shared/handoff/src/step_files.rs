@@ -152,3 +152,55 @@ impl<'a> StepFiles<'a> {
         stage.shard_key(&self.run.run_id, self.shard.index)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use aws_sdk_s3::config::BehaviorVersion;
+    use limit_increase_workflow::contract::ShardTask;
+    use limit_increase_workflow::document::parse;
+
+    use super::*;
+
+    fn task() -> ShardTask {
+        let event = include_str!("../../../events/score-customers.json");
+        parse(serde_json::from_str(event).unwrap()).unwrap()
+    }
+
+    /// A client that no test makes a request with.
+    fn storage() -> Storage {
+        let configuration =
+            aws_sdk_s3::Config::builder().behavior_version(BehaviorVersion::latest());
+        Storage::new(aws_sdk_s3::Client::from_conf(configuration.build()))
+    }
+
+    #[test]
+    fn a_failure_names_the_object_under_its_derived_key() {
+        let (storage, task) = (storage(), task());
+        let files = StepFiles::new(&storage, &task.run, &task.shard);
+        let failure = files.failure(Stage::Results, HandoffError::Damaged);
+        assert_eq!(failure.kind, FailureKind::HandoffInvalid);
+        let place = "s3://credit-scoring-models/pipeline/results/run=manual-20261125T020212-250/part-00000.parquet: ";
+        assert!(failure.message.starts_with(place), "{}", failure.message);
+    }
+
+    #[tokio::test]
+    async fn customers_under_another_key_are_refused_without_a_request() {
+        let (storage, mut task) = (storage(), task());
+        task.shard.key = "models/catboost_model.tar.gz".to_owned();
+        let files = StepFiles::new(&storage, &task.run, &task.shard);
+        let failure = files.read::<Customers>().await.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::HandoffInvalid);
+        assert!(failure.message.contains("models/catboost_model.tar.gz"), "{}", failure.message);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_could_not_be_made_is_a_failure_with_its_name() {
+        let (storage, task) = (storage(), task());
+        let files = StepFiles::new(&storage, &task.run, &task.shard);
+        let failure =
+            files.write(Stage::Evaluations, Err(HandoffError::Damaged)).await.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::HandoffInvalid);
+        assert!(failure.message.contains("pipeline/evaluations/"), "{}", failure.message);
+    }
+}

@@ -45,8 +45,9 @@ impl fmt::Display for StepError {
 
 impl std::error::Error for StepError {}
 
-/// An event, or why it could not be read. An event that is not JSON, or that nests too deep, must fail
-/// by a name that the state machine knows, and the error of the Lambda runtime has no such name.
+/// An event, or why it could not be read. An event that is not JSON, or that nests too deep, must
+/// fail by a name that the state machine knows, and the error of the Lambda runtime has no such
+/// name.
 struct Event(Result<Value, String>);
 
 impl<'de> Deserialize<'de> for Event {
@@ -183,7 +184,7 @@ mod tests {
         let task = json!({"run": {"run_id": "nightly-1"}, "shard": {}});
         let failure = event_of::<ShardTask>(Ok(task)).unwrap_err();
         assert_eq!(failure.kind, FailureKind::InvalidRequest);
-        assert_eq!(failure.message, "run.bucket: missing field `bucket`");
+        assert_eq!(failure.message, "run: missing field `bucket`");
 
         let failure = event_of::<Value>(Ok(json!([]))).unwrap_err();
         assert_eq!(failure.message, "invalid type: array, expected an object");

@@ -1,5 +1,5 @@
-//! Metrics for CloudWatch, in its embedded metric format: one line of JSON on standard output, which
-//! CloudWatch Logs turns into metrics. This needs no call, no permission and no client.
+//! Metrics for CloudWatch, in its embedded metric format: one line of JSON on standard output,
+//! which CloudWatch Logs turns into metrics. This needs no call, no permission and no client.
 //!
 //! What lives here: names and units, and the exact form of the lines. The alarms that read them are
 //! in `cloudformation/infrastructure.yml`; `docs/runbook.md` explains them.
@@ -14,15 +14,15 @@ use crate::environment;
 
 /// The namespace of every metric.
 pub const NAMESPACE: &str = "LimitIncrease";
-/// A dimension's value may have 1024 characters. The names of our errors are far shorter, so a longer
-/// one is counted as `Other`.
+/// A dimension's value may have 1024 characters. The names of our errors are far shorter, so a
+/// longer one is counted as `Other`.
 const MAX_ERROR_CHARS: usize = 128;
 
 /// Tells CloudWatch how a successful run ended.
 ///
-/// The dimension `Mode` separates dry runs, so trying a policy raises no alarm. If a run is reported
-/// twice, both data points have the time at which it closed. The alarms look at the largest value of
-/// a period, so they see the run once.
+/// The dimension `Mode` separates dry runs, so trying a policy raises no alarm. If a run is
+/// reported twice, both data points have the time at which it closed. The alarms look at the
+/// largest value of a period, so they see the run once.
 pub fn run_closed(summary: &RunSummary) {
     write(&run_closed_line(summary, &level()));
 }

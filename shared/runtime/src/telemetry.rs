@@ -4,8 +4,8 @@ use tracing_subscriber::{EnvFilter, fmt};
 
 /// Starts logging to standard output, at the level of `RUST_LOG` (default `info`).
 ///
-/// In Lambda each line is one JSON object with the fields of the current span, for example `run_id`.
-/// A second call changes nothing.
+/// In Lambda each line is one JSON object with the fields of the current span, for example
+/// `run_id`. A second call changes nothing.
 pub fn init() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = fmt().with_env_filter(filter).with_target(true);

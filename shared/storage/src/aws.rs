@@ -1,4 +1,4 @@
-//! The AWS clients' common configuration.
+//! The configuration that all AWS clients share.
 
 use std::time::Duration;
 
@@ -9,20 +9,21 @@ use aws_config::timeout::TimeoutConfig;
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
-/// Requests to AWS are tried so often inside one invocation.
+/// How often a request to AWS is tried inside one invocation.
 ///
-/// The state machine retries a failed step as a whole. These quick tries are for the single throttled or lost
-/// request, for which running the step again would be the dearer cure; they end within seconds.
+/// The state machine retries a failed step as a whole. Running a whole step again for one throttled
+/// or lost request would cost more than these tries, which end within seconds.
 const ATTEMPTS: u32 = 3;
 
-/// Configuration from the environment (region, credentials, `AWS_ENDPOINT_URL`), with bounded time-outs.
+/// Configuration from the environment (region, credentials, `AWS_ENDPOINT_URL`), with bounded
+/// time-outs.
 ///
 /// TLS is rustls over ring.
 pub async fn load_config() -> SdkConfig {
     loader().load().await
 }
 
-/// The loader behind [`load_config`], for a caller that has settings of its own to add.
+/// The loader behind [`load_config`], for a caller that adds its own settings.
 #[must_use]
 pub fn loader() -> aws_config::ConfigLoader {
     let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
@@ -42,8 +43,8 @@ pub fn loader() -> aws_config::ConfigLoader {
         )
 }
 
-/// An S3 client; buckets go into the path when the endpoint is not AWS's own, since an emulator's host name
-/// has no subdomains.
+/// An S3 client. If an endpoint is configured, the bucket goes into the path, because the host name
+/// of an emulator has no subdomains.
 #[must_use]
 pub fn s3_client(config: &SdkConfig) -> aws_sdk_s3::Client {
     let s3 =

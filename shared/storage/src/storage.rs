@@ -7,26 +7,28 @@ use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::{Bytes, BytesMut};
+use limit_increase_domain::sha256_hex;
 use limit_increase_workflow::{Failure, FailureKind, ModelPin};
 
-use limit_increase_domain::sha256_hex;
-
-/// No object of the hand-off or model may be larger, in bytes; it has to fit into a function's memory.
+/// MIME type of the JSON documents: shard lists and summaries.
+pub const APPLICATION_JSON: &str = "application/json";
+/// The largest object that is read, in bytes. An object must fit into the memory of a function.
 pub const MAX_OBJECT_BYTES: u64 = 64 * 1024 * 1024;
 
 /// The user metadata under which [`Storage::put`] records the content's hash.
 const SHA256: &str = "sha256";
 
-/// An object with what identifies its exact content.
+/// An object, with what identifies its exact content.
 #[derive(Debug, Clone)]
 pub struct Object {
     /// The content.
     pub bytes: Bytes,
-    /// Entity tag as S3 gave it, quotes included.
+    /// Entity tag as S3 gave it, with its quotes.
     pub etag: String,
-    /// Version, in a versioned bucket.
+    /// The version, if the bucket is versioned.
     pub version_id: Option<String>,
-    /// Hash of the content as its writer recorded it, if it was one of ours.
+    /// SHA-256 that [`Storage::put`] or [`Storage::replace`] recorded; absent if another program
+    /// wrote the object.
     pub sha256: Option<String>,
 }
 
@@ -46,14 +48,14 @@ impl Storage {
     /// The newest version of an object, `None` if there is none.
     ///
     /// # Errors
-    /// `Transient.Storage`, or `Permanent.StorageRefused` for denied access, a missing bucket or an object over
-    /// [`MAX_OBJECT_BYTES`].
+    /// `Transient.Storage`, or `Permanent.StorageRefused` for denied access, a missing bucket, or
+    /// an object larger than [`MAX_OBJECT_BYTES`].
     pub async fn get(&self, bucket: &str, key: &str) -> Result<Option<Object>, Failure> {
         let request = self.client.get_object().bucket(bucket).key(key);
         match request.send().await {
             Ok(output) => read_body(output, bucket, key).await.map(Some),
             Err(error) if is_missing(&error) => Ok(None),
-            Err(error) => Err(failure("read", bucket, key, &error)),
+            Err(error) => Err(storage_failure("read", bucket, key, &error)),
         }
     }
 
@@ -71,14 +73,15 @@ impl Storage {
             Failure::new(FailureKind::HandoffInvalid, message)
         })?;
 
-        // Parquet pages would take a flipped bit for another amount.
+        // A flipped bit in a Parquet page may read as another valid amount.
         let found = sha256_hex(&object.bytes);
         match object.sha256 {
             Some(expected) if expected == found => Ok(object.bytes),
             expected => {
                 let expected = expected.as_deref().unwrap_or("none recorded");
                 let message = format!(
-                    "s3://{bucket}/{key} is damaged: its sha256 is {found}, it was written as {expected}; start a new run"
+                    "s3://{bucket}/{key} is damaged: its sha256 is {found}, \
+                     it was written as {expected}; start a new run"
                 );
 
                 Err(Failure::new(FailureKind::HandoffInvalid, message))
@@ -89,7 +92,8 @@ impl Storage {
     /// Exactly the object that a run has pinned.
     ///
     /// # Errors
-    /// `Permanent.ModelChanged` when another object is now under the key and the pinned one is gone; else as [`Storage::get`].
+    /// `Permanent.ModelChanged` when another object is under the key now and the pinned one is
+    /// gone; otherwise as [`Storage::get`].
     pub async fn get_pinned(&self, pin: &ModelPin) -> Result<Object, Failure> {
         let request = self
             .client
@@ -103,15 +107,16 @@ impl Storage {
             Err(error) if is_missing(&error) || status(&error) == Some(412) => Err(Failure::new(
                 FailureKind::ModelChanged,
                 format!(
-                    "s3://{}/{}: the model this run was opened with (ETag {}) has been replaced or removed; start a new run to use the present one",
+                    "s3://{}/{}: the model this run was opened with (ETag {}) has been replaced or \
+                     removed; start a new run to use the current one",
                     pin.bucket, pin.key, pin.etag
                 ),
             )),
-            Err(error) => Err(failure("read", &pin.bucket, &pin.key, &error)),
+            Err(error) => Err(storage_failure("read", &pin.bucket, &pin.key, &error)),
         }
     }
 
-    /// Writes an object, over whatever was there.
+    /// Writes an object and replaces what was under its key.
     ///
     /// # Errors
     /// `Transient.Storage` or `Permanent.StorageRefused`.
@@ -123,10 +128,11 @@ impl Storage {
         content_type: &str,
     ) -> Result<(), Failure> {
         let sent = self.put_request(bucket, key, bytes, content_type).send().await;
-        sent.map(|_| ()).map_err(|error| failure("write", bucket, key, &error))
+        sent.map(|_| ()).map_err(|error| storage_failure("write", bucket, key, &error))
     }
 
-    /// The entity tag of what is under a key now, for [`Storage::replace`]; `None` if nothing is.
+    /// The entity tag of the object that is under a key now, for [`Storage::replace`]; `None` if
+    /// there is no object.
     ///
     /// # Errors
     /// As [`Storage::get`].
@@ -134,14 +140,20 @@ impl Storage {
         match self.client.head_object().bucket(bucket).key(key).send().await {
             Ok(output) => Ok(output.e_tag),
             Err(error) if is_missing(&error) => Ok(None),
-            Err(error) => Err(failure("look at", bucket, key, &error)),
+            Err(error) => Err(storage_failure("look at", bucket, key, &error)),
         }
     }
 
-    /// Writes an object in place of the one with this entity tag, or of none.
+    /// Writes an object only if the one under its key still has the entity tag `previous`, or if
+    /// `previous` is `None` and there is still no object.
+    ///
+    /// The record of a shard is written this way before its decisions are committed, so a decision
+    /// in the table has its record (promise 8). A late attempt cannot overwrite the record of the
+    /// attempt that took the shard over.
     ///
     /// # Errors
-    /// `Transient.Storage` when another is there meanwhile; else as [`Storage::put`].
+    /// `Transient.Storage` when another attempt has written the object; otherwise as
+    /// [`Storage::put`].
     pub async fn replace(
         &self,
         bucket: &str,
@@ -158,14 +170,15 @@ impl Storage {
 
         match request.send().await {
             Ok(_) => Ok(()),
-            // S3 answers 409 while the two writes are under way, and 404 when what was to be replaced is gone.
+            // S3 answers 409 while two writes run simultaneously, 412 when another object is there,
+            // and 404 when the object to replace is gone.
             Err(error) if matches!(status(&error), Some(409 | 412)) || is_missing(&error) => {
                 Err(Failure::new(
                     FailureKind::TransientStorage,
                     format!("s3://{bucket}/{key}: another attempt has written it meanwhile"),
                 ))
             }
-            Err(error) => Err(failure("write", bucket, key, &error)),
+            Err(error) => Err(storage_failure("write", bucket, key, &error)),
         }
     }
 
@@ -196,20 +209,21 @@ async fn read_body(
     let etag = output.e_tag().unwrap_or_default().to_owned();
     let version_id = output.version_id().filter(|id| *id != "null").map(str::to_owned);
     let sha256 = output.metadata().and_then(|metadata| metadata.get(SHA256)).cloned();
-    let too_large = || {
+    let too_large_failure = || {
         Failure::new(
             FailureKind::StorageRefused,
             format!(
-                "s3://{bucket}/{key} is larger than the {MAX_OBJECT_BYTES} bytes that a function takes"
+                "s3://{bucket}/{key} is larger than the {MAX_OBJECT_BYTES} bytes that a function \
+                 takes"
             ),
         )
     };
 
     if expected > MAX_OBJECT_BYTES {
-        return Err(too_large());
+        return Err(too_large_failure());
     }
 
-    let cut_short = |detail: String| {
+    let cut_short_failure = |detail: String| {
         Failure::new(
             FailureKind::TransientStorage,
             format!("s3://{bucket}/{key}: the answer was cut short: {detail}"),
@@ -219,15 +233,16 @@ async fn read_body(
     let mut body = output.body;
     let mut bytes = BytesMut::new();
     while let Some(chunk) = body.next().await {
-        let chunk = chunk.map_err(|error| cut_short(DisplayErrorContext(error).to_string()))?;
+        let chunk =
+            chunk.map_err(|error| cut_short_failure(DisplayErrorContext(error).to_string()))?;
         bytes.extend_from_slice(&chunk);
         if bytes.len() as u64 > MAX_OBJECT_BYTES {
-            return Err(too_large());
+            return Err(too_large_failure());
         }
     }
 
     if (bytes.len() as u64) < expected {
-        return Err(cut_short(format!("{} of {expected} bytes", bytes.len())));
+        return Err(cut_short_failure(format!("{} of {expected} bytes", bytes.len())));
     }
 
     Ok(Object { bytes: bytes.freeze(), etag, version_id, sha256 })
@@ -238,12 +253,13 @@ fn status<E>(error: &SdkError<E>) -> Option<u16> {
 }
 
 fn is_missing<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
-    // A missing bucket is a 404 too, and is no missing object.
+    // S3 answers 404 for a missing bucket too, which is a wrong configuration.
     status(error) == Some(404) && error.code() != Some("NoSuchBucket")
 }
 
-/// Which failure an S3 error is: answers 400 to 499 but for throttling and time-outs are refusals, all else may pass.
-fn failure<E>(verb: &str, bucket: &str, key: &str, error: &SdkError<E>) -> Failure
+/// The failure for an S3 error. Statuses 400 to 499 are refusals, except throttling and time-outs;
+/// everything else is worth a retry.
+fn storage_failure<E>(verb: &str, bucket: &str, key: &str, error: &SdkError<E>) -> Failure
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {

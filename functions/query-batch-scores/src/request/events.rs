@@ -1,0 +1,23 @@
+//! The fixtures of the folder `events/` are requests that this function accepts.
+#![allow(clippy::unwrap_used)]
+use super::*;
+
+fn order(event: &str) -> RunOrder {
+    let now = "2026-11-30T12:00:00Z".parse().unwrap();
+    read(serde_json::from_str(event).unwrap(), "request-1", now).unwrap()
+}
+
+#[test]
+fn the_manual_event_asks_for_a_dry_run_of_twenty() {
+    let order = order(include_str!("../../../../events/query-batch-scores.json"));
+    assert_eq!(order.run_id.as_str(), "manual-20261125T020212-250");
+    assert_eq!((order.request.limit, order.request.dry_run), (Some(20), true));
+    assert_eq!(order.as_of.to_string(), "2026-11-25");
+}
+
+#[test]
+fn the_scheduled_event_asks_for_the_default_run_of_its_own_day() {
+    let order = order(include_str!("../../../../events/query-batch-scores-scheduled.json"));
+    assert_eq!(order.request, RunRequest::default());
+    assert_eq!(order.as_of.to_string(), "2026-11-25");
+}

@@ -1,0 +1,41 @@
+//! Each fixture `events/update-database-*.json` is a task of this function, one for each action.
+#![allow(clippy::unwrap_used)]
+use limit_increase_workflow::contract::UpdateTask;
+use limit_increase_workflow::document::parse;
+
+const RUN: &str = "manual-20261125T020212-250";
+
+fn task(event: &str) -> UpdateTask {
+    parse(serde_json::from_str(event).unwrap()).unwrap()
+}
+
+#[test]
+fn apply_shard() {
+    let task = task(include_str!("../../../events/update-database-apply-shard.json"));
+    assert!(matches!(task, UpdateTask::ApplyShard(task)
+        if task.run.run_id.as_str() == RUN && task.shard.rows == 20));
+}
+
+#[test]
+fn finish_run() {
+    let task = task(include_str!("../../../events/update-database-finish-run.json"));
+    assert!(matches!(task, UpdateTask::FinishRun(opened)
+        if opened.run.run_id.as_str() == RUN && (opened.eligible, opened.shard_count) == (20, 1)));
+}
+
+#[test]
+fn record_failure() {
+    let task = task(include_str!("../../../events/update-database-record-failure.json"));
+    assert!(matches!(task, UpdateTask::RecordFailure(report)
+        if report.run_id.as_str() == RUN
+            && report.error == "Permanent.ModelMissing"
+            && report.execution.is_some()));
+}
+
+#[test]
+fn fail_or_resume_resumes() {
+    let task = task(include_str!("../../../events/update-database-fail-or-resume.json"));
+    assert!(matches!(task, UpdateTask::FailOrResume(task)
+        if task.run_id.as_str() == RUN
+            && task.execution.redrive_count > task.failed_at_redrive));
+}
