@@ -1,46 +1,35 @@
-//! From event to opened run.
+//! From an event to an opened run.
 
 use chrono::Utc;
-use limit_increase_database::Credentials;
-use limit_increase_database::{Database, database_failure, find_run, hold_run};
-use limit_increase_runtime::environment;
+use limit_increase_database::{Database, OpeningRun};
 use limit_increase_storage::Storage;
-use limit_increase_storage::aws;
 use limit_increase_workflow::contract::RunOpened;
-use limit_increase_workflow::keys;
 use limit_increase_workflow::{Failure, FailureKind};
 use serde_json::Value;
 
-use crate::open::{self, Place};
-use crate::request;
-use crate::resume;
+use crate::open::{Locations, open_run};
+use crate::request::{self, RunOrder};
+use crate::resume::resume_run;
 
-/// What outlives an event.
+/// Handles all events of an execution environment, which keeps its clients between them.
 pub(crate) struct Handler {
     storage: Storage,
-    place: Place,
+    locations: Locations,
     database: Database,
 }
 
 impl Handler {
-    /// Reads the environment and makes the clients.
-    pub(crate) async fn new() -> Self {
-        let config = aws::load_config().await;
-        Self {
-            storage: Storage::new(aws::s3_client(&config)),
-            place: Place {
-                bucket: environment::or_default("BUCKET", keys::DEFAULT_BUCKET),
-                model_key: environment::or_default("MODEL_KEY", keys::DEFAULT_MODEL_KEY),
-                policy_key: environment::or_default("POLICY_KEY", keys::DEFAULT_POLICY_KEY),
-            },
-            database: Database::new(Credentials::from_environment(&config)),
-        }
+    pub(crate) const fn new(storage: Storage, locations: Locations, database: Database) -> Self {
+        Self { storage, locations, database }
     }
 
-    /// Opens the run that the event asks for; asked again for a run that is open, answers with what is left to do.
+    /// Opens the run that the event asks for, once (promise 7). For a run that is open already, the
+    /// answer is what is left to do (promise 4).
+    ///
+    /// The event is not parsed before, because it has three forms: see [`request::read`].
     ///
     /// # Errors
-    /// See the failures of the steps: request, model, policy, database, storage.
+    /// The failure of the request, of the model, of the policy, of the database or of the storage.
     pub(crate) async fn handle(
         &self,
         event: Value,
@@ -48,27 +37,20 @@ impl Handler {
     ) -> Result<RunOpened, Failure> {
         let started_at = Utc::now();
         let order = request::read(event, &request_id, started_at)?;
+
         let mut client = self.database.client().await?;
-        // Held until the run is open: of two attempts at once the second one finds what the first has done, and
-        // does not write its own customers over the other's.
-        let opening = hold_run(&mut client, &order.run_id).await?;
-        if let Some(known) = find_run(opening.client(), &order.run_id).await? {
+        let opening = OpeningRun::hold(&mut client, &order.run_id).await?;
+        if let Some(known) = opening.find().await? {
             if known.request != order.request {
-                return Err(Failure::new(
-                    FailureKind::RunConflict,
-                    format!(
-                        "run {} was opened with another request; give this one another name",
-                        order.run_id
-                    ),
-                ));
+                return Err(other_request_failure(&order));
             }
 
-            return resume::resume(opening.client(), &self.storage, known.opened).await;
+            return resume_run(&opening, &self.storage, known.opened).await;
         }
 
-        let opened =
-            open::open(opening.client(), &self.storage, &self.place, &order, started_at).await?;
-        opening.commit().await.map_err(|error| database_failure("opening the run", &error))?;
+        let opened = open_run(&opening, &self.storage, &self.locations, &order, started_at).await?;
+        opening.commit().await?;
+
         tracing::info!(
             eligible = opened.eligible,
             shards = opened.shard_count,
@@ -78,4 +60,11 @@ impl Handler {
 
         Ok(opened)
     }
+}
+
+fn other_request_failure(order: &RunOrder) -> Failure {
+    Failure::new(
+        FailureKind::RunConflict,
+        format!("run {} was opened with another request; give this one another name", order.run_id),
+    )
 }

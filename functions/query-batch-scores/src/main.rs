@@ -6,10 +6,21 @@ mod request;
 mod resume;
 mod shards;
 
+use limit_increase_database::{Credentials, Database};
 use limit_increase_runtime::lambda;
+use limit_increase_storage::{Storage, aws};
+
+use crate::handler::Handler;
+use crate::open::Locations;
 
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    let handler = handler::Handler::new().await;
+    let config = aws::load_config().await;
+    let handler = Handler::new(
+        Storage::new(aws::s3_client(&config)),
+        Locations::from_environment(),
+        Database::new(Credentials::from_environment(&config)),
+    );
+
     lambda::serve(|event, request_id| handler.handle(event, request_id)).await
 }

@@ -1,24 +1,22 @@
-//! Opening a run: pin the model and the policy, take the customers, enter the run in the ledger.
+//! Opening a run: pin the model and the policy, take the customers, record the run in the ledger.
 
 use chrono::{DateTime, Utc};
 use limit_increase_artifact::Artifact;
-use limit_increase_database::{Client, Selection, open_eligible, open_run};
-use limit_increase_domain::Policy;
-use limit_increase_domain::SourceColumn;
-use limit_increase_domain::sha256_hex;
+use limit_increase_database::{OpeningRun, Selection};
+use limit_increase_domain::{Policy, SourceColumn};
+use limit_increase_runtime::environment;
 use limit_increase_storage::Storage;
-use limit_increase_workflow::ObjectRef;
 use limit_increase_workflow::contract::RunOpened;
 use limit_increase_workflow::document::parse;
-use limit_increase_workflow::keys::shard_list_key;
-use limit_increase_workflow::{Failure, FailureKind, ModelPin, RunContext};
+use limit_increase_workflow::keys::{self, shard_list_key};
+use limit_increase_workflow::{Failure, FailureKind, ModelPin, ObjectRef, RunContext};
 
-use crate::request::Order;
-use crate::shards;
+use crate::request::RunOrder;
+use crate::shards::write_shards;
 
 /// Where the model, the policy and the hand-off are.
-pub(crate) struct Place {
-    /// The bucket of all of them.
+pub(crate) struct Locations {
+    /// The bucket of all three.
     pub(crate) bucket: String,
     /// Key of the model artifact.
     pub(crate) model_key: String,
@@ -26,26 +24,40 @@ pub(crate) struct Place {
     pub(crate) policy_key: String,
 }
 
-/// Opens a run that is not open yet. The ledger row comes last: before it there is no run, and a retry starts afresh.
+impl Locations {
+    /// The locations that the function's environment names.
+    pub(crate) fn from_environment() -> Self {
+        Self {
+            bucket: environment::or_default("BUCKET", keys::DEFAULT_BUCKET),
+            model_key: environment::or_default("MODEL_KEY", keys::DEFAULT_MODEL_KEY),
+            policy_key: environment::or_default("POLICY_KEY", keys::DEFAULT_POLICY_KEY),
+        }
+    }
+}
+
+/// Opens a run that is not open yet.
+///
+/// The ledger row comes last (promise 7). Until then there is no run, and the next attempt starts
+/// from the beginning.
 ///
 /// # Errors
-/// By the step that failed.
-pub(crate) async fn open(
-    client: &Client,
+/// The failure of the model, of the policy, of the database or of the storage.
+pub(crate) async fn open_run(
+    opening: &OpeningRun<'_>,
     storage: &Storage,
-    place: &Place,
-    order: &Order,
+    locations: &Locations,
+    order: &RunOrder,
     started_at: DateTime<Utc>,
 ) -> Result<RunOpened, Failure> {
-    let (model, features) = pin_model(storage, place).await?;
+    let (model, features) = pin_model(storage, locations).await?;
     let policy = match &order.request.policy {
         Some(policy) => policy.clone(),
-        None => policy_in_force(storage, place).await?,
+        None => policy_in_force(storage, locations).await?,
     };
 
     let run = RunContext {
         run_id: order.run_id.clone(),
-        bucket: place.bucket.clone(),
+        bucket: locations.bucket.clone(),
         policy_sha256: policy.sha256(),
         model,
         policy,
@@ -60,8 +72,8 @@ pub(crate) async fn open(
         income_column: run.policy.affordability.as_ref().map(|cap| cap.income_column.as_str()),
     };
 
-    let rows = open_eligible(client, &selection).await?;
-    let shards = shards::write(storage, &run, &features, rows, order.request.shard_size).await?;
+    let rows = opening.open_eligible(&selection).await?;
+    let shards = write_shards(storage, &run, &features, rows, order.request.shard_size).await?;
     let opened = RunOpened {
         eligible: shards.iter().map(|shard| u64::from(shard.rows)).sum(),
         shard_count: shards.len() as u32,
@@ -70,19 +82,23 @@ pub(crate) async fn open(
         run,
     };
 
-    open_run(client, &order.request, &opened, started_at).await?;
+    opening.record(&order.request, &opened, started_at).await?;
     Ok(opened)
 }
 
-/// The model as it is now, and the columns that it reads.
+/// The model as it is now, pinned for every shard of the run (promise 2), and the columns that it
+/// reads.
 async fn pin_model(
     storage: &Storage,
-    place: &Place,
+    locations: &Locations,
 ) -> Result<(ModelPin, Vec<SourceColumn>), Failure> {
-    let Place { bucket, model_key: key, .. } = place;
+    let Locations { bucket, model_key: key, .. } = locations;
     let object = storage.get(bucket, key).await?.ok_or_else(|| {
-        let message =
-            format!("no model at s3://{bucket}/{key}; train one (limit-increase train) or upload an artifact");
+        let message = format!(
+            "no model at s3://{bucket}/{key}; train one (limit-increase train) or upload \
+             an artifact"
+        );
+
         Failure::new(FailureKind::ModelMissing, message)
     })?;
 
@@ -96,23 +112,24 @@ async fn pin_model(
         key: key.clone(),
         version_id: object.version_id,
         etag: object.etag,
-        sha256: sha256_hex(&object.bytes),
+        sha256: artifact.sha256,
     };
 
     Ok((pin, features))
 }
 
 /// The policy document in the bucket, or the built-in default if there is none.
-async fn policy_in_force(storage: &Storage, place: &Place) -> Result<Policy, Failure> {
-    let Place { bucket, policy_key: key, .. } = place;
+async fn policy_in_force(storage: &Storage, locations: &Locations) -> Result<Policy, Failure> {
+    let Locations { bucket, policy_key: key, .. } = locations;
     let Some(object) = storage.get(bucket, key).await? else { return Ok(Policy::default()) };
-    let invalid = |problem: String| {
+
+    let policy_failure = |problem: String| {
         Failure::new(FailureKind::InvalidPolicy, format!("s3://{bucket}/{key}: {problem}"))
     };
 
     let document = serde_json::from_slice(&object.bytes)
-        .map_err(|error| invalid(format!("not JSON: {error}")))?;
-    let policy: Policy = parse(document).map_err(|failure| invalid(failure.message))?;
-    policy.validate().map_err(|error| invalid(error.to_string()))?;
+        .map_err(|error| policy_failure(format!("not JSON: {error}")))?;
+    let policy: Policy = parse(document).map_err(|failure| policy_failure(failure.message))?;
+    policy.validate().map_err(|error| policy_failure(error.to_string()))?;
     Ok(policy)
 }

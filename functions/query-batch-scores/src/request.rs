@@ -1,16 +1,18 @@
-//! Reading the event: a manual request or EventBridge's scheduled event, alone or in the state machine's envelope.
+//! Reading the event: a request or EventBridge's scheduled event, alone or in the envelope of the
+//! state machine.
 
 use aws_lambda_events::eventbridge::EventBridgeEvent;
 use chrono::{DateTime, NaiveDate, Utc};
 use limit_increase_workflow::document::parse;
+use limit_increase_workflow::request::RequestError;
 use limit_increase_workflow::{Failure, FailureKind, RunId, RunRequest};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// A request deeper or larger than this is no request. The state machine's own limit is 256 KiB.
+/// The largest request that is read. The state machine's own limit is 256 KiB.
 const MAX_REQUEST_BYTES: usize = 64 * 1024;
 
-/// What the state machine sends: the execution's name, and its input as it came.
+/// What the state machine sends: the execution's name, and the execution's input unchanged.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Envelope {
@@ -20,20 +22,27 @@ struct Envelope {
 
 /// A run to open.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Order {
-    /// Its id.
+pub(crate) struct RunOrder {
+    /// The run's id.
     pub(crate) run_id: RunId,
-    /// What is asked of it.
+    /// What the run is asked to do.
     pub(crate) request: RunRequest,
-    /// Its business date.
+    /// The run's business date.
     pub(crate) as_of: NaiveDate,
 }
 
-/// Reads an event of any of the accepted forms. Without an envelope, `request_id` (Lambda's own) names the run.
+/// Reads an event of any of the accepted forms. Without an envelope, `request_id` names the run,
+/// which is the id that Lambda gives to the invocation.
+///
+/// A bad request is refused here, before anything is written (promise 10).
 ///
 /// # Errors
-/// `Permanent.InvalidRequest` naming the field, or `Permanent.InvalidPolicy`.
-pub(crate) fn read(event: Value, request_id: &str, now: DateTime<Utc>) -> Result<Order, Failure> {
+/// `Permanent.InvalidRequest` with the name of the field, or `Permanent.InvalidPolicy`.
+pub(crate) fn read(
+    event: Value,
+    request_id: &str,
+    now: DateTime<Utc>,
+) -> Result<RunOrder, Failure> {
     let enveloped = event.get("run_id").is_some() && event.get("request").is_some();
     let (run_id, request) = if enveloped {
         let envelope: Envelope = parse(event)?;
@@ -64,17 +73,17 @@ pub(crate) fn read(event: Value, request_id: &str, now: DateTime<Utc>) -> Result
 
     if let Err(error) = request.validate() {
         let kind = match error {
-            limit_increase_workflow::request::RequestError::Policy(_) => FailureKind::InvalidPolicy,
+            RequestError::Policy(_) => FailureKind::InvalidPolicy,
             _ => FailureKind::InvalidRequest,
         };
 
         return Err(Failure::new(kind, error.to_string()));
     }
 
-    Ok(Order { run_id, as_of: request.as_of.unwrap_or_else(|| asked_at.date_naive()), request })
+    Ok(RunOrder { run_id, as_of: request.as_of.unwrap_or_else(|| asked_at.date_naive()), request })
 }
 
-/// EventBridge's events have these fields, and no request of ours may have them.
+/// Whether this is an event of EventBridge. A request has neither of these fields.
 fn is_eventbridge(request: &Value) -> bool {
     request.get("detail-type").is_some() && request.get("source").is_some()
 }
@@ -117,6 +126,14 @@ mod tests {
             (order.run_id.as_str(), order.as_of.to_string().as_str()),
             ("req-2", "2026-11-24")
         );
+    }
+
+    #[test]
+    fn an_array_is_not_a_request() {
+        for event in [json!([]), json!({"run_id": "r", "request": []})] {
+            let failure = read(event, "x", now()).unwrap_err();
+            assert_eq!(failure.message, "invalid type: array, expected an object");
+        }
     }
 
     #[test]

@@ -1,24 +1,25 @@
-//! A run that is open already: a repeated attempt, or an execution that was redriven. What is left is what the ledger lacks.
+//! A run that is open already, because an attempt is repeated or an execution was redriven. The
+//! shards that are left are those that the ledger lacks.
 
 use bytes::Bytes;
-use limit_increase_database::{Client, applied_shards};
+use limit_increase_database::OpeningRun;
 use limit_increase_storage::{APPLICATION_JSON, Storage};
-use limit_increase_workflow::ObjectRef;
 use limit_increase_workflow::contract::RunOpened;
 use limit_increase_workflow::keys::remaining_list_key;
-use limit_increase_workflow::{Failure, FailureKind, ShardRef};
+use limit_increase_workflow::{Failure, FailureKind, ObjectRef, ShardRef};
 
-/// Answers with the shards that are still to be applied. The run's own shard list stays as it is, for the record.
+/// Answers with the shards that are not applied yet (promise 4). Their list is a new object,
+/// because the run's own shard list stays as it was written.
 ///
 /// # Errors
-/// When the database or the storage fails, or the shard list is not the one that was written.
-pub(crate) async fn resume(
-    client: &Client,
+/// The failure of the database or of the storage; `Permanent.HandoffInvalid` when the shard list is
+/// not the one that was written.
+pub(crate) async fn resume_run(
+    opening: &OpeningRun<'_>,
     storage: &Storage,
     opened: RunOpened,
 ) -> Result<RunOpened, Failure> {
-    let run_id = &opened.run.run_id;
-    let applied = applied_shards(client, run_id).await?;
+    let applied = opening.applied_shards().await?;
     if applied.is_empty() {
         tracing::info!(eligible = opened.eligible, "the run is open already");
         return Ok(opened);
@@ -34,10 +35,13 @@ pub(crate) async fn resume(
     })?;
 
     shards.retain(|shard| !applied.contains(&shard.index));
+
     let list = serde_json::to_vec(&shards)
         .map_err(|error| Failure::new(FailureKind::Internal, format!("shard list: {error}")))?;
-    let remaining = ObjectRef { bucket: bucket.clone(), key: remaining_list_key(run_id) };
+    let remaining =
+        ObjectRef { bucket: bucket.clone(), key: remaining_list_key(&opened.run.run_id) };
     storage.put(&remaining.bucket, &remaining.key, Bytes::from(list), APPLICATION_JSON).await?;
+
     tracing::info!(applied = applied.len(), remaining = shards.len(), "the run is resumed");
     Ok(RunOpened { remaining: shards.len() as u32, shards: remaining, ..opened })
 }

@@ -1,4 +1,5 @@
-//! Cutting the stream of customers into shards. Memory is that of two shards, one being filled and one being uploaded.
+//! Cutting the stream of customers into shards. The memory in use is that of two shards: one that
+//! is filled, and one that is uploaded.
 
 use bytes::Bytes;
 use limit_increase_database::EligibleStream;
@@ -10,61 +11,66 @@ use limit_increase_workflow::keys::{Stage, shard_list_key};
 use limit_increase_workflow::{Failure, FailureKind, RunContext, ShardIndex, ShardRef};
 use tokio::task::JoinHandle;
 
-/// Reads all rows, writes the shards and then their list; gives the list.
+/// Reads all rows, writes the shards and then their list, and returns the list.
 ///
 /// # Errors
-/// When the database or the storage fails; then no list is written.
-pub(crate) async fn write(
+/// The failure of the database or of the storage; then no list is written.
+pub(crate) async fn write_shards(
     storage: &Storage,
     run: &RunContext,
     features: &[SourceColumn],
     mut rows: EligibleStream,
     shard_size: u32,
 ) -> Result<Vec<ShardRef>, Failure> {
-    let mut shards = Shards { storage, run, written: Vec::new(), upload: None };
+    let mut shards = ShardUploads { storage, run, written: Vec::new(), upload: None };
     let mut writer = CustomersWriter::new(features);
     while let Some(row) = rows.next().await? {
         writer
             .push(&row.customer()?, row.features()?)
-            .map_err(|error| shards.not_writable(&error))?;
+            .map_err(|error| shards.writing_failure(&error))?;
+
         if writer.rows() >= shard_size as usize {
-            shards.flush(&mut writer).await?;
+            shards.start_upload(&mut writer).await?;
         }
     }
 
     if writer.rows() > 0 {
-        shards.flush(&mut writer).await?;
+        shards.start_upload(&mut writer).await?;
     }
 
     shards.finish().await
 }
 
-struct Shards<'a> {
+/// The shards that were uploaded, and the one that is being uploaded.
+struct ShardUploads<'a> {
     storage: &'a Storage,
     run: &'a RunContext,
     written: Vec<ShardRef>,
     upload: Option<JoinHandle<Result<(), Failure>>>,
 }
 
-impl Shards<'_> {
-    /// Starts the upload of a full shard, once the one before it has arrived.
-    async fn flush(&mut self, writer: &mut CustomersWriter) -> Result<(), Failure> {
+impl ShardUploads<'_> {
+    /// Starts the upload of a full shard, after the shard before it has arrived.
+    async fn start_upload(&mut self, writer: &mut CustomersWriter) -> Result<(), Failure> {
         let rows = writer.rows() as u32;
         let index = ShardIndex(self.written.len() as u32);
         let key = Stage::Customers.shard_key(&self.run.run_id, index);
-        let bytes = writer.finish().map_err(|error| self.not_writable(&error))?;
-        self.settle().await?;
+        let bytes = writer.finish().map_err(|error| self.writing_failure(&error))?;
+        self.finish_upload().await?;
+
         let (storage, bucket, target) =
             (self.storage.clone(), self.run.bucket.clone(), key.clone());
         self.upload =
             Some(tokio::spawn(
                 async move { storage.put(&bucket, &target, bytes, CONTENT_TYPE).await },
             ));
+
         self.written.push(ShardRef { index, key, rows });
         Ok(())
     }
 
-    async fn settle(&mut self) -> Result<(), Failure> {
+    /// Waits for the upload that is under way.
+    async fn finish_upload(&mut self) -> Result<(), Failure> {
         match self.upload.take() {
             None => Ok(()),
             Some(upload) => upload.await.map_err(|error| {
@@ -73,8 +79,9 @@ impl Shards<'_> {
         }
     }
 
+    /// Waits for the last upload and writes the list.
     async fn finish(mut self) -> Result<Vec<ShardRef>, Failure> {
-        self.settle().await?;
+        self.finish_upload().await?;
         let list = serde_json::to_vec(&self.written)
             .map_err(|error| Failure::new(FailureKind::Internal, format!("shard list: {error}")))?;
         let key = shard_list_key(&self.run.run_id);
@@ -82,7 +89,7 @@ impl Shards<'_> {
         Ok(self.written)
     }
 
-    fn not_writable(&self, error: &dyn std::error::Error) -> Failure {
+    fn writing_failure(&self, error: &dyn std::error::Error) -> Failure {
         let message = format!("run {}, shard {}: {error}", self.run.run_id, self.written.len());
         Failure::new(FailureKind::Internal, message)
     }

@@ -26,13 +26,16 @@ fn finish_run() {
 #[test]
 fn record_failure() {
     let task = task(include_str!("../../../events/update-database-record-failure.json"));
-    assert!(matches!(task, UpdateTask::RecordFailure { run_id, error, execution: Some(_), .. }
-        if run_id.as_str() == RUN && error == "Permanent.ModelMissing"));
+    assert!(matches!(task, UpdateTask::RecordFailure(report)
+        if report.run_id.as_str() == RUN
+            && report.error == "Permanent.ModelMissing"
+            && report.execution.is_some()));
 }
 
 #[test]
 fn fail_or_resume_resumes() {
     let task = task(include_str!("../../../events/update-database-fail-or-resume.json"));
-    assert!(matches!(task, UpdateTask::FailOrResume { run_id, failed_at_redrive, execution, .. }
-        if run_id.as_str() == RUN && execution.redrive_count > failed_at_redrive));
+    assert!(matches!(task, UpdateTask::FailOrResume(task)
+        if task.run_id.as_str() == RUN
+            && task.execution.redrive_count > task.failed_at_redrive));
 }

@@ -1,7 +1,8 @@
-//! Reading a database's address, with libpq's words for TLS, and never showing it.
+//! Reading a database's address: a URL, or libpq's `key=value` form.
 //!
-//! What lives here: what `sslmode` and `sslrootcert` mean to us, and the rest of the address as the driver reads it.
-//! What must not: connections, certificates.
+//! What lives here: the meaning of `sslmode` and `sslrootcert` (promise 12), and the rest of the
+//! address as the driver reads it. No error shows the address, because the password is a part of it
+//! (promise 11). What must not: connections, certificates.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -14,16 +15,19 @@ use tokio_postgres::config::{Host, SslMode};
 use crate::credentials::DatabaseUrl;
 use crate::environment;
 
-/// A statement that runs longer is cancelled; generous, since the query of a large run streams for minutes.
+/// A statement that runs longer is cancelled. The limit is generous, because the query of a large
+/// run streams for minutes.
 const STATEMENT_TIMEOUT_SECONDS: u32 = 840;
-/// A lock not had within this time is a transient failure.
+/// Waiting longer for a lock is a transient failure.
 const LOCK_TIMEOUT_SECONDS: u32 = 30;
-/// A transaction whose function has died is ended by the server after this time, and its locks with it.
+/// After this time the server ends an idle transaction and releases its locks. Its function may
+/// have died.
 const IDLE_IN_TRANSACTION_SECONDS: u32 = 60;
 
-/// Parameters of libpq that the driver does not know. Only such a name is shown in an error: what stands in a name's
-/// place in a mistyped address may be a piece of the password.
-const UNSUPPORTED: [&str; 16] = [
+/// Parameters of libpq that the driver does not know. An error shows one of these names, and no
+/// other text: in a mistyped address the text in a name's place may be a part of the password
+/// (promise 11).
+const UNSUPPORTED_PARAMETERS: [&str; 16] = [
     "client_encoding",
     "fallback_application_name",
     "gssencmode",
@@ -42,44 +46,46 @@ const UNSUPPORTED: [&str; 16] = [
     "sslsni",
 ];
 
-/// Whom to trust.
+/// The certificate authorities to trust.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Roots {
-    /// The public authorities, and those of `DATABASE_CA_FILE`.
+    /// The public authorities, and those of the file that `DATABASE_CA_FILE` names.
     Public,
-    /// Only the authorities of this file: the address's own `sslrootcert`.
+    /// Only the authorities of this file, which is the `sslrootcert` of the address.
     File(String),
 }
 
-/// An address, read.
+/// An address, split into what the driver reads and what TLS needs.
 #[derive(Debug, Clone)]
 pub(crate) struct Address {
-    /// For the driver. Its `sslmode` is either `disable` or `require`: with `prefer`, a server (or whoever stands in
-    /// front of it) could talk the driver out of TLS.
+    /// The driver's configuration. Its `sslmode` is either `disable` or `require`. With `prefer`, a
+    /// server, or an attacker in front of it, could make the driver go on without TLS (promise 12).
     pub(crate) config: Config,
-    /// Whom to trust over TLS; `None` for plain text.
+    /// The authorities to trust over TLS; `None` for plain text.
     pub(crate) tls: Option<Roots>,
 }
 
-/// Reads an address, a URL or libpq's `key=value` form.
+/// Reads an address: a URL, or libpq's `key=value` form.
 ///
-/// | `sslmode` | here |
+/// | `sslmode` | connection |
 /// |---|---|
-/// | `disable` | plain text, wherever the server is: somebody asked for it |
-/// | not given, `allow`, `prefer` | plain text to loopback, verified TLS to everywhere else |
+/// | `disable` | plain text to every server, because somebody asked for it |
+/// | not given, `allow`, `prefer` | plain text to loopback, verified TLS to every other server |
 /// | `require`, `verify-ca`, `verify-full` | verified TLS |
 ///
-/// Verified means both the certificate's chain and the host's name; there is no weaker TLS here, whatever libpq lets
-/// pass under `require` and `verify-ca`. `sslrootcert` names the only authorities to trust; `system` and no
-/// `sslrootcert` stand for the public ones and those of `DATABASE_CA_FILE`.
+/// Verified means both the chain of the certificate and the name of the host (promise 12). There is
+/// no weaker TLS, although libpq has one under `require` and `verify-ca`. `sslrootcert` names the
+/// only authorities to trust. Without it, and with `system`, the public authorities are trusted and
+/// those of `DATABASE_CA_FILE`.
 ///
 /// # Errors
-/// `Permanent.Configuration`; the message shows nothing of the address but names of parameters.
+/// `Permanent.Configuration`. The message shows only names of parameters, and nothing else of the
+/// address (promise 11).
 pub(crate) fn parse(url: &DatabaseUrl) -> Result<Address, Failure> {
     let (bare, settings) = take_tls_settings(url.expose())?;
-    let mut config: Config = bare.parse().map_err(|error| bad(reason(&error)))?;
+    let mut config: Config = bare.parse().map_err(|error| address_failure(&reason(&error)))?;
     if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
-        return Err(bad("it names no host".to_owned()));
+        return Err(address_failure("it names no host"));
     }
 
     let encrypted = match settings.mode.as_deref() {
@@ -87,9 +93,8 @@ pub(crate) fn parse(url: &DatabaseUrl) -> Result<Address, Failure> {
         None | Some("allow" | "prefer") => !is_loopback(&config),
         Some("require" | "verify-ca" | "verify-full") => true,
         Some(_) => {
-            return Err(bad(
-                "sslmode is none of disable, allow, prefer, require, verify-ca, verify-full"
-                    .to_owned(),
+            return Err(address_failure(
+                "sslmode is none of disable, allow, prefer, require, verify-ca, verify-full",
             ));
         }
     };
@@ -100,44 +105,47 @@ pub(crate) fn parse(url: &DatabaseUrl) -> Result<Address, Failure> {
         _ => Roots::Public,
     };
 
-    bound(&mut config);
+    set_time_outs(&mut config);
     Ok(Address { config, tls: encrypted.then_some(roots) })
 }
 
-/// An address as the driver takes it, for whoever wants to know its parts; to connect, use [`super::connect`].
+/// The parts of an address, as the driver reads them. To connect, use [`super::connect`].
 ///
 /// # Errors
-/// `Permanent.Configuration`; the message shows nothing of the address.
+/// `Permanent.Configuration`. The message shows only names of parameters, and nothing else of the
+/// address.
 pub fn driver_config(url: &DatabaseUrl) -> Result<Config, Failure> {
     parse(url).map(|address| address.config)
 }
 
-fn bad(problem: String) -> Failure {
+fn address_failure(problem: &str) -> Failure {
     Failure::new(
         FailureKind::Configuration,
         format!(
-            "DATABASE_URL is no PostgreSQL URL: {problem}; expected postgresql://user:password@host:5432/database, \
-             special characters of the password percent-encoded"
+            "DATABASE_URL is not a PostgreSQL URL: {problem}; expected \
+             postgresql://user:password@host:5432/database, special characters of the password \
+             percent-encoded"
         ),
     )
 }
 
-/// Why the driver can't read an address, as far as that can be told.
+/// Why the driver cannot read an address. The reason shows no value of the address (promise 11).
 fn reason(error: &tokio_postgres::Error) -> String {
     let source = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
     let unknown = source.strip_prefix("unknown option `").and_then(|rest| rest.strip_suffix('`'));
     match unknown {
-        Some(name) if UNSUPPORTED.contains(&name) => {
+        Some(name) if UNSUPPORTED_PARAMETERS.contains(&name) => {
             format!("its parameter {name} is not supported")
         }
         Some(_) => "it has an unknown parameter".to_owned(),
-        // The driver names its own parameter here, never the value.
+        // The driver names its own parameter in this error, never the value.
         None if source.starts_with("invalid value for option `") => source,
         None => "it cannot be read".to_owned(),
     }
 }
 
-/// Where no host is another machine, nobody can listen. An address in numbers wins over the name, as in libpq.
+/// Whether every host is this machine, so that nobody on a network can listen. An address in numbers has
+/// precedence over a name, as in libpq.
 fn is_loopback(config: &Config) -> bool {
     if !config.get_hostaddrs().is_empty() {
         return config.get_hostaddrs().iter().all(IpAddr::is_loopback);
@@ -153,8 +161,8 @@ fn is_loopback(config: &Config) -> bool {
     })
 }
 
-/// Time-outs on everything, unless the address has its own.
-fn bound(config: &mut Config) {
+/// Sets a limit on the time of everything that can wait, unless the address has its own limit.
+fn set_time_outs(config: &mut Config) {
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(Duration::from_secs(10));
     }
@@ -169,7 +177,7 @@ fn bound(config: &mut Config) {
         );
     }
 
-    // Ours first: an option of the URL's own comes later and wins.
+    // These come first, so that an option of the address comes later and has precedence.
     let options = format!(
         "-c statement_timeout={STATEMENT_TIMEOUT_SECONDS}s -c lock_timeout={LOCK_TIMEOUT_SECONDS}s \
          -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_SECONDS}s -c timezone=UTC {}",
@@ -179,7 +187,7 @@ fn bound(config: &mut Config) {
     config.options(options.trim());
 }
 
-/// What an address says of TLS.
+/// What an address says about TLS.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct TlsSettings {
     mode: Option<String>,
@@ -187,7 +195,8 @@ struct TlsSettings {
 }
 
 impl TlsSettings {
-    /// Keeps a parameter that is about TLS; the last one counts, as in libpq. Whether it was one.
+    /// Keeps a parameter that is about TLS, and returns whether it was one. The last of two counts,
+    /// as in libpq.
     fn take(&mut self, key: &str, value: &str) -> bool {
         match key {
             "sslmode" => self.mode = Some(value.to_owned()),
@@ -199,13 +208,15 @@ impl TlsSettings {
     }
 }
 
-/// The address without its words for TLS, most of which the driver does not know, and these words.
+/// Splits an address into the settings of TLS, most of which the driver does not know, and the
+/// rest.
 fn take_tls_settings(address: &str) -> Result<(String, TlsSettings), Failure> {
     let mut settings = TlsSettings::default();
     let is_url = address.starts_with("postgres://") || address.starts_with("postgresql://");
     if !is_url {
         let mut bare = String::new();
-        for (key, value) in pairs(address).ok_or_else(|| bad("it cannot be read".to_owned()))? {
+        let pairs = pairs(address).ok_or_else(|| address_failure("it cannot be read"))?;
+        for (key, value) in pairs {
             if !settings.take(&key, &value) {
                 bare.push_str(&format!("{key}={} ", quote(&value)));
             }
@@ -214,7 +225,8 @@ fn take_tls_settings(address: &str) -> Result<(String, TlsSettings), Failure> {
         return Ok((bare, settings));
     }
 
-    // The driver takes all before the first @ for credentials, so a question mark there begins nothing.
+    // For the driver all text before the first @ is credentials, so a question mark in them does
+    // not begin the parameters.
     let credentials = address.find('@').map_or(0, |at| at + 1);
     let Some(query) = address[credentials..].find('?').map(|mark| credentials + mark) else {
         return Ok((address.to_owned(), settings));
@@ -232,12 +244,12 @@ fn take_tls_settings(address: &str) -> Result<(String, TlsSettings), Failure> {
     Ok((format!("{}{}", &address[..end], kept.join("&")), settings))
 }
 
-/// A value in libpq's `key=value` form, which takes any text once quotes and backslashes are escaped.
+/// A value in libpq's `key=value` form, in quotes, with quotes and backslashes escaped.
 pub(crate) fn quote(value: &str) -> String {
     format!("'{}'", value.replace('\\', "\\\\").replace('\'', "\\'"))
 }
 
-/// The pairs of libpq's `key=value` form; `None` if it is none.
+/// The pairs of libpq's `key=value` form; `None` if the text is not in that form.
 fn pairs(text: &str) -> Option<Vec<(String, String)>> {
     let mut found = Vec::new();
     let mut rest = text.trim_start();
@@ -258,16 +270,16 @@ fn pairs(text: &str) -> Option<Vec<(String, String)>> {
     Some(found)
 }
 
-/// The value at the beginning of a text, and what follows it.
+/// The value at the beginning of a text, and the text that follows it.
 fn value(text: &str) -> Option<(String, &str)> {
     let quoted = text.starts_with('\'');
     let mut value = String::new();
     let mut letters = text.char_indices().skip(usize::from(quoted));
-    while let Some((place, letter)) = letters.next() {
+    while let Some((position, letter)) = letters.next() {
         match letter {
             '\\' => value.push(letters.next()?.1),
-            '\'' if quoted => return Some((value, &text[place + 1..])),
-            letter if !quoted && letter.is_whitespace() => return Some((value, &text[place..])),
+            '\'' if quoted => return Some((value, &text[position + 1..])),
+            letter if !quoted && letter.is_whitespace() => return Some((value, &text[position..])),
             letter => value.push(letter),
         }
     }

@@ -1,4 +1,5 @@
-//! Connecting: a pool of one, and credentials that are read again when the server no longer takes them.
+//! Connecting: a pool of one connection, and credentials that are read again after a rotation
+//! (promise 11).
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -12,13 +13,15 @@ use crate::credentials::{Credentials, DatabaseUrl};
 use crate::error::{database_failure, pool_failure};
 use crate::{address, tls};
 
-/// Connections for one function environment.
+/// The database of one execution environment of a function.
 ///
-/// The pool holds a single connection: an environment handles one event at a time. Its point is the check of a
-/// connection that slept through a freeze of the environment before it is used again.
+/// The pool holds one connection, because an environment handles one event at a time. The pool
+/// checks the connection before it is used again: it may have broken while the environment was
+/// frozen.
 ///
-/// Credentials from Secrets Manager are kept as long as the server takes them. Once it refuses them they are read again,
-/// once, because they may have been rotated; connections that are open already do not notice a rotation.
+/// Credentials from Secrets Manager are kept while the server accepts them. When the server refuses
+/// them they may have been rotated, so they are read again, once (promise 11). An open connection
+/// is not affected by a rotation.
 #[derive(Debug)]
 pub struct Database {
     credentials: Credentials,
@@ -33,7 +36,7 @@ struct Current {
 }
 
 impl Database {
-    /// A pool for the database that these credentials open. Nothing is read or connected yet.
+    /// The database that these credentials open. Nothing is read or connected yet.
     #[must_use]
     pub const fn new(credentials: Credentials) -> Self {
         Self { credentials, current: Mutex::new(None) }
@@ -42,9 +45,11 @@ impl Database {
     /// A live connection.
     ///
     /// # Errors
-    /// `Permanent.Configuration` when the URL or the certificate bundle can't be read, `Transient.Secrets` when Secrets
-    /// Manager can't be reached or still has the credentials that the server refuses, `Transient.Database` when
-    /// the server can't be reached, `Permanent.DatabaseRefused` when it refuses.
+    /// - `Permanent.Configuration` when the address or the file of certificates cannot be read.
+    /// - `Transient.Secrets` when Secrets Manager cannot be reached, or still has the credentials
+    ///   that the server refuses.
+    /// - `Transient.Database` when the server cannot be reached.
+    /// - `Permanent.DatabaseRefused` when the server refuses.
     pub async fn client(&self) -> Result<Object, Failure> {
         let known = self.current.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let current = match known {
@@ -56,14 +61,16 @@ impl Database {
             Ok(client) => Ok(client),
             Err(error) => match (refused_credentials(&error), self.credentials.secret()) {
                 (Some(state), Some(secret)) => {
-                    self.client_with_renewed(&current, secret, &state, &error).await
+                    self.client_after_rotation(&current, secret, &state, &error).await
                 }
                 _ => Err(pool_failure(&error)),
             },
         }
     }
 
-    async fn client_with_renewed(
+    /// A connection with credentials that are read again, after the server has refused the known
+    /// ones.
+    async fn client_after_rotation(
         &self,
         refused: &Current,
         secret: &str,
@@ -85,18 +92,20 @@ impl Database {
             return Err(pool_failure(error));
         }
 
-        // A rotation sets the password first and the secret's current version a moment later.
+        // A rotation sets the password first, and the current version of the secret a moment later.
+        // So the same credentials may be in the middle of a rotation, and the step is tried again.
         Err(Failure::new(
             FailureKind::TransientSecrets,
             format!(
-                "PostgreSQL refuses the password of secret {secret} (SQLSTATE {}); if no rotation is under way, the secret \
-                 and the database's user have different passwords: set one to the other",
+                "PostgreSQL refuses the password of secret {secret} (SQLSTATE {}); if no rotation \
+                 is under way, the secret and the database's user have different passwords: set \
+                 one to the other",
                 state.code()
             ),
         ))
     }
 
-    /// Reads the credentials, and uses them from now on.
+    /// Reads the credentials and keeps them.
     async fn read(&self) -> Result<Current, Failure> {
         let url = self.credentials.read().await?;
         let current = Current { pool: pool(&url)?, url };
@@ -105,7 +114,7 @@ impl Database {
     }
 }
 
-/// The state with which the server turned the credentials down, if that is what it did.
+/// The SQLSTATE with which the server refused the credentials; `None` for any other error.
 fn refused_credentials(error: &PoolError) -> Option<SqlState> {
     let PoolError::Backend(error) = error else { return None };
     let refusals = [SqlState::INVALID_PASSWORD, SqlState::INVALID_AUTHORIZATION_SPECIFICATION];
@@ -132,23 +141,25 @@ fn pool(url: &DatabaseUrl) -> Result<Pool, Failure> {
         })
 }
 
-/// One connection outside any pool, for the command line.
+/// One connection without a pool, for the command line.
 ///
 /// # Errors
 /// As [`Database::client`].
 pub async fn connect(url: &DatabaseUrl) -> Result<Client, Failure> {
     let address = address::parse(url)?;
-    let refused = |error| database_failure("cannot connect to PostgreSQL", &error);
-    // The connection's task ends with the client; its error reaches the client's next call.
+    let connecting_failure = |error| database_failure("cannot connect to PostgreSQL", &error);
+    // The task of the connection ends with the client. Its error reaches the next call of the
+    // client.
     Ok(match &address.tls {
         Some(roots) => {
             let (client, connection) =
-                address.config.connect(tls::connector(roots)?).await.map_err(refused)?;
+                address.config.connect(tls::connector(roots)?).await.map_err(connecting_failure)?;
             tokio::spawn(connection);
             client
         }
         None => {
-            let (client, connection) = address.config.connect(NoTls).await.map_err(refused)?;
+            let (client, connection) =
+                address.config.connect(NoTls).await.map_err(connecting_failure)?;
             tokio::spawn(connection);
             client
         }

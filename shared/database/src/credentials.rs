@@ -1,6 +1,6 @@
-//! The database's URL: from the environment locally, from Secrets Manager on AWS.
+//! The database's URL: from the environment on a laptop, from Secrets Manager on AWS.
 //!
-//! Nothing here shows a secret: not in an error, not in a log, not with `{:?}`.
+//! A password is shown in no error, in no log, and not with `{:?}` (promise 11).
 
 use std::fmt;
 
@@ -13,18 +13,25 @@ use serde::Deserialize;
 use crate::address::quote;
 use crate::environment;
 
-/// A database URL, password included. It never shows itself.
+/// A database URL with its password. Its `Debug` form hides both (promise 11).
+///
+/// ```
+/// use limit_increase_database::DatabaseUrl;
+///
+/// let url = DatabaseUrl::new("postgresql://bank:hunter2@localhost/core");
+/// assert_eq!(format!("{url:?}"), "DatabaseUrl(***)");
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct DatabaseUrl(String);
 
 impl DatabaseUrl {
-    /// Takes a URL or a libpq connection string.
+    /// Takes a URL, or libpq's `key=value` form. The text is not checked yet.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
         Self(url.into())
     }
 
-    /// The URL with its password; for the driver alone.
+    /// The URL with its password. Only the driver may see it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -37,7 +44,7 @@ impl fmt::Debug for DatabaseUrl {
     }
 }
 
-/// The fields that RDS writes into a secret that it manages or rotates.
+/// The fields that RDS writes into a secret which it manages or rotates.
 #[derive(Deserialize)]
 struct RdsSecret {
     username: String,
@@ -49,10 +56,10 @@ struct RdsSecret {
 
 /// Where the database's URL comes from.
 #[derive(Debug, Clone)]
-pub struct Credentials(Source);
+pub struct Credentials(CredentialSource);
 
 #[derive(Debug, Clone)]
-enum Source {
+enum CredentialSource {
     /// `DATABASE_URL`.
     Fixed(DatabaseUrl),
     /// `DATABASE_SECRET_ARN`.
@@ -62,7 +69,8 @@ enum Source {
 }
 
 impl Credentials {
-    /// As the environment has it: `DATABASE_URL`, else the secret that `DATABASE_SECRET_ARN` names. Nothing is read yet.
+    /// The credentials that the environment names: `DATABASE_URL`, otherwise the secret of
+    /// `DATABASE_SECRET_ARN`. The secret is not read yet.
     #[must_use]
     pub fn from_environment(config: &SdkConfig) -> Self {
         Self(
@@ -70,44 +78,47 @@ impl Credentials {
                 environment::optional("DATABASE_URL"),
                 environment::optional("DATABASE_SECRET_ARN"),
             ) {
-                (Some(url), _) => Source::Fixed(DatabaseUrl(url)),
-                (None, Some(arn)) => {
-                    Source::Secret { client: aws_sdk_secretsmanager::Client::new(config), arn }
-                }
-                (None, None) => Source::Missing,
+                (Some(url), _) => CredentialSource::Fixed(DatabaseUrl(url)),
+                (None, Some(arn)) => CredentialSource::Secret {
+                    client: aws_sdk_secretsmanager::Client::new(config),
+                    arn,
+                },
+                (None, None) => CredentialSource::Missing,
             },
         )
     }
 
-    /// A URL that stays as it is.
+    /// A URL that does not change.
     #[must_use]
     pub const fn fixed(url: DatabaseUrl) -> Self {
-        Self(Source::Fixed(url))
+        Self(CredentialSource::Fixed(url))
     }
 
-    /// The ARN of the secret, if that is where they are: then they may be others the next time they are read.
+    /// The ARN of the secret, if the credentials are in one. Then reading them again may give
+    /// others.
     #[must_use]
     pub(crate) fn secret(&self) -> Option<&str> {
         match &self.0 {
-            Source::Secret { arn, .. } => Some(arn),
-            Source::Fixed(_) | Source::Missing => None,
+            CredentialSource::Secret { arn, .. } => Some(arn),
+            CredentialSource::Fixed(_) | CredentialSource::Missing => None,
         }
     }
 
-    /// The URL as it is now.
+    /// The current URL.
     ///
-    /// The secret is a URL, or RDS's JSON (`username`, `password`, `host`, `port`, `dbname`); where the JSON has no host
-    /// or database, `DATABASE_HOST` and `DATABASE_NAME` give them.
+    /// The secret is a URL, or the JSON of RDS: `username`, `password`, `host`, `port`, `dbname`.
+    /// Where the JSON has no host or no database, `DATABASE_HOST` and `DATABASE_NAME` name them.
     ///
     /// # Errors
-    /// `Permanent.Configuration` when neither variable is set, the secret is refused or has no such shape;
-    /// `Transient.Secrets` when Secrets Manager can't be reached.
+    /// `Permanent.Configuration` when neither variable is set, or when the secret is refused or has
+    /// another shape; `Transient.Secrets` when Secrets Manager cannot be reached.
     pub(crate) async fn read(&self) -> Result<DatabaseUrl, Failure> {
         match &self.0 {
-            Source::Fixed(url) => Ok(url.clone()),
-            Source::Secret { client, arn } => read_secret(client, arn).await,
-            Source::Missing => Err(configuration(
-                "neither DATABASE_URL nor DATABASE_SECRET_ARN is set; set one in the function's environment",
+            CredentialSource::Fixed(url) => Ok(url.clone()),
+            CredentialSource::Secret { client, arn } => read_secret(client, arn).await,
+            CredentialSource::Missing => Err(configuration_failure(
+                "neither DATABASE_URL nor DATABASE_SECRET_ARN is set; set one in the function's \
+                 environment",
             )),
         }
     }
@@ -134,14 +145,15 @@ async fn read_secret(
     })?;
 
     from_secret(answer.secret_string().unwrap_or_default()).ok_or_else(|| {
-        configuration(&format!(
-            "secret {arn} is neither a postgresql:// URL nor RDS's JSON with username, password and host"
+        configuration_failure(&format!(
+            "secret {arn} is neither a postgresql:// URL nor RDS's JSON with username, password \
+             and host"
         ))
     })
 }
 
-/// What went wrong, without the answer: the SDK's own description shows that too, and an answer that can't be read may
-/// hold the secret.
+/// What went wrong, without the answer of Secrets Manager. The SDK's own description shows the
+/// answer, and an answer that cannot be read may hold the secret (promise 11).
 fn describe<R: fmt::Debug>(error: &SdkError<GetSecretValueError, R>) -> String {
     if let Some(refusal) = error.as_service_error() {
         return [refusal.code(), refusal.message()]
@@ -166,7 +178,7 @@ fn describe<R: fmt::Debug>(error: &SdkError<GetSecretValueError, R>) -> String {
     text
 }
 
-fn configuration(message: &str) -> Failure {
+fn configuration_failure(message: &str) -> Failure {
     Failure::new(FailureKind::Configuration, message)
 }
 

@@ -1,48 +1,45 @@
-//! Applying a shard's decisions: one transaction, guarded, remembered in the ledger.
+//! Applying a shard's decisions: one transaction that holds the shard's lock, writes the decisions
+//! under a guard, and enters the shard in the ledger.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::pin::pin;
 
 use limit_increase_domain::{Counts, Outcome};
+use limit_increase_workflow::rows::Evaluation;
 use limit_increase_workflow::{Failure, FailureKind, RunId, ShardIndex};
 use rust_decimal::Decimal;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Transaction};
+use tokio_postgres::{Client, Row, Transaction};
 
 use crate::error::database_failure;
-use crate::ledger::{applied_shard, require_open};
-use limit_increase_workflow::rows::Evaluation;
+use crate::ledger::{ShardOutcome, find_shard, insert_shard, require_open};
 
-/// What became of a shard's decisions.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ShardOutcome {
-    /// Customers by what became of them.
-    pub counts: Counts,
-    /// Sum of the raises.
-    pub total_increase: Decimal,
-    /// Whether an earlier attempt had applied the shard; then nothing was done now.
-    pub replayed: bool,
-}
+/// The ids of the customers who are stale: changed, or decided by another run, since the query.
+pub type StaleIds = HashSet<String>;
 
-/// A shard that is to be applied: already, or now.
+/// What an attempt finds when it has the lock of a shard.
 #[derive(Debug)]
-pub enum Shard<'c> {
-    /// An earlier attempt has applied it.
-    Applied(ShardOutcome),
-    /// It is this attempt's, until its transaction ends.
+pub enum ShardLock<'c> {
+    /// An earlier attempt has applied the shard.
+    AlreadyApplied(ShardOutcome),
+    /// This attempt has to apply the shard, and holds its lock until the transaction ends.
     Held(HeldShard<'c>),
 }
 
-/// A shard that no other attempt can apply while this one holds it.
+/// The lock of a shard that is not applied yet, until this guard is committed or dropped.
+///
+/// The lock and the ledger row belong to one transaction. So a shard is applied at most once, even
+/// when two attempts run simultaneously (promise 6).
 pub struct HeldShard<'c> {
     transaction: Transaction<'c>,
     run: &'c RunId,
     shard: ShardIndex,
 }
 
-impl std::fmt::Debug for HeldShard<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for HeldShard<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HeldShard")
             .field("run", &self.run)
             .field("shard", &self.shard)
@@ -50,95 +47,96 @@ impl std::fmt::Debug for HeldShard<'_> {
     }
 }
 
-fn failed(error: tokio_postgres::Error) -> Failure {
+fn applying_failure(error: tokio_postgres::Error) -> Failure {
     database_failure("applying a shard's decisions", &error)
 }
 
-/// Opens the transaction that applies a shard. Two attempts at one shard take turns: the second finds the first one's
-/// ledger row.
-///
-/// # Errors
-/// `Permanent.RunConflict` when the run was never opened or has ended; else by SQLSTATE.
-pub async fn hold_shard<'c>(
-    client: &'c mut Client,
-    run: &'c RunId,
-    shard: ShardIndex,
-) -> Result<Shard<'c>, Failure> {
-    let transaction = client.transaction().await.map_err(failed)?;
-    transaction
-        .execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended($1, $2))",
-            &[&run.as_str(), &i64::from(shard.0)],
-        )
-        .await
-        .map_err(failed)?;
-    if let Some(outcome) = applied_shard(&transaction, run, shard).await? {
-        return Ok(Shard::Applied(outcome));
-    }
+impl<'c> ShardLock<'c> {
+    /// Opens a transaction and takes the lock of a shard. The second of two attempts waits here,
+    /// and then finds the ledger row of the first one.
+    ///
+    /// # Errors
+    /// `Permanent.RunConflict` when the run was never opened or has ended; otherwise by SQLSTATE.
+    pub async fn hold(
+        client: &'c mut Client,
+        run: &'c RunId,
+        shard: ShardIndex,
+    ) -> Result<Self, Failure> {
+        let transaction = client.transaction().await.map_err(applying_failure)?;
+        transaction
+            .execute(
+                "SELECT pg_advisory_xact_lock(hashtextextended($1, $2))",
+                &[&run.as_str(), &i64::from(shard.0)],
+            )
+            .await
+            .map_err(applying_failure)?;
 
-    require_open(&transaction, run).await?;
-    Ok(Shard::Held(HeldShard { transaction, run, shard }))
+        if let Some(outcome) = find_shard(&transaction, run, shard).await? {
+            return Ok(Self::AlreadyApplied(outcome));
+        }
+
+        require_open(&transaction, run).await?;
+        Ok(Self::Held(HeldShard { transaction, run, shard }))
+    }
 }
 
 impl HeldShard<'_> {
-    /// Writes the shard's decisions and its ledger row, and each customer at most once; gives the ids of the stale ones
-    /// too. Nothing holds before [`HeldShard::commit`].
+    /// Writes the shard's decisions and its ledger row. Returns the counts, and the ids of the
+    /// stale customers. Both count after [`HeldShard::commit`].
     ///
-    /// A decision is written only if its customer is still undecided, with score and limit as they were queried;
-    /// otherwise the customer is counted stale and left alone. A dry run finds out the same and writes no customer.
+    /// A dry run finds the stale customers in the same way, and writes no customer.
     ///
     /// # Errors
-    /// `Permanent.Internal` when the counts do not add up to the customers, which is a defect; else by SQLSTATE.
+    /// `Permanent.Internal` when the counts do not add up to the customers, which is a defect in
+    /// the program; otherwise by SQLSTATE.
     pub async fn apply(
         &self,
         dry_run: bool,
         evaluations: &[Evaluation<'_>],
-    ) -> Result<(ShardOutcome, HashSet<String>), Failure> {
+    ) -> Result<(ShardOutcome, StaleIds), Failure> {
         let Self { transaction, run, shard } = self;
-        stage(transaction, evaluations).await.map_err(failed)?;
-        let stale =
-            stale(transaction, if dry_run { STALE_NOW } else { UPDATE }).await.map_err(failed)?;
-        let (counts, total_increase) = count(evaluations, &stale);
-        if counts.total() != evaluations.len() as u64 {
-            return Err(Failure::new(
-                FailureKind::Internal,
-                format!(
-                    "shard {shard}: {} customers counted of {}",
-                    counts.total(),
-                    evaluations.len()
-                ),
-            ));
+        copy_decisions(transaction, evaluations).await.map_err(applying_failure)?;
+        let stale = if dry_run {
+            find_stale(transaction).await
+        } else {
+            write_decisions(transaction).await
         }
+        .map_err(applying_failure)?;
 
-        insert_ledger_row(transaction, run, *shard, counts, total_increase)
+        let (counts, total_increase) = count(evaluations, &stale);
+        check_counts(*shard, counts, evaluations.len())?;
+
+        insert_shard(transaction, run, *shard, counts, total_increase)
             .await
-            .map_err(failed)?;
+            .map_err(applying_failure)?;
+
         Ok((ShardOutcome { counts, total_increase, replayed: false }, stale))
     }
 
-    /// Makes what was applied hold.
+    /// Makes the decisions and the ledger row durable, and releases the lock.
     ///
     /// # Errors
-    /// By SQLSTATE; whether it holds is then for the ledger to say.
+    /// By SQLSTATE. The commit may have happened all the same; the ledger says whether it did.
     pub async fn commit(self) -> Result<(), Failure> {
-        self.transaction.commit().await.map_err(failed)
+        self.transaction.commit().await.map_err(applying_failure)
     }
 }
 
-/// Brings the decisions into a temporary table, by binary COPY.
-async fn stage(
+/// Copies the decisions into the temporary table `shard_decisions`, by binary COPY.
+async fn copy_decisions(
     transaction: &Transaction<'_>,
     evaluations: &[Evaluation<'_>],
 ) -> Result<(), tokio_postgres::Error> {
     transaction
         .batch_execute(
-            // For each of the shard's rows one look-up by key: the planner, who doesn't know that the rows are a small
-            // part of the table, would read all of it for every shard.
+            // One look-up by key for each of the shard's rows. The planner does not know that the
+            // rows are a small part of batch_scores, and would read all of it for every shard.
             "SET LOCAL enable_hashjoin = off;
              SET LOCAL enable_mergejoin = off;
              CREATE TEMPORARY TABLE shard_decisions (
-                 customer_id TEXT NOT NULL, current_score INTEGER NOT NULL, current_limit NUMERIC NOT NULL,
-                 decision TEXT NOT NULL, new_limit NUMERIC, reason TEXT NOT NULL
+                 customer_id TEXT NOT NULL, current_score INTEGER NOT NULL,
+                 current_limit NUMERIC NOT NULL, decision TEXT NOT NULL, new_limit NUMERIC,
+                 reason TEXT NOT NULL
              ) ON COMMIT DROP",
         )
         .await?;
@@ -163,7 +161,8 @@ async fn stage(
     Ok(())
 }
 
-/// A decision holds while its customer is as the query found it. Both statements below join on exactly this.
+/// The guard of promise 1: a decision holds while its customer is undecided, with score and limit
+/// as the query found them. Both statements below join on exactly this condition.
 macro_rules! still_valid {
     () => {
         "b.customer_id = d.customer_id AND b.limit_increase_decision IS NULL
@@ -171,35 +170,55 @@ macro_rules! still_valid {
     };
 }
 
-/// Writes what holds, and gives the others, who are few: sending back every key that was written would cost more
-/// than the rest of the answer.
-const UPDATE: &str = concat!(
-    "WITH written AS (
-         UPDATE batch_scores b
-         SET limit_increase_decision = d.decision, new_limit = d.new_limit, decision_reason = d.reason,
-             updated_at = now() AT TIME ZONE 'UTC'
-         FROM shard_decisions d WHERE ",
-    still_valid!(),
-    "
-         RETURNING d.customer_id)
-     SELECT customer_id FROM shard_decisions EXCEPT SELECT customer_id FROM written"
-);
-
-/// Gives whom [`UPDATE`] would not write, and writes nobody.
-const STALE_NOW: &str = concat!(
-    "SELECT d.customer_id FROM shard_decisions d WHERE NOT EXISTS (SELECT FROM batch_scores b WHERE ",
-    still_valid!(),
-    ")"
-);
-
-async fn stale(
-    transaction: &Transaction<'_>,
-    sql: &str,
-) -> Result<HashSet<String>, tokio_postgres::Error> {
-    Ok(transaction.query(sql, &[]).await?.iter().map(|row| row.get(0)).collect())
+/// Writes each decision whose customer is still as the query found it, and returns the ids of the
+/// others. A customer is decided at most once, because a written row is no longer undecided
+/// (promise 1).
+///
+/// The stale customers are few. Returning the key of every customer that was written would cost
+/// more than all the rest of the answer.
+async fn write_decisions(transaction: &Transaction<'_>) -> Result<StaleIds, tokio_postgres::Error> {
+    let rows = transaction
+        .query(
+            concat!(
+                "WITH written AS (
+                     UPDATE batch_scores b
+                     SET limit_increase_decision = d.decision, new_limit = d.new_limit,
+                         decision_reason = d.reason, updated_at = now() AT TIME ZONE 'UTC'
+                     FROM shard_decisions d WHERE ",
+                still_valid!(),
+                "
+                     RETURNING d.customer_id)
+                 SELECT customer_id FROM shard_decisions
+                 EXCEPT SELECT customer_id FROM written"
+            ),
+            &[],
+        )
+        .await?;
+    stale_ids(&rows)
 }
 
-fn count(evaluations: &[Evaluation<'_>], stale: &HashSet<String>) -> (Counts, Decimal) {
+/// Returns the ids of those whom [`write_decisions`] would not write, and writes nobody.
+async fn find_stale(transaction: &Transaction<'_>) -> Result<StaleIds, tokio_postgres::Error> {
+    let rows = transaction
+        .query(
+            concat!(
+                "SELECT d.customer_id FROM shard_decisions d
+                 WHERE NOT EXISTS (SELECT FROM batch_scores b WHERE ",
+                still_valid!(),
+                ")"
+            ),
+            &[],
+        )
+        .await?;
+    stale_ids(&rows)
+}
+
+fn stale_ids(rows: &[Row]) -> Result<StaleIds, tokio_postgres::Error> {
+    rows.iter().map(|row| row.try_get("customer_id")).collect()
+}
+
+/// The counts, and the sum of the raises. A stale customer counts as stale, whatever was decided.
+fn count(evaluations: &[Evaluation<'_>], stale: &StaleIds) -> (Counts, Decimal) {
     let mut counts = Counts::default();
     let mut total_increase = Decimal::ZERO;
     for evaluation in evaluations {
@@ -217,31 +236,57 @@ fn count(evaluations: &[Evaluation<'_>], stale: &HashSet<String>) -> (Counts, De
     (counts, total_increase)
 }
 
-async fn insert_ledger_row(
-    transaction: &Transaction<'_>,
-    run: &RunId,
-    shard: ShardIndex,
-    counts: Counts,
-    total_increase: Decimal,
-) -> Result<(), tokio_postgres::Error> {
-    // Counts of a shard are at most its 50,000 rows, so the casts keep every value.
-    let number = |count: u64| count as i64;
-    transaction
-        .execute(
-            "INSERT INTO limit_increase_shards
-                 (run_id, shard_index, rows, approved, declined, referred, stale, total_increase, applied_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now())",
-            &[
-                &run.as_str(),
-                &(shard.0 as i32),
-                &number(counts.total()),
-                &number(counts.approved),
-                &number(counts.declined),
-                &number(counts.referred),
-                &number(counts.stale),
-                &total_increase,
-            ],
-        )
-        .await?;
-    Ok(())
+/// Every customer of the shard must be counted, exactly once (promise 3).
+fn check_counts(shard: ShardIndex, counts: Counts, customers: usize) -> Result<(), Failure> {
+    if counts.total() == customers as u64 {
+        return Ok(());
+    }
+
+    Err(Failure::new(
+        FailureKind::Internal,
+        format!("shard {shard}: {} customers counted of {customers}", counts.total()),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn evaluation(customer_id: &str, outcome: Outcome) -> Evaluation<'_> {
+        let new_limit = (outcome == Outcome::Approved).then(|| Decimal::new(7_500, 0));
+        Evaluation {
+            customer_id,
+            current_score: 700,
+            current_limit: Decimal::new(5_000, 0),
+            outcome,
+            new_limit,
+            reason: "",
+        }
+    }
+
+    #[test]
+    fn a_stale_customer_counts_as_stale_whatever_was_decided() {
+        let evaluations = [
+            evaluation("a", Outcome::Approved),
+            evaluation("b", Outcome::Approved),
+            evaluation("c", Outcome::Declined),
+            evaluation("d", Outcome::Referred),
+            evaluation("e", Outcome::Declined),
+        ];
+        let stale = StaleIds::from(["b".to_owned(), "e".to_owned()]);
+
+        let (counts, total_increase) = count(&evaluations, &stale);
+        assert_eq!(counts, Counts { approved: 1, declined: 1, referred: 1, stale: 2 });
+        assert_eq!(total_increase, Decimal::new(2_500, 0));
+        assert_eq!(check_counts(ShardIndex(0), counts, evaluations.len()), Ok(()));
+    }
+
+    #[test]
+    fn a_customer_who_is_not_counted_is_a_defect() {
+        let counts = Counts { approved: 1, ..Counts::default() };
+        let failure = check_counts(ShardIndex(3), counts, 2).unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Internal);
+        assert_eq!(failure.message, "shard 3: 1 customers counted of 2");
+    }
 }

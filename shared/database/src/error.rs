@@ -1,20 +1,21 @@
-//! Which failure a database error is.
+//! From an error of the database to the failure of a step.
 
 use deadpool_postgres::PoolError;
 use limit_increase_workflow::{Failure, FailureKind};
 use rustls::CertificateError;
 use tokio_postgres::error::SqlState;
 
-/// The failure of a statement, by SQLSTATE; `doing` says what was being done, for the message.
+/// The failure for a statement that failed, by its SQLSTATE. `doing` says what was being done and
+/// begins the message.
 #[must_use]
 pub fn database_failure(doing: &str, error: &tokio_postgres::Error) -> Failure {
     let Some(db) = error.as_db_error() else {
-        let (kind, next) = match refused_tls(error) {
+        let (kind, next) = match advice_for_tls(error) {
             Some(next) => (FailureKind::DatabaseRefused, next),
             None => (FailureKind::TransientDatabase, ""),
         };
 
-        return Failure::new(kind, format!("{doing}: {}{next}", chain(error)));
+        return Failure::new(kind, format!("{doing}: {}{next}", with_causes(error)));
     };
 
     let (kind, next) = classify(db.code());
@@ -28,7 +29,7 @@ pub fn database_failure(doing: &str, error: &tokio_postgres::Error) -> Failure {
     Failure::new(kind, message)
 }
 
-/// The failure of taking a connection from the pool.
+/// The failure for a connection that the pool could not give.
 #[must_use]
 pub fn pool_failure(error: &PoolError) -> Failure {
     match error {
@@ -40,27 +41,35 @@ pub fn pool_failure(error: &PoolError) -> Failure {
     }
 }
 
+/// The failure for a row that does not have the columns of its statement. This is a defect in the
+/// program.
+pub(crate) fn row_failure(doing: &str, error: &tokio_postgres::Error) -> Failure {
+    Failure::new(FailureKind::Internal, format!("{doing}: {}", with_causes(error)))
+}
+
 fn classify(code: &SqlState) -> (FailureKind, &'static str) {
     const SCHEMA: &str =
         "; run the migrations (limit-increase setup-db) and load the features that the model reads";
     let text = code.code();
     match text.get(..2).unwrap_or_default() {
-        // Connection exception, rollback (serialisation, deadlock), resources (connections, memory, disk), operator
-        // intervention (restart, cancelled, time-out), system error.
+        // Connection exception; rollback (serialisation, deadlock); resources (connections, memory,
+        // disk); operator intervention (restart, cancelled, time-out); system error.
         "08" | "40" | "53" | "57" | "58" => (FailureKind::TransientDatabase, ""),
-        // Lock not available; read-only transaction, which is what a failed-over primary answers for a while.
+        // Lock not available; read-only transaction, which a primary answers for a while after a
+        // failover.
         "55" | "25" => (FailureKind::TransientDatabase, ""),
-        // Syntax error or access rule: undefined table, column, function, wrong type; but 42501 is a missing grant.
+        // Syntax error or access rule: undefined table, column or function, wrong type. 42501 is a
+        // missing grant, which the last arm takes.
         "42" if text != "42501" => (FailureKind::DatabaseSchema, SCHEMA),
-        // No such database, schema.
+        // No such schema.
         "3F" => (FailureKind::DatabaseSchema, SCHEMA),
         _ => (FailureKind::DatabaseRefused, "; check the database's user, its grants and the data"),
     }
 }
 
-/// What to do about a TLS handshake that failed for good. A certificate that isn't accepted stays so; a connection that
-/// breaks off may come back, and is `None` here.
-fn refused_tls(error: &tokio_postgres::Error) -> Option<&'static str> {
+/// What to do about a TLS handshake that will fail again, such as one with a certificate that is
+/// not accepted. A connection that breaks off may come back, and for it the answer is `None`.
+fn advice_for_tls(error: &tokio_postgres::Error) -> Option<&'static str> {
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(current) = source {
         let inner = current.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
@@ -76,7 +85,7 @@ fn refused_tls(error: &tokio_postgres::Error) -> Option<&'static str> {
             });
         }
 
-        // The driver has no type for these two.
+        // The driver has no type for these two errors, only a text.
         match current.to_string().as_str() {
             "server does not support TLS" => {
                 return Some(
@@ -95,8 +104,8 @@ fn refused_tls(error: &tokio_postgres::Error) -> Option<&'static str> {
     None
 }
 
-/// An error with its causes; the driver's own text alone is often just "db error".
-fn chain(error: &dyn std::error::Error) -> String {
+/// An error with its causes. The driver's own text alone is often just "db error".
+fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -117,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn states_are_told_apart() {
+    fn every_state_becomes_its_kind_of_failure() {
         let cases = [
             (SqlState::ADMIN_SHUTDOWN, FailureKind::TransientDatabase),
             (SqlState::CANNOT_CONNECT_NOW, FailureKind::TransientDatabase),

@@ -1,148 +1,124 @@
-//! The ledger: which runs there were, with what they were opened, and how they ended.
+//! The ledger: which runs there were, what they were opened with, and how they ended.
+//!
+//! Each function here is one statement. What needs a lock and more than one statement is a method
+//! of a guard: [`OpeningRun`](crate::OpeningRun), [`HeldShard`](crate::HeldShard),
+//! [`ClosingRun`](crate::ClosingRun).
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, Utc};
 use limit_increase_domain::Counts;
-use limit_increase_workflow::contract::{RecordedFailure, RunOpened, RunToFinish};
-use limit_increase_workflow::keys::shard_list_key;
-use limit_increase_workflow::{Failure, FailureKind, RunId, RunRequest, RunSummary, ShardIndex};
-use limit_increase_workflow::{ObjectRef, RunContext};
+use limit_increase_workflow::contract::RecordedFailure;
+use limit_increase_workflow::{Failure, FailureKind, RunId, RunStatus, ShardIndex};
 use rust_decimal::Decimal;
-use tokio_postgres::types::Json;
-use tokio_postgres::{Client, GenericClient, Row, Transaction};
+use tokio_postgres::types::{FromSql, Json};
+use tokio_postgres::{Client, GenericClient, Row};
 
-use crate::decisions::ShardOutcome;
 use crate::error::database_failure;
 
-/// A run in the ledger.
-#[derive(Debug, Clone)]
-pub struct LedgerRun {
-    /// `RUNNING`, `SUCCEEDED` or `FAILED`.
-    pub status: String,
-    /// What it was asked to do.
-    pub request: RunRequest,
-    /// What it was opened as.
-    pub opened: RunOpened,
+/// What became of a shard's decisions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShardOutcome {
+    /// The shard's customers, by what became of them.
+    pub counts: Counts,
+    /// Sum of (new limit - old limit) over the approved.
+    pub total_increase: Decimal,
+    /// Whether an earlier attempt had already applied the shard.
+    pub replayed: bool,
 }
 
-fn conflict(message: String) -> Failure {
+/// The part of a run that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailedPart {
+    /// The run's own execution, which ends with this failure.
+    Execution,
+    /// One of the run's shards.
+    Shard,
+}
+
+pub(crate) fn conflict_failure(message: String) -> Failure {
     Failure::new(FailureKind::RunConflict, message)
 }
 
-fn reading(error: tokio_postgres::Error) -> Failure {
+pub(crate) fn reading_failure(error: tokio_postgres::Error) -> Failure {
     database_failure("reading the ledger", &error)
 }
 
-fn writing(error: tokio_postgres::Error) -> Failure {
+pub(crate) fn writing_failure(error: tokio_postgres::Error) -> Failure {
     database_failure("writing the ledger", &error)
 }
 
-fn unsigned<T: TryFrom<i64>>(run: &RunId, column: &str, value: i64) -> Result<T, Failure> {
-    T::try_from(value).map_err(|_| {
-        Failure::new(
-            FailureKind::Internal,
-            format!("run {run}: ledger column {column} holds {value}"),
-        )
-    })
+pub(crate) fn not_opened_failure(run: &RunId) -> Failure {
+    conflict_failure(format!("run {run} is not in the ledger; QueryBatchScores opens it"))
 }
 
-/// The run, if it was opened.
-///
-/// # Errors
-/// By SQLSTATE.
-pub async fn find_run(client: &Client, run: &RunId) -> Result<Option<LedgerRun>, Failure> {
-    let row = client
-        .query_opt(
-            "SELECT status, request, context, eligible, shard_count
-             FROM limit_increase_runs WHERE run_id = $1 AND context IS NOT NULL",
-            &[&run.as_str()],
-        )
-        .await
-        .map_err(reading)?;
-    let Some(row) = row else { return Ok(None) };
-    let read = || -> Result<_, tokio_postgres::Error> {
-        Ok((
-            row.try_get::<_, String>(0)?,
-            row.try_get::<_, Json<RunRequest>>(1)?.0,
-            row.try_get::<_, Json<RunContext>>(2)?.0,
-            row.try_get::<_, i64>(3)?,
-            row.try_get::<_, i32>(4)?,
+/// A row of the ledger. Its columns are read by name, and an error names the run.
+pub(crate) struct LedgerRow<'r> {
+    run: &'r RunId,
+    row: Row,
+}
+
+impl<'r> LedgerRow<'r> {
+    pub(crate) const fn new(run: &'r RunId, row: Row) -> Self {
+        Self { run, row }
+    }
+
+    pub(crate) fn get<'a, T: FromSql<'a>>(&'a self, column: &str) -> Result<T, Failure> {
+        self.row.try_get(column).map_err(|error| self.unreadable_failure(&error))
+    }
+
+    /// A JSON document. A newer or older release may have written another form of it.
+    pub(crate) fn document<'a, T>(&'a self, column: &str) -> Result<T, Failure>
+    where
+        Json<T>: FromSql<'a>,
+    {
+        self.get::<Json<T>>(column).map(|Json(document)| document)
+    }
+
+    /// A count: PostgreSQL's integers have a sign, and a count has none.
+    pub(crate) fn count<'a, S, T>(&'a self, column: &str) -> Result<T, Failure>
+    where
+        S: FromSql<'a> + Into<i64>,
+        T: TryFrom<i64>,
+    {
+        let value: i64 = self.get::<S>(column)?.into();
+        T::try_from(value).map_err(|_| {
+            Failure::new(
+                FailureKind::Internal,
+                format!("run {}: ledger column {column} holds {value}", self.run),
+            )
+        })
+    }
+
+    pub(crate) fn counts(&self) -> Result<Counts, Failure> {
+        Ok(Counts {
+            approved: self.count::<i64, _>("approved")?,
+            declined: self.count::<i64, _>("declined")?,
+            referred: self.count::<i64, _>("referred")?,
+            stale: self.count::<i64, _>("stale")?,
+        })
+    }
+
+    pub(crate) fn status(&self) -> Result<RunStatus, Failure> {
+        let text: &str = self.get("status")?;
+        RunStatus::parse(text)
+            .ok_or_else(|| self.unreadable_failure(&format_args!("its status is {text:?}")))
+    }
+
+    fn unreadable_failure(&self, problem: &dyn std::fmt::Display) -> Failure {
+        conflict_failure(format!(
+            "run {}: its ledger row can't be read by this release: {problem}",
+            self.run
         ))
-    };
-
-    let (status, request, context, eligible, shard_count) = read().map_err(|error| {
-        conflict(format!("run {run}: its ledger row can't be read by this release: {error}"))
-    })?;
-
-    let shard_count = unsigned(run, "shard_count", shard_count.into())?;
-    let opened = RunOpened {
-        eligible: unsigned(run, "eligible", eligible)?,
-        shard_count,
-        remaining: shard_count,
-        shards: ObjectRef { bucket: context.bucket.clone(), key: shard_list_key(run) },
-        run: context,
-    };
-
-    Ok(Some(LedgerRun { status, request, opened }))
-}
-
-/// Keeps other attempts at opening this run waiting until the transaction ends.
-///
-/// # Errors
-/// By SQLSTATE; `Transient.Database` when another attempt takes longer than the lock time-out.
-pub async fn hold_run<'c>(client: &'c mut Client, run: &RunId) -> Result<Transaction<'c>, Failure> {
-    let transaction = client.transaction().await.map_err(writing)?;
-    // Beside the locks of the run's shards, which count from 0.
-    transaction
-        .execute("SELECT pg_advisory_xact_lock(hashtextextended($1, -1))", &[&run.as_str()])
-        .await
-        .map_err(writing)?;
-    Ok(transaction)
-}
-
-/// Opens a run. A row left by a failure before the run was opened is taken over once [`resume_run`] has opened that again:
-/// a late attempt whose execution has failed meanwhile does not bring the run back to life.
-///
-/// # Errors
-/// `Permanent.RunConflict` when another attempt has opened it meanwhile; else by SQLSTATE.
-pub async fn open_run(
-    client: &Client,
-    request: &RunRequest,
-    opened: &RunOpened,
-    started_at: DateTime<Utc>,
-) -> Result<(), Failure> {
-    let run = &opened.run.run_id;
-    let written = client
-        .execute(
-            "INSERT INTO limit_increase_runs (run_id, status, request, context, eligible, shard_count, started_at)
-             VALUES ($1, 'RUNNING', $2, $3, $4, $5, $6)
-             ON CONFLICT (run_id) DO UPDATE
-             SET status = 'RUNNING', request = excluded.request, context = excluded.context,
-                 eligible = excluded.eligible, shard_count = excluded.shard_count, started_at = excluded.started_at,
-                 error = NULL, cause = NULL, finished_at = NULL
-             WHERE limit_increase_runs.context IS NULL AND limit_increase_runs.status = 'RUNNING'",
-            &[
-                &run.as_str(),
-                &Json(request),
-                &Json(&opened.run),
-                &(opened.eligible as i64),
-                &(opened.shard_count as i32),
-                &started_at,
-            ],
-        )
-        .await
-        .map_err(writing)?;
-    if written == 1 {
-        Ok(())
-    } else {
-        Err(conflict(format!(
-            "run {run} has failed before it was open, or another attempt has opened it; redrive it"
-        )))
     }
 }
 
-/// Fails unless shards of the run may still be applied. A failed run may: that is a redrive.
+/// Refuses a run that was never opened, or that is closed.
+///
+/// A run that is FAILED passes, because the other shards go on when one of them has failed, and
+/// because an execution may be redriven.
+///
+/// # Errors
+/// `Permanent.RunConflict`; otherwise by SQLSTATE.
 pub(crate) async fn require_open(client: &impl GenericClient, run: &RunId) -> Result<(), Failure> {
     let row = client
         .query_opt(
@@ -150,11 +126,14 @@ pub(crate) async fn require_open(client: &impl GenericClient, run: &RunId) -> Re
             &[&run.as_str()],
         )
         .await
-        .map_err(reading)?;
-    match row.map(|row| row.get::<_, String>(0)).as_deref() {
-        Some("RUNNING" | "FAILED") => Ok(()),
-        Some(status) => Err(conflict(format!("run {run} has ended ({status}); start a new run"))),
-        None => Err(conflict(format!("run {run} is not in the ledger; QueryBatchScores opens it"))),
+        .map_err(reading_failure)?;
+    let Some(row) = row else { return Err(not_opened_failure(run)) };
+
+    match LedgerRow::new(run, row).status()? {
+        RunStatus::Running | RunStatus::Failed => Ok(()),
+        status @ RunStatus::Succeeded => {
+            Err(conflict_failure(format!("run {run} has ended ({status}); start a new run")))
+        }
     }
 }
 
@@ -162,7 +141,7 @@ pub(crate) async fn require_open(client: &impl GenericClient, run: &RunId) -> Re
 ///
 /// # Errors
 /// By SQLSTATE.
-pub async fn applied_shard(
+pub(crate) async fn find_shard(
     client: &impl GenericClient,
     run: &RunId,
     shard: ShardIndex,
@@ -174,11 +153,13 @@ pub async fn applied_shard(
             &[&run.as_str(), &(shard.0 as i32)],
         )
         .await
-        .map_err(reading)?;
+        .map_err(reading_failure)?;
     let Some(row) = row else { return Ok(None) };
+
+    let row = LedgerRow::new(run, row);
     Ok(Some(ShardOutcome {
-        counts: counts(run, &row, 0)?,
-        total_increase: row.get(4),
+        counts: row.counts()?,
+        total_increase: row.get("total_increase")?,
         replayed: true,
     }))
 }
@@ -187,195 +168,129 @@ pub async fn applied_shard(
 ///
 /// # Errors
 /// By SQLSTATE.
-pub async fn applied_shards(client: &Client, run: &RunId) -> Result<BTreeSet<ShardIndex>, Failure> {
+pub(crate) async fn applied_shards(
+    client: &impl GenericClient,
+    run: &RunId,
+) -> Result<BTreeSet<ShardIndex>, Failure> {
     let rows = client
         .query("SELECT shard_index FROM limit_increase_shards WHERE run_id = $1", &[&run.as_str()])
         .await
-        .map_err(reading)?;
-    rows.iter()
-        .map(|row| unsigned(run, "shard_index", i64::from(row.get::<_, i32>(0))).map(ShardIndex))
+        .map_err(reading_failure)?;
+
+    rows.into_iter()
+        .map(|row| LedgerRow::new(run, row).count::<i32, _>("shard_index").map(ShardIndex))
         .collect()
 }
 
-fn counts(run: &RunId, row: &Row, first: usize) -> Result<Counts, Failure> {
-    let column = |offset: usize, name: &str| unsigned(run, name, row.get::<_, i64>(first + offset));
-    Ok(Counts {
-        approved: column(0, "approved")?,
-        declined: column(1, "declined")?,
-        referred: column(2, "referred")?,
-        stale: column(3, "stale")?,
-    })
-}
-
-/// Closes a run: its shards must add up to its customers. Closing it again gives the same summary.
-///
-/// `record` is called inside the transaction, before it commits: a run is closed only when its summary is in S3, and one
-/// whose summary can't be written is not left SUCCEEDED by an execution that fails.
+/// Enters a shard that was applied.
 ///
 /// # Errors
-/// `Permanent.RunConflict` when shards are missing or do not add up, a failure was recorded, or the run was opened as another;
-/// `record`'s failure; else by SQLSTATE.
-pub async fn finish_run<R, F>(
-    client: &mut Client,
-    opened: &RunToFinish,
-    record: R,
-) -> Result<RunSummary, Failure>
-where
-    R: FnOnce(RunSummary) -> F,
-    F: Future<Output = Result<(), Failure>>,
-{
-    let run = &opened.run.run_id;
-    let transaction = client.transaction().await.map_err(writing)?;
-    let row = transaction
-        .query_opt(
-            "SELECT status, started_at, CASE status WHEN 'SUCCEEDED' THEN finished_at ELSE date_trunc('milliseconds', clock_timestamp()) END,
-                    context, eligible
-             FROM limit_increase_runs WHERE run_id = $1 AND context IS NOT NULL FOR UPDATE",
-            &[&run.as_str()],
+/// The error of the driver.
+pub(crate) async fn insert_shard(
+    client: &impl GenericClient,
+    run: &RunId,
+    shard: ShardIndex,
+    counts: Counts,
+    total_increase: Decimal,
+) -> Result<(), tokio_postgres::Error> {
+    // A shard has at most 50,000 customers, so the casts keep every value.
+    let number = |count: u64| count as i64;
+    client
+        .execute(
+            "INSERT INTO limit_increase_shards
+                 (run_id, shard_index, rows, approved, declined, referred, stale, total_increase,
+                  applied_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now())",
+            &[
+                &run.as_str(),
+                &(shard.0 as i32),
+                &number(counts.total()),
+                &number(counts.approved),
+                &number(counts.declined),
+                &number(counts.referred),
+                &number(counts.stale),
+                &total_increase,
+            ],
         )
-        .await
-        .map_err(reading)?
-        .ok_or_else(|| conflict(format!("run {run} is not in the ledger; QueryBatchScores opens it")))?;
-    let status: String = row.get(0);
-    if status == "FAILED" {
-        return Err(conflict(format!("run {run} has failed; redrive the execution")));
-    }
-
-    let closed = status == "SUCCEEDED";
-    let started_at: DateTime<Utc> = row.get(1);
-    let finished_at: DateTime<Utc> = row.get(2);
-    let context = row
-        .try_get::<_, Json<RunContext>>(3)
-        .map_err(|error| {
-            conflict(format!("run {run}: its ledger row can't be read by this release: {error}"))
-        })?
-        .0;
-    if context != opened.run || unsigned::<u64>(run, "eligible", row.get(4))? != opened.eligible {
-        return Err(conflict(format!(
-            "run {run} was opened with another model, policy or selection than it is to be closed with"
-        )));
-    }
-
-    let sums = transaction
-        .query_one(
-            "SELECT coalesce(sum(approved), 0)::bigint, coalesce(sum(declined), 0)::bigint,
-                    coalesce(sum(referred), 0)::bigint, coalesce(sum(stale), 0)::bigint,
-                    coalesce(sum(total_increase), 0.00), count(*)
-             FROM limit_increase_shards WHERE run_id = $1",
-            &[&run.as_str()],
-        )
-        .await
-        .map_err(reading)?;
-    let counts = counts(run, &sums, 0)?;
-    let total_increase: Decimal = sums.get(4);
-    let shards: u32 = unsigned(run, "count", sums.get(5))?;
-    if shards != opened.shard_count || counts.total() != opened.eligible {
-        return Err(conflict(format!(
-            "run {run} does not add up: {shards} of {} shards applied, {} of {} customers counted; redrive the execution",
-            opened.shard_count,
-            counts.total(),
-            opened.eligible
-        )));
-    }
-
-    if !closed {
-        transaction
-            .execute(
-                "UPDATE limit_increase_runs
-                 SET status = 'SUCCEEDED', approved = $2, declined = $3, referred = $4, stale = $5, total_increase = $6,
-                     error = NULL, cause = NULL, finished_at = $7
-                 WHERE run_id = $1",
-                &[
-                    &run.as_str(),
-                    &(counts.approved as i64),
-                    &(counts.declined as i64),
-                    &(counts.referred as i64),
-                    &(counts.stale as i64),
-                    &total_increase,
-                    &finished_at,
-                ],
-            )
-            .await
-            .map_err(writing)?;
-    }
-
-    let summary = RunSummary {
-        run_id: run.clone(),
-        status: "SUCCEEDED".to_owned(),
-        as_of: context.as_of,
-        dry_run: context.dry_run,
-        eligible: opened.eligible,
-        counts,
-        total_increase,
-        shard_count: shards,
-        model: context.model,
-        policy: context.policy,
-        policy_sha256: context.policy_sha256,
-        started_at,
-        finished_at,
-    };
-
-    record(summary.clone()).await?;
-    transaction.commit().await.map_err(writing)?;
-    Ok(summary)
+        .await?;
+    Ok(())
 }
 
-/// What failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Failed {
-    /// The run's own execution, which ends with it.
-    Run,
-    /// One of its shards.
-    Shard,
-}
-
-/// Records that a run failed, and gives the failure that the ledger then holds: the first one of the run.
+/// Records that a run failed, and returns the failure that the ledger then holds: the first one of
+/// the run (promise 5).
 ///
-/// A run that was closed fails as well when its own execution does, which then has not heard of the closing; a redrive closes
-/// it again. A shard's failure comes too late for that, since all shards of a closed run are applied: `None`.
+/// A failure of the execution also fails a run that is closed: the execution did not learn that the
+/// run was closed, and a redrive closes it again. A failure of a shard comes too late for a closed
+/// run, because all its shards are applied. Then nothing is recorded, and the answer is `None`.
 ///
 /// # Errors
 /// By SQLSTATE.
 pub async fn record_failure(
     client: &Client,
     run: &RunId,
-    what: Failed,
+    part: FailedPart,
     failure: &RecordedFailure,
 ) -> Result<Option<RecordedFailure>, Failure> {
-    // PostgreSQL's text holds no NUL.
-    let clean = |text: &str| text.replace('\0', "\u{fffd}");
+    let also_closed_runs = part == FailedPart::Execution;
     let row = client
         .query_opt(
-            "INSERT INTO limit_increase_runs AS run (run_id, status, error, cause, started_at, finished_at)
+            "INSERT INTO limit_increase_runs AS run
+                 (run_id, status, error, cause, started_at, finished_at)
              VALUES ($1, 'FAILED', $2, $3, now(), now())
              ON CONFLICT (run_id) DO UPDATE
-             SET status = 'FAILED', error = coalesce(run.error, excluded.error), cause = coalesce(run.cause, excluded.cause),
-                 finished_at = excluded.finished_at
+             SET status = 'FAILED', error = coalesce(run.error, excluded.error),
+                 cause = coalesce(run.cause, excluded.cause), finished_at = excluded.finished_at
              WHERE $4 OR run.status <> 'SUCCEEDED'
              RETURNING error, cause",
-            &[&run.as_str(), &clean(&failure.error), &clean(&failure.cause), &(what == Failed::Run)],
+            &[
+                &run.as_str(),
+                &without_nul(&failure.error),
+                &without_nul(&failure.cause),
+                &also_closed_runs,
+            ],
         )
         .await
-        .map_err(writing)?;
-    Ok(row.map(|row| RecordedFailure {
-        error: row.get(0),
-        cause: row.get(1),
+        .map_err(writing_failure)?;
+    let Some(row) = row else { return Ok(None) };
+
+    let row = LedgerRow::new(run, row);
+    Ok(Some(RecordedFailure {
+        error: row.get("error")?,
+        cause: row.get("cause")?,
         redrive_count: failure.redrive_count,
     }))
 }
 
-/// Opens a failed run again: what fails from now on is recorded anew. A run in any other state stays as it is.
+/// The text with the replacement character for each NUL, which PostgreSQL's TEXT cannot hold.
+fn without_nul(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
+/// Sets a failed run back to RUNNING (promise 4); the next failure is then recorded as its first. A
+/// run in any other status stays as it is.
 ///
 /// # Errors
 /// By SQLSTATE.
 pub async fn resume_run(client: &Client, run: &RunId) -> Result<(), Failure> {
     client
         .execute(
-            "UPDATE limit_increase_runs SET status = 'RUNNING', error = NULL, cause = NULL, finished_at = NULL
+            "UPDATE limit_increase_runs
+             SET status = 'RUNNING', error = NULL, cause = NULL, finished_at = NULL
              WHERE run_id = $1 AND status = 'FAILED'",
             &[&run.as_str()],
         )
         .await
-        .map_err(writing)?;
+        .map_err(writing_failure)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_for_the_ledger_has_no_nul() {
+        assert_eq!(without_nul("a\0b"), "a\u{fffd}b");
+        assert_eq!(without_nul("no model at s3://b/k"), "no model at s3://b/k");
+    }
 }

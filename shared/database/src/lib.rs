@@ -1,9 +1,13 @@
-//! PostgreSQL: connecting, migrating, reading who is eligible, applying decisions, keeping the ledger.
+//! PostgreSQL: the connection, the migrations, the eligible customers, the decisions, the ledger.
 //!
-//! Every statement has its parameters bound; names that come from a model's manifest are checked against the
-//! catalogue and quoted. Errors become failures by their SQLSTATE.
+//! A guard ([`OpeningRun`], [`HeldShard`], [`ClosingRun`]) owns its transaction. What must run
+//! inside a lock is a method of the guard; `commit` consumes the guard, and dropping it rolls back.
+//!
+//! Every statement has its parameters bound. Names that come from a model's manifest are checked
+//! against PostgreSQL's catalogue and quoted. An error becomes a failure by its SQLSTATE.
 
 mod address;
+mod closing;
 mod connect;
 mod credentials;
 mod decisions;
@@ -12,22 +16,29 @@ mod environment;
 mod error;
 mod ledger;
 mod migrate;
+mod opening;
 mod tls;
 
 pub use address::driver_config;
+pub use closing::ClosingRun;
 pub use connect::{Database, connect};
 pub use credentials::{Credentials, DatabaseUrl};
-pub use decisions::{HeldShard, Shard, ShardOutcome, hold_shard};
-pub use eligible::{EligibleStream, Selection, open_eligible};
+pub use decisions::{HeldShard, ShardLock, StaleIds};
+pub use eligible::{EligibleRow, EligibleStream, Selection, open_eligible};
 pub use error::{database_failure, pool_failure};
-pub use ledger::{
-    Failed, LedgerRun, applied_shard, applied_shards, find_run, finish_run, hold_run, open_run,
-    record_failure, resume_run,
-};
+pub use ledger::{FailedPart, ShardOutcome, record_failure, resume_run};
 pub use migrate::migrate;
+pub use opening::{OpeningRun, RecordedRun};
 pub use tokio_postgres::Client;
 
-/// A name as an SQL identifier: in double quotes, quotes inside doubled.
+/// A name as an SQL identifier: in double quotes, with each quote inside doubled.
+///
+/// ```
+/// use limit_increase_database::quote_identifier;
+///
+/// assert_eq!(quote_identifier("utilisation"), r#""utilisation""#);
+/// assert_eq!(quote_identifier(r#"a"; DROP TABLE x; --"#), r#""a""; DROP TABLE x; --""#);
+/// ```
 #[must_use]
 pub fn quote_identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))

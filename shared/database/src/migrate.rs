@@ -1,30 +1,34 @@
-//! Versioned migrations, embedded in the binary and applied in order, each exactly once.
+//! Versioned migrations. They are embedded in the binary and applied in order, each exactly once.
 
-use limit_increase_workflow::{Failure, FailureKind};
-use tokio_postgres::Client;
-
-use crate::error::database_failure;
 use limit_increase_domain::sha256_hex;
+use limit_increase_workflow::{Failure, FailureKind};
+use tokio_postgres::{Client, Transaction};
 
+use crate::error::{database_failure, row_failure};
+
+/// Version, name and text. The schema keeps the SHA-256 of each text, so a released text must not
+/// change.
 const MIGRATIONS: [(i32, &str, &str); 3] = [
     (1, "batch_scores", include_str!("../migrations/0001_batch_scores.sql")),
     (2, "customer_features", include_str!("../migrations/0002_customer_features.sql")),
     (3, "ledger", include_str!("../migrations/0003_ledger.sql")),
 ];
 
-/// Held while migrating, so that two at once take turns. The number is arbitrary, but ours.
+/// The number of the advisory lock that makes two migrations wait for each other. It is arbitrary.
 const LOCK: i64 = 0x6c69_6d69_7431;
 
-/// Brings the schema up to date; returns the names of the migrations that were applied now.
-///
-/// All of them, or none: one transaction.
+/// Brings the schema up to date, and returns the names of the migrations that it applied. All of
+/// them are applied in one transaction.
 ///
 /// # Errors
-/// `Permanent.DatabaseSchema` when a migration that was applied before has changed since; else by SQLSTATE.
+/// `Permanent.DatabaseSchema` when a migration was applied before with another text; otherwise by
+/// SQLSTATE.
 pub async fn migrate(client: &mut Client) -> Result<Vec<&'static str>, Failure> {
-    let failed = |error: tokio_postgres::Error| database_failure("migrating the schema", &error);
-    let transaction = client.transaction().await.map_err(failed)?;
-    transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await.map_err(failed)?;
+    let transaction = client.transaction().await.map_err(migrating_failure)?;
+    transaction
+        .execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK])
+        .await
+        .map_err(migrating_failure)?;
     transaction
         .batch_execute(
             "CREATE TABLE IF NOT EXISTS limit_increase_migrations (
@@ -32,45 +36,67 @@ pub async fn migrate(client: &mut Client) -> Result<Vec<&'static str>, Failure> 
                  applied_at TIMESTAMPTZ NOT NULL DEFAULT now())",
         )
         .await
-        .map_err(failed)?;
+        .map_err(migrating_failure)?;
+
     let mut applied = Vec::new();
     for (version, name, sql) in MIGRATIONS {
         let sha256 = sha256_hex(sql.as_bytes());
-        let known = transaction
-            .query_opt(
-                "SELECT sha256 FROM limit_increase_migrations WHERE version = $1",
-                &[&version],
-            )
-            .await
-            .map_err(failed)?;
-        match known.map(|row| row.get::<_, String>(0)) {
+        match applied_sha256(&transaction, version).await? {
             Some(known) if known == sha256 => {}
-            Some(_) => {
-                return Err(Failure::new(
-                    FailureKind::DatabaseSchema,
-                    format!(
-                        "migration {version} ({name}) was applied in another form; use the release that applied it"
-                    ),
-                ));
-            }
+            Some(_) => return Err(changed_failure(version, name)),
             None => {
-                let doing = format!("applying migration {version} ({name})");
-                transaction
-                    .batch_execute(sql)
-                    .await
-                    .map_err(|error| database_failure(&doing, &error))?;
-                transaction
-                    .execute(
-                        "INSERT INTO limit_increase_migrations (version, name, sha256) VALUES ($1, $2, $3)",
-                        &[&version, &name, &sha256],
-                    )
-                    .await
-                    .map_err(failed)?;
+                apply(&transaction, (version, name, sql), &sha256).await?;
                 applied.push(name);
             }
         }
     }
 
-    transaction.commit().await.map_err(failed)?;
+    transaction.commit().await.map_err(migrating_failure)?;
     Ok(applied)
+}
+
+/// The hash of a migration's text when it was applied; `None` if it was not applied yet.
+async fn applied_sha256(
+    transaction: &Transaction<'_>,
+    version: i32,
+) -> Result<Option<String>, Failure> {
+    let row = transaction
+        .query_opt("SELECT sha256 FROM limit_increase_migrations WHERE version = $1", &[&version])
+        .await
+        .map_err(migrating_failure)?;
+
+    row.map(|row| row.try_get("sha256"))
+        .transpose()
+        .map_err(|error| row_failure("reading the migrations", &error))
+}
+
+async fn apply(
+    transaction: &Transaction<'_>,
+    (version, name, sql): (i32, &str, &str),
+    sha256: &str,
+) -> Result<(), Failure> {
+    let doing = format!("applying migration {version} ({name})");
+    transaction.batch_execute(sql).await.map_err(|error| database_failure(&doing, &error))?;
+    transaction
+        .execute(
+            "INSERT INTO limit_increase_migrations (version, name, sha256) VALUES ($1, $2, $3)",
+            &[&version, &name, &sha256],
+        )
+        .await
+        .map_err(migrating_failure)?;
+    Ok(())
+}
+
+fn migrating_failure(error: tokio_postgres::Error) -> Failure {
+    database_failure("migrating the schema", &error)
+}
+
+fn changed_failure(version: i32, name: &str) -> Failure {
+    Failure::new(
+        FailureKind::DatabaseSchema,
+        format!(
+            "migration {version} ({name}) was applied in another form; use the release that \
+             applied it"
+        ),
+    )
 }

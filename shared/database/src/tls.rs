@@ -1,4 +1,5 @@
-//! TLS to PostgreSQL: rustls, the certificate's chain and the host's name verified, always.
+//! TLS to PostgreSQL, by rustls. The chain of the certificate and the name of the host are always
+//! verified (promise 12).
 
 use std::sync::Arc;
 
@@ -11,18 +12,18 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use crate::address::Roots;
 use crate::environment;
 
-/// TLS under these authorities.
+/// TLS that trusts these authorities only.
 ///
 /// # Errors
-/// `Permanent.Configuration` when a file of certificates can't be read or has none.
+/// `Permanent.Configuration` when a file of certificates cannot be read, or is empty.
 pub(crate) fn connector(roots: &Roots) -> Result<MakeRustlsConnect, Failure> {
     let mut store = RootCertStore::empty();
     match roots {
-        Roots::File(path) => add(&mut store, "sslrootcert", path)?,
+        Roots::File(path) => add_file(&mut store, "sslrootcert", path)?,
         Roots::Public => {
             store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
             if let Some(path) = environment::optional("DATABASE_CA_FILE") {
-                add(&mut store, "DATABASE_CA_FILE", &path)?;
+                add_file(&mut store, "DATABASE_CA_FILE", &path)?;
             }
         }
     }
@@ -36,21 +37,23 @@ pub(crate) fn connector(roots: &Roots) -> Result<MakeRustlsConnect, Failure> {
     Ok(MakeRustlsConnect::new(tls))
 }
 
-fn add(store: &mut RootCertStore, named_by: &str, path: &str) -> Result<(), Failure> {
-    let unreadable = |problem: &dyn std::fmt::Display| {
+/// Adds the authorities of a file, whose path the setting `named_by` gives.
+fn add_file(store: &mut RootCertStore, named_by: &str, path: &str) -> Result<(), Failure> {
+    let file_failure = |problem: &dyn std::fmt::Display| {
         Failure::new(
             FailureKind::Configuration,
             format!(
-                "{named_by} {path}: {problem}; expected certificates in PEM, such as RDS's global-bundle.pem"
+                "{named_by} {path}: {problem}; expected certificates in PEM, such as RDS's \
+                 global-bundle.pem"
             ),
         )
     };
 
     let before = store.len();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| unreadable(&error))? {
-        let certificate = certificate.map_err(|error| unreadable(&error))?;
-        store.add(certificate).map_err(|error| unreadable(&error))?;
+    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| file_failure(&error))? {
+        let certificate = certificate.map_err(|error| file_failure(&error))?;
+        store.add(certificate).map_err(|error| file_failure(&error))?;
     }
 
-    if store.len() == before { Err(unreadable(&"there is no certificate in it")) } else { Ok(()) }
+    if store.len() == before { Err(file_failure(&"there is no certificate in it")) } else { Ok(()) }
 }

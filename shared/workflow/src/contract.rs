@@ -1,6 +1,6 @@
-//! What one step of the workflow says to the next: references and counts, never rows.
+//! The messages between the steps of the workflow: references and counts, never rows.
 //!
-//! Rows travel through S3, because a payload between states may have 256 KiB at most.
+//! Rows travel through S3, because a payload between states may have at most 256 KiB.
 
 use limit_increase_domain::Counts;
 use serde::{Deserialize, Serialize};
@@ -9,23 +9,23 @@ use crate::keys::ObjectRef;
 use crate::run::{RunContext, RunId};
 use crate::shard::{ShardIndex, ShardRef};
 
-/// What `QueryBatchScores` answers.
+/// The answer of `QueryBatchScores`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunOpened {
     /// The run, as every later step gets it.
     pub run: RunContext,
-    /// Customers taken.
+    /// Customers that the query took.
     pub eligible: u64,
-    /// Shards written.
+    /// Shards that the query wrote.
     pub shard_count: u32,
-    /// Shards listed, which is all of them but for a run that is resumed.
+    /// Shards in the list `shards`: all of them, or those that a resumed run has left.
     pub remaining: u32,
     /// The list of the shards to work on: a JSON array of [`ShardRef`].
     pub shards: ObjectRef,
 }
 
-/// What `ScoreCustomers` and `EvaluateLimitIncrease` get.
+/// The task of `ScoreCustomers`, of `EvaluateLimitIncrease` and of `UpdateDatabase` for one shard.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ShardTask {
@@ -35,15 +35,15 @@ pub struct ShardTask {
     pub shard: ShardRef,
 }
 
-/// A run as it is to be closed.
+/// A run to close, with what it was opened as.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunToFinish {
     /// The run.
     pub run: RunContext,
-    /// Customers taken.
+    /// Customers that the query took.
     pub eligible: u64,
-    /// Shards written.
+    /// Shards that the query wrote.
     pub shard_count: u32,
 }
 
@@ -56,60 +56,70 @@ pub enum UpdateTask {
     /// Check the ledger, write the summary, close the run.
     FinishRun(RunToFinish),
     /// Record that the run failed.
-    RecordFailure {
-        /// The run.
-        run_id: RunId,
-        /// Name of the error, as Step Functions has it.
-        error: String,
-        /// Its cause, as Step Functions has it.
-        cause: String,
-        /// The run's own execution; absent when a shard failed.
-        #[serde(default)]
-        execution: Option<Execution>,
-    },
-    /// Fail with the failure that was recorded; or, in an execution that was redriven since, let the run go on.
-    FailOrResume {
-        /// The run.
-        run_id: RunId,
-        /// Name of the recorded error.
-        error: String,
-        /// Its cause.
-        cause: String,
-        /// How often the execution had been redriven when the failure was recorded.
-        failed_at_redrive: u32,
-        /// The execution as it is now.
-        execution: Execution,
-    },
+    RecordFailure(FailureReport),
+    /// Fail with the recorded failure, or let the run go on in an execution that was redriven.
+    FailOrResume(RunAfterFailure),
 }
 
-/// What counts of the state machine's `$$.Execution`.
+/// A failure that the state machine has caught.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailureReport {
+    /// The run.
+    pub run_id: RunId,
+    /// Name of the error, as Step Functions has it.
+    pub error: String,
+    /// Its cause, as Step Functions has it.
+    pub cause: String,
+    /// The run's own execution; absent when a shard failed.
+    #[serde(default)]
+    pub execution: Option<Execution>,
+}
+
+/// A run with its recorded failure, in the execution that has to fail or to go on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunAfterFailure {
+    /// The run.
+    pub run_id: RunId,
+    /// Name of the recorded error.
+    pub error: String,
+    /// Its cause.
+    pub cause: String,
+    /// How often the execution had been redriven when the failure was recorded.
+    pub failed_at_redrive: u32,
+    /// The execution as it is now.
+    pub execution: Execution,
+}
+
+/// The part of the state machine's `$$.Execution` that the steps read.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Execution {
-    /// How often the execution was redriven; absent where the service does not tell.
+    /// How often the execution was redriven; 0 where the service does not say.
     #[serde(rename = "RedriveCount", default)]
     pub redrive_count: u32,
 }
 
-/// What `UpdateDatabase` answers for a shard.
+/// The answer of `UpdateDatabase` for a shard.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShardApplied {
     /// The shard.
     pub index: ShardIndex,
     /// What became of its customers.
     pub counts: Counts,
-    /// Whether an earlier attempt had applied it already.
+    /// Whether an earlier attempt had already applied the shard.
     pub replayed: bool,
 }
 
-/// What `UpdateDatabase` answers when it has recorded a failure: the first failure of the run, which is the one to
-/// show. What follows from it (a Map over its tolerance, a ledger that does not add up) would hide it.
+/// The answer of `UpdateDatabase` after it has recorded a failure: the first failure of the run.
+///
+/// The first failure is the one to show (promise 5). The failures that follow from it, such as a
+/// Map over its tolerance or a ledger that does not add up, would hide it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordedFailure {
     /// Name of the error.
     pub error: String,
     /// Its cause.
     pub cause: String,
-    /// How often the execution had been redriven by then.
+    /// How often the execution had been redriven when the failure was recorded.
     #[serde(default)]
     pub redrive_count: u32,
 }

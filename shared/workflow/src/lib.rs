@@ -18,6 +18,6 @@ pub mod summary;
 pub use failure::{Failure, FailureKind};
 pub use keys::ObjectRef;
 pub use request::RunRequest;
-pub use run::{ModelPin, RunContext, RunId};
+pub use run::{ModelPin, RunContext, RunId, RunStatus};
 pub use shard::{ShardIndex, ShardRef};
 pub use summary::RunSummary;

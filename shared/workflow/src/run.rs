@@ -11,9 +11,12 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "String", into = "String")]
 pub struct RunId(String);
 
-/// Why a text is no run id.
+/// The error for a text that cannot be a run's id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("run_id: must have 1 to {max} characters out of A-Z a-z 0-9 . _ -, found {found:?}", max = RunId::MAX_LEN)]
+#[error(
+    "run_id: must have 1 to {max} characters out of A-Z a-z 0-9 . _ -, found {found:?}",
+    max = RunId::MAX_LEN
+)]
 pub struct InvalidRunId {
     found: String,
 }
@@ -37,7 +40,7 @@ impl TryFrom<String> for RunId {
         if (1..=Self::MAX_LEN).contains(&found.len()) && found.chars().all(plain) {
             Ok(Self(found))
         } else {
-            // Shown in full it could be a megabyte.
+            // The whole text could be a megabyte.
             Err(InvalidRunId { found: found.chars().take(100).collect() })
         }
     }
@@ -55,7 +58,45 @@ impl fmt::Display for RunId {
     }
 }
 
-/// The exact model object that a run uses, and no other.
+/// How far a run has come; the text in the ledger and in JSON is the upper-case word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum RunStatus {
+    /// The run goes on. It may not be open yet, when a redrive resumed it before that.
+    Running,
+    /// The run is closed: its shards add up, and its summary is in S3.
+    Succeeded,
+    /// A failure of the run is in the ledger.
+    Failed,
+}
+
+impl RunStatus {
+    const ALL: [Self; 3] = [Self::Running, Self::Succeeded, Self::Failed];
+
+    /// The stored text.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "RUNNING",
+            Self::Succeeded => "SUCCEEDED",
+            Self::Failed => "FAILED",
+        }
+    }
+
+    /// The status of a stored text; `None` for any other text.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text)
+    }
+}
+
+impl fmt::Display for RunStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The exact model object that every shard of a run is scored with (promise 2).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelPin {
@@ -71,7 +112,8 @@ pub struct ModelPin {
     pub sha256: String,
 }
 
-/// Everything about a run that is fixed when it opens; each step gets all of it.
+/// Everything about a run that is fixed when it opens. Each step gets all of it, so that each step
+/// decides with the same model and the same policy (promise 2).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunContext {
@@ -83,9 +125,9 @@ pub struct RunContext {
     pub model: ModelPin,
     /// The policy of every shard.
     pub policy: Policy,
-    /// SHA-256 of the policy's JSON as serialised here, in hexadecimal.
+    /// SHA-256 of the policy's JSON, in hexadecimal, as [`Policy::sha256`] computes it (promise 2).
     pub policy_sha256: String,
-    /// Decide, but leave the table as it is.
+    /// Whether the run decides but leaves the table as it is.
     pub dry_run: bool,
     /// The business date of the run.
     pub as_of: NaiveDate,
@@ -110,5 +152,20 @@ mod tests {
         }
 
         assert!(RunId::try_from("..".repeat(1_000_000)).unwrap_err().to_string().len() < 300);
+    }
+
+    #[test]
+    fn a_status_has_one_text_in_the_ledger_and_in_json() {
+        for (status, text) in [
+            (RunStatus::Running, "RUNNING"),
+            (RunStatus::Succeeded, "SUCCEEDED"),
+            (RunStatus::Failed, "FAILED"),
+        ] {
+            assert_eq!(status.to_string(), text);
+            assert_eq!(RunStatus::parse(text), Some(status));
+            assert_eq!(serde_json::to_value(status).unwrap(), text);
+        }
+
+        assert_eq!(RunStatus::parse("succeeded"), None);
     }
 }

@@ -5,22 +5,22 @@ use limit_increase_domain::{Counts, Policy};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use crate::run::{ModelPin, RunId};
+use crate::run::{ModelPin, RunId, RunStatus};
 
-/// A closed run: the content of `summary.json`.
+/// What a closed run was opened with, and what became of its customers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunSummary {
     /// The run.
     pub run_id: RunId,
-    /// `SUCCEEDED`; a failed run has no summary, its failure is in the ledger.
-    pub status: String,
+    /// Always `SUCCEEDED`. A failed run has no summary; its failure is in the ledger.
+    pub status: RunStatus,
     /// Business date.
     pub as_of: NaiveDate,
     /// Whether the table was left as it was.
     pub dry_run: bool,
-    /// Customers taken.
+    /// Customers that the query took.
     pub eligible: u64,
-    /// What became of them.
+    /// What became of them. The counts add up to `eligible` (promise 3).
     #[serde(flatten)]
     pub counts: Counts,
     /// Sum of (new limit - old limit) over the approved.

@@ -11,7 +11,7 @@ use limit_increase_domain::{Counts, Outcome};
 use limit_increase_handoff::evaluations::Evaluations;
 use limit_increase_handoff::results;
 use limit_increase_workflow::keys::{Stage, summary_key};
-use limit_increase_workflow::{RunContext, RunId, RunSummary, ShardIndex};
+use limit_increase_workflow::{RunContext, RunId, RunStatus, RunSummary, ShardIndex};
 use rust_decimal::Decimal;
 use tokio_postgres::Client;
 
@@ -240,7 +240,7 @@ async fn adds_up(lab: &Lab, run: &LedgerRunRow, shards: &[LedgerShard]) -> Resul
             )?;
 
             ensure!(
-                summary.counts == sum && summary.status == "SUCCEEDED",
+                summary.counts == sum && summary.status == RunStatus::Succeeded,
                 "promise 3: {key} says {summary:?}"
             );
         }

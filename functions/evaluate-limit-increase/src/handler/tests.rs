@@ -83,7 +83,7 @@ fn each_customer_is_decided_by_the_policy_and_counted() {
 }
 
 #[test]
-fn another_policy_than_the_run_s_is_refused() {
+fn a_policy_other_than_that_of_the_run_is_refused() {
     let mut run = task().run;
     run.policy.minimum_score = CreditScore::new(0);
     let failure = check_policy(&run).unwrap_err();

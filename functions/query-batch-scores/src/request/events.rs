@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 
-fn order(event: &str) -> Order {
+fn order(event: &str) -> RunOrder {
     let now = "2026-11-30T12:00:00Z".parse().unwrap();
     read(serde_json::from_str(event).unwrap(), "request-1", now).unwrap()
 }

@@ -42,7 +42,7 @@ fn input(column: SourceColumn) -> ModelInput {
 }
 
 #[test]
-fn a_frame_has_the_inputs_in_the_model_s_order() {
+fn a_frame_has_the_inputs_in_the_order_of_the_model() {
     let columns = [SourceColumn::category("home"), SourceColumn::number("bureau")];
     let values = vec![CellValue::Text(Some("rent")), CellValue::Number(Some(310.0))];
     let customers = customers(&columns, &[Some(values), None]);

@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 use limit_increase_domain::{Counts, Policy};
-use limit_increase_workflow::ModelPin;
+use limit_increase_workflow::{ModelPin, RunStatus};
 
 use super::*;
 
@@ -11,7 +11,7 @@ fn run() -> RunId {
 fn summary(counts: Counts, dry_run: bool) -> RunSummary {
     RunSummary {
         run_id: run(),
-        status: "SUCCEEDED".to_owned(),
+        status: RunStatus::Succeeded,
         as_of: "2026-11-24".parse().unwrap(),
         dry_run,
         eligible: counts.total(),

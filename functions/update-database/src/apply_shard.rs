@@ -1,0 +1,115 @@
+//! Applying one shard: from its decisions in S3 to the table, and from their effects to S3.
+
+use limit_increase_database::{Database, HeldShard, ShardLock, ShardOutcome, StaleIds};
+use limit_increase_handoff::StepFiles;
+use limit_increase_handoff::evaluations::Evaluations;
+use limit_increase_handoff::results::{Effect, ResultsWriter};
+use limit_increase_storage::Storage;
+use limit_increase_workflow::Failure;
+use limit_increase_workflow::contract::{ShardApplied, ShardTask};
+use limit_increase_workflow::keys::Stage;
+use limit_increase_workflow::rows::Evaluation;
+
+/// Applies a shard once. An attempt that finds it applied answers with the same counts.
+///
+/// # Errors
+/// The failure of the hand-off, of the ledger, of the database or of the storage.
+pub(crate) async fn apply_shard(
+    database: &Database,
+    storage: &Storage,
+    task: &ShardTask,
+) -> Result<ShardApplied, Failure> {
+    let ShardTask { run, shard } = task;
+    let files = StepFiles::new(storage, run, shard);
+    let file: Evaluations = files.read().await?;
+    let evaluations: Vec<Evaluation<'_>> = file
+        .iter()
+        .and_then(Iterator::collect)
+        .map_err(|error| files.failure(Stage::Evaluations, error))?;
+
+    let mut client = database.client().await?;
+    let outcome = match ShardLock::hold(&mut client, &run.run_id, shard.index).await? {
+        ShardLock::AlreadyApplied(outcome) => outcome,
+        ShardLock::Held(held) => apply_and_record(held, files, run.dry_run, &evaluations).await?,
+    };
+
+    tracing::info!(
+        shard = shard.index.0,
+        approved = outcome.counts.approved,
+        declined = outcome.counts.declined,
+        referred = outcome.counts.referred,
+        stale = outcome.counts.stale,
+        replayed = outcome.replayed,
+        "shard applied"
+    );
+
+    Ok(ShardApplied { index: shard.index, counts: outcome.counts, replayed: outcome.replayed })
+}
+
+/// Writes the decisions, writes the record, and commits, in this order. So a decision in the table
+/// has its record in S3 (promise 8). When the commit fails, the next attempt writes the record
+/// anew.
+///
+/// The record replaces only the version that this attempt found while it held the shard. An attempt
+/// can be late: it was frozen, or it waited for S3, until the database ended its transaction and
+/// another attempt took the shard. If it had lost the shard before it read the version, the
+/// statements of `apply` fail. If it loses the shard later, `replace` refuses.
+async fn apply_and_record(
+    held: HeldShard<'_>,
+    files: StepFiles<'_>,
+    dry_run: bool,
+    evaluations: &[Evaluation<'_>],
+) -> Result<ShardOutcome, Failure> {
+    let previous = files.etag(Stage::Results).await?;
+    let (outcome, stale) = held.apply(dry_run, evaluations).await?;
+
+    let record = effects(dry_run, evaluations, &stale).finish();
+    files.replace(Stage::Results, previous.as_deref(), record).await?;
+
+    held.commit().await?;
+    Ok(outcome)
+}
+
+/// Each decision with its effect: what became of it when it met the database.
+fn effects(dry_run: bool, evaluations: &[Evaluation<'_>], stale: &StaleIds) -> ResultsWriter {
+    let unless_stale = if dry_run { Effect::DryRun } else { Effect::Written };
+    let mut results = ResultsWriter::default();
+    for evaluation in evaluations {
+        let is_stale = stale.contains(evaluation.customer_id);
+        results.push(evaluation, if is_stale { Effect::Stale } else { unless_stale });
+    }
+
+    results
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use limit_increase_domain::Outcome;
+    use limit_increase_handoff::results;
+
+    fn evaluation(customer_id: &str) -> Evaluation<'_> {
+        Evaluation {
+            customer_id,
+            current_score: 700,
+            current_limit: "5000.00".parse().unwrap(),
+            outcome: Outcome::Approved,
+            new_limit: Some("7500.00".parse().unwrap()),
+            reason: "Score 700.",
+        }
+    }
+
+    #[test]
+    fn every_decision_has_its_effect_in_the_record() {
+        let evaluations = [evaluation("a"), evaluation("b")];
+        let stale = StaleIds::from(["b".to_owned()]);
+        for (dry_run, expected) in [(false, "WRITTEN"), (true, "DRY_RUN")] {
+            let record = effects(dry_run, &evaluations, &stale).finish().unwrap();
+            let rows = results::read(record, 2).unwrap();
+            let rows: Vec<[&str; 3]> =
+                rows.iter().map(|row| [&*row[0], &*row[1], &*row[2]]).collect();
+            assert_eq!(rows, [["a", "APPROVED", expected], ["b", "APPROVED", "STALE"]]);
+        }
+    }
+}
