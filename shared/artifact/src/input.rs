@@ -2,7 +2,7 @@
 
 use limit_increase_domain::{ColumnKind, SourceColumn};
 
-use crate::manifest::{Feature, FeatureKind, Manifest};
+use crate::manifest::{Manifest, ModelColumn, ModelColumnKind};
 
 /// An input of the model: a source column, and what customers read about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,9 +18,8 @@ impl Manifest {
     #[must_use]
     pub fn inputs(&self) -> Vec<ModelInput> {
         // Columns of one source are consecutive: the manifest is validated when it is parsed.
-        let groups =
-            self.features.chunk_by(|left, right| left.source_column == right.source_column);
-        groups.filter_map(<[Feature]>::first).map(Feature::input).collect()
+        let groups = self.columns.chunk_by(|left, right| left.source_column == right.source_column);
+        groups.filter_map(<[ModelColumn]>::first).map(ModelColumn::input).collect()
     }
 
     /// The source columns of the inputs, in the same order.
@@ -30,11 +29,11 @@ impl Manifest {
     }
 }
 
-impl Feature {
+impl ModelColumn {
     fn input(&self) -> ModelInput {
         let kind = match self.kind {
-            FeatureKind::Numeric => ColumnKind::Number,
-            FeatureKind::OneHot => ColumnKind::Category,
+            ModelColumnKind::Numeric => ColumnKind::Number,
+            ModelColumnKind::OneHot => ColumnKind::Category,
         };
 
         ModelInput {

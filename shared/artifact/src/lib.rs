@@ -21,8 +21,8 @@ pub use error::ArtifactError;
 pub use golden::{GoldenRow, InputValue};
 pub use input::ModelInput;
 pub use manifest::{
-    CalibrationBand, Feature, FeatureKind, FileDigest, Files, MAX_FEATURES, MAX_GOLDEN_ROWS,
-    Manifest, SCHEMA_VERSION, ScorecardParameters, Target, Training,
+    CalibrationBand, FileDigest, Files, MAX_GOLDEN_ROWS, MAX_MODEL_COLUMNS, Manifest, ModelColumn,
+    ModelColumnKind, SCHEMA_VERSION, ScorecardParameters, Target, Training,
 };
 
 /// A model artifact whose files are what its manifest says they are.

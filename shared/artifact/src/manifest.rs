@@ -9,7 +9,7 @@ use crate::golden::GoldenRow;
 /// The manifest's version that is read and written here.
 pub const SCHEMA_VERSION: u32 = 1;
 /// The most model columns; keeps tables by column and row within sight.
-pub const MAX_FEATURES: usize = 100_000;
+pub const MAX_MODEL_COLUMNS: usize = 100_000;
 /// The most golden rows: each is evaluated at every load.
 pub const MAX_GOLDEN_ROWS: usize = 1_000;
 
@@ -27,8 +27,9 @@ pub struct Manifest {
     pub catboost_version: String,
     /// What it predicts.
     pub target: Target,
-    /// The model's columns, in order.
-    pub features: Vec<Feature>,
+    /// The model's columns, in the order in which it reads them.
+    #[serde(rename = "features")]
+    pub columns: Vec<ModelColumn>,
     /// How log-odds become points.
     pub scorecard: ScorecardParameters,
     /// How it was trained and how well it did.
@@ -52,11 +53,11 @@ pub struct Target {
 /// A column of the model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Feature {
+pub struct ModelColumn {
     /// Name within the model, unique.
     pub name: String,
     /// How it comes from its source.
-    pub kind: FeatureKind,
+    pub kind: ModelColumnKind,
     /// Column of the customer's table.
     pub source_column: String,
     /// Name that a reader of a reason understands; one per source.
@@ -79,7 +80,7 @@ fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
 /// How a model column comes from its source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum FeatureKind {
+pub enum ModelColumnKind {
     /// The number itself.
     Numeric,
     /// 1 where the source holds the category, otherwise 0.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use crate::error::ArtifactError;
 use crate::golden::GoldenRow;
 use crate::manifest::{
-    Feature, FeatureKind, MAX_FEATURES, MAX_GOLDEN_ROWS, Manifest, ScorecardParameters,
+    MAX_GOLDEN_ROWS, MAX_MODEL_COLUMNS, Manifest, ModelColumn, ModelColumnKind, ScorecardParameters,
 };
 
 /// The longest name of a source column: a PostgreSQL identifier.
@@ -22,15 +22,15 @@ fn invalid(path: impl Into<String>, reason: impl Into<String>) -> Check {
 impl Manifest {
     pub(crate) fn validate(&self) -> Check {
         self.scorecard.validate()?;
-        if self.features.is_empty() || self.features.len() > MAX_FEATURES {
+        if self.columns.is_empty() || self.columns.len() > MAX_MODEL_COLUMNS {
             return invalid(
                 "features",
-                format!("{} columns, 1 to {MAX_FEATURES} are accepted", self.features.len()),
+                format!("{} columns, 1 to {MAX_MODEL_COLUMNS} are accepted", self.columns.len()),
             );
         }
 
         self.validate_names()?;
-        for (at, feature) in self.features.iter().enumerate() {
+        for (at, feature) in self.columns.iter().enumerate() {
             feature.validate(&format!("features[{at}]"))?;
         }
 
@@ -44,7 +44,7 @@ impl Manifest {
         }
 
         for (at, row) in self.golden_rows.iter().enumerate() {
-            row.validate(&format!("golden_rows[{at}]"), self.features.len())?;
+            row.validate(&format!("golden_rows[{at}]"), self.columns.len())?;
         }
 
         Ok(())
@@ -52,7 +52,7 @@ impl Manifest {
 
     fn validate_names(&self) -> Check {
         let mut seen = HashSet::new();
-        for (at, feature) in self.features.iter().enumerate() {
+        for (at, feature) in self.columns.iter().enumerate() {
             if !seen.insert(feature.name.as_str()) {
                 return invalid(
                     format!("features[{at}].name"),
@@ -68,7 +68,7 @@ impl Manifest {
     fn validate_sources(&self) -> Check {
         let mut seen = HashSet::new();
         let mut at = 0;
-        for group in self.features.chunk_by(|left, right| left.source_column == right.source_column)
+        for group in self.columns.chunk_by(|left, right| left.source_column == right.source_column)
         {
             let [first, others @ ..] = group else { continue };
             let path = format!("features[{at}]");
@@ -87,7 +87,7 @@ impl Manifest {
                 );
             }
 
-            if first.kind == FeatureKind::Numeric && !others.is_empty() {
+            if first.kind == ModelColumnKind::Numeric && !others.is_empty() {
                 return invalid(
                     path,
                     format!("numeric {:?} has several columns", first.source_column),
@@ -112,7 +112,7 @@ impl Manifest {
     }
 }
 
-impl Feature {
+impl ModelColumn {
     fn validate(&self, path: &str) -> Check {
         let column = &self.source_column;
         if column.is_empty() || column.len() > MAX_COLUMN_BYTES || column.contains('\0') {
@@ -126,23 +126,23 @@ impl Feature {
         }
 
         match (self.kind, &self.category, &self.median) {
-            (FeatureKind::Numeric, None, Some(median)) => match median {
+            (ModelColumnKind::Numeric, None, Some(median)) => match median {
                 Some(median) if !median.is_finite() => {
                     invalid(format!("{path}.median"), "is not finite")
                 }
                 _ => Ok(()),
             },
-            (FeatureKind::OneHot, Some(category), None) => match category.as_deref() {
+            (ModelColumnKind::OneHot, Some(category), None) => match category.as_deref() {
                 // NULL and the empty text are one and the same to an encoder, which could then find two columns.
                 Some("") => {
                     invalid(format!("{path}.category"), "is empty text; a missing value is null")
                 }
                 _ => Ok(()),
             },
-            (FeatureKind::Numeric, ..) => {
+            (ModelColumnKind::Numeric, ..) => {
                 invalid(path, "a numeric feature has a median and no category")
             }
-            (FeatureKind::OneHot, ..) => {
+            (ModelColumnKind::OneHot, ..) => {
                 invalid(path, "a one-hot feature has a category and no median")
             }
         }

@@ -1,11 +1,14 @@
-//! Lists of JSON that are refused at their first element too many, before memory is spent on the rest.
+//! JSON lists with a maximum length, enforced while parsing.
+//!
+//! A list that is too long is refused at the first element beyond its maximum, before memory is
+//! spent on the others.
 
 use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 
-/// A list of at most so many elements.
+/// A list of at most `MOST` elements.
 #[derive(Debug)]
 pub(crate) struct AtMost<T, const MOST: usize>(pub(crate) Vec<T>);
 

@@ -1,6 +1,6 @@
 //! CatBoost's JSON export into an [`Ensemble`], refusing what can't be scored.
 
-use limit_increase_artifact::MAX_FEATURES;
+use limit_increase_artifact::MAX_MODEL_COLUMNS;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -35,7 +35,7 @@ struct ModelJson {
 #[derive(Deserialize)]
 struct FeaturesInfo {
     #[serde(default)]
-    float_features: AtMost<FloatFeatureJson, MAX_FEATURES>,
+    float_features: AtMost<FloatFeatureJson, MAX_MODEL_COLUMNS>,
     #[serde(default)]
     categorical_features: Vec<IgnoredAny>,
     #[serde(default)]

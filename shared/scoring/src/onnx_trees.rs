@@ -23,18 +23,18 @@ const FLOAT32_TINY: f64 = 1e-37;
 pub(crate) fn check(node: &NodeProto, ensemble: &Ensemble) -> Result<(), ScoringError> {
     check_operator(node)?;
     check_bias(floats(node, "base_values"), ensemble.bias)?;
-    let mut nodes = Nodes::read(node)?;
-    let mut leaves = Leaves::read(node)?;
+    let mut nodes = NodeArrays::read(node)?;
+    let mut leaves = LeafArrays::read(node)?;
     for (number, tree) in ensemble.trees.iter().enumerate() {
         let tree_nodes = nodes.take(2 * tree.leaf_values.len() - 1);
         let tree_leaves = leaves.take(2 * tree.leaf_values.len());
         match (tree_nodes, tree_leaves) {
             (Some(nodes), Some(leaves)) => {
                 check_tree(&nodes, &leaves, number, tree, ensemble)
-                    .map_err(|problem| different(format!("tree {number} {problem}")))?;
+                    .map_err(|problem| different_model_error(format!("tree {number} {problem}")))?;
             }
             _ => {
-                return Err(different(format!(
+                return Err(different_model_error(format!(
                     "it ends within tree {number} of {}",
                     ensemble.trees.len()
                 )));
@@ -45,11 +45,14 @@ pub(crate) fn check(node: &NodeProto, ensemble: &Ensemble) -> Result<(), Scoring
     if nodes.ids.is_empty() && leaves.ids.is_empty() {
         Ok(())
     } else {
-        Err(different(format!("it has more than the {} trees of model.json", ensemble.trees.len())))
+        Err(different_model_error(format!(
+            "it has more than the {} trees of model.json",
+            ensemble.trees.len()
+        )))
     }
 }
 
-fn different(problem: String) -> ScoringError {
+fn different_model_error(problem: String) -> ScoringError {
     ScoringError::Onnx(format!("not the model of model.json: {problem}"))
 }
 
@@ -106,12 +109,12 @@ fn check_bias(written: &[f32], bias: f64) -> Result<(), ScoringError> {
     if same {
         Ok(())
     } else {
-        Err(different(format!("its base_values are {written:?}, the bias is {bias}")))
+        Err(different_model_error(format!("its base_values are {written:?}, the bias is {bias}")))
     }
 }
 
 /// The nodes not yet compared, as ONNX has them: parallel arrays.
-struct Nodes<'a> {
+struct NodeArrays<'a> {
     trees: &'a [i64],
     ids: &'a [i64],
     columns: &'a [i64],
@@ -122,7 +125,7 @@ struct Nodes<'a> {
     nan_is_yes: &'a [i64],
 }
 
-impl<'a> Nodes<'a> {
+impl<'a> NodeArrays<'a> {
     fn read(node: &'a NodeProto) -> Result<Self, ScoringError> {
         let nodes = Self {
             trees: ints(node, "nodes_treeids"),
@@ -168,14 +171,14 @@ impl<'a> Nodes<'a> {
 }
 
 /// The leaves not yet compared: for each leaf its value for either class.
-struct Leaves<'a> {
+struct LeafArrays<'a> {
     trees: &'a [i64],
     ids: &'a [i64],
     classes: &'a [i64],
     values: &'a [f32],
 }
 
-impl<'a> Leaves<'a> {
+impl<'a> LeafArrays<'a> {
     fn read(node: &'a NodeProto) -> Result<Self, ScoringError> {
         let leaves = Self {
             trees: ints(node, "class_treeids"),
@@ -203,8 +206,8 @@ impl<'a> Leaves<'a> {
 }
 
 fn check_tree(
-    nodes: &Nodes<'_>,
-    leaves: &Leaves<'_>,
+    nodes: &NodeArrays<'_>,
+    leaves: &LeafArrays<'_>,
     number: usize,
     tree: &Tree,
     ensemble: &Ensemble,
@@ -253,7 +256,7 @@ fn check_tree(
     check_leaves(leaves, tree, ensemble.scale)
 }
 
-fn check_leaves(leaves: &Leaves<'_>, tree: &Tree, scale: f64) -> Result<(), String> {
+fn check_leaves(leaves: &LeafArrays<'_>, tree: &Tree, scale: f64) -> Result<(), String> {
     let inner = tree.leaf_values.len() - 1;
     for (leaf, value) in tree.leaf_values.iter().enumerate() {
         for (at, class, exact) in [(2 * leaf, 0, -scale * value), (2 * leaf + 1, 1, scale * value)]

@@ -94,7 +94,7 @@ fn null_and_empty_text_are_one_category() {
 fn a_missing_number_is_scored_where_the_model_knows_missing_values() {
     for name in ["nan_min", "nan_max"] {
         let (artifact, model) = load(name);
-        let all_missing = vec![vec![f32::NAN; artifact.manifest.features.len()]];
+        let all_missing = vec![vec![f32::NAN; artifact.manifest.columns.len()]];
         assert_eq!(referral(&model, &frame(&artifact.manifest, &all_missing)), None, "{name}");
     }
 }
@@ -201,8 +201,8 @@ fn reasons_say_how_the_value_compares_with_the_median() {
             None,
         ] {
             let mut artifact = good.clone();
-            artifact.manifest.features[0].median = Some(median);
-            artifact.manifest.features[0].description = "Bureau score".to_owned();
+            artifact.manifest.columns[0].median = Some(median);
+            artifact.manifest.columns[0].description = "Bureau score".to_owned();
             let found =
                 texts(&Model::load(&artifact).unwrap(), &frame(&good.manifest, &[vec![value]]));
             let expected = match median {
@@ -233,7 +233,7 @@ fn reasons_name_categories_and_missing_values() {
         ["Home is 'owner'", "Home is 'tenant'", "Home is 'with parents'", "Home is missing"];
     assert!(found.iter().all(|text| expected.contains(&text.as_str())), "{found:?}");
     let (artifact, model) = load("nan_max");
-    let all_missing = vec![vec![f32::NAN; artifact.manifest.features.len()]];
+    let all_missing = vec![vec![f32::NAN; artifact.manifest.columns.len()]];
     let found = texts(&model, &frame(&artifact.manifest, &all_missing));
     assert!(
         !found.is_empty() && found.iter().all(|text| text.ends_with("is missing")),

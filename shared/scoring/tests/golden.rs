@@ -104,7 +104,7 @@ fn columns_in_another_order_give_the_same_values_in_that_order() {
     let [straight_model, permuted_model] =
         [&straight, &permuted].map(|artifact| Model::load(artifact).unwrap());
     let names = |artifact: &Artifact| -> Vec<String> {
-        artifact.manifest.features.iter().map(|feature| feature.name.clone()).collect()
+        artifact.manifest.columns.iter().map(|feature| feature.name.clone()).collect()
     };
 
     let place = |name: &String| names(&straight).iter().position(|other| other == name).unwrap();

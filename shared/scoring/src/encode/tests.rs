@@ -5,7 +5,7 @@ use limit_increase_domain::SourceColumn;
 fn number(may_be_missing: bool) -> Encoder {
     let source =
         ModelInput { column: SourceColumn::number("income"), description: "Income".into() };
-    Encoder { source, first: 0, how: How::Number { may_be_missing } }
+    Encoder { source, first: 0, encoding: Encoding::Number { may_be_missing } }
 }
 
 /// Two categories, and with `missing` a third column for none.
@@ -16,7 +16,7 @@ fn category(missing: bool) -> Encoder {
     Encoder {
         source,
         first: 1,
-        how: How::Categories { offsets: offsets.into(), missing: missing.then_some(2) },
+        encoding: Encoding::Categories { offsets: offsets.into(), missing: missing.then_some(2) },
     }
 }
 

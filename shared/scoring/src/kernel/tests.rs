@@ -179,7 +179,8 @@ proptest! {
 
         // What a processor without vectors would do.
         let mut plain = vec![0.0; rows.len()];
-        Scoring { kernel: &kernel, rows: &rows.concat(), raw: &mut plain }.with_simd(pulp::Scalar::new());
+        Evaluation { kernel: &kernel, rows: &rows.concat(), raw: &mut plain, explanation: Unexplained }
+            .with_simd(pulp::Scalar::new());
         prop_assert_eq!(plain, raw);
     }
 

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use limit_increase_artifact::{Artifact, Feature, GoldenRow, Manifest};
+use limit_increase_artifact::{Artifact, GoldenRow, Manifest, ModelColumn};
 use limit_increase_domain::ColumnKind;
 use limit_increase_scoring::{Column, Frame};
 
@@ -33,9 +33,9 @@ pub(crate) fn golden(name: &str) -> Artifact {
 
 /// The model columns of each source, one after the other.
 pub(crate) fn source_columns(manifest: &Manifest) -> Vec<Vec<usize>> {
-    let mut next = 0..manifest.features.len();
+    let mut next = 0..manifest.columns.len();
     manifest
-        .features
+        .columns
         .chunk_by(|left, right| left.source_column == right.source_column)
         .map(|group| next.by_ref().take(group.len()).collect())
         .collect()
@@ -53,7 +53,7 @@ pub(crate) fn frame<'a>(manifest: &'a Manifest, rows: &[Vec<f32>]) -> Frame<'a> 
                     rows.iter()
                         .map(|row| {
                             category(
-                                &manifest.features[columns[0]..][..columns.len()],
+                                &manifest.columns[columns[0]..][..columns.len()],
                                 &row[columns[0]..],
                             )
                         })
@@ -64,7 +64,7 @@ pub(crate) fn frame<'a>(manifest: &'a Manifest, rows: &[Vec<f32>]) -> Frame<'a> 
     Frame { columns: columns.collect(), has_features: vec![true; rows.len()] }
 }
 
-fn category<'a>(features: &'a [Feature], inputs: &[f32]) -> Option<&'a str> {
+fn category<'a>(features: &'a [ModelColumn], inputs: &[f32]) -> Option<&'a str> {
     let at = inputs.iter().position(|input| *input > 0.5).unwrap();
     features[at].category.as_ref().unwrap().as_deref()
 }
