@@ -1,23 +1,23 @@
-//! What the model reads of a customer, before encoding.
+//! The inputs of a model: what it reads of a customer, before encoding.
 
 use limit_increase_domain::{ColumnKind, SourceColumn};
 
 use crate::manifest::{Manifest, ModelColumn, ModelColumnKind};
 
-/// An input of the model: a source column, and what customers read about it.
+/// An input of the model: a source column and its description.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelInput {
-    /// The column of the lender's table.
+    /// The column of the customer's table.
     pub column: SourceColumn,
-    /// Name that a reader of a reason understands.
+    /// The name that customers read in a reason.
     pub description: String,
 }
 
 impl Manifest {
-    /// The inputs, in the order in which the model's columns come from them.
+    /// The inputs, in the order of the model's columns.
     #[must_use]
     pub fn inputs(&self) -> Vec<ModelInput> {
-        // Columns of one source are consecutive: the manifest is validated when it is parsed.
+        // The columns of one source are next to each other: parsing a manifest checks that.
         let groups = self.columns.chunk_by(|left, right| left.source_column == right.source_column);
         groups.filter_map(<[ModelColumn]>::first).map(ModelColumn::input).collect()
     }

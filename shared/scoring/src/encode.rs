@@ -93,13 +93,12 @@ pub(crate) fn encoders(manifest: &Manifest, ensemble: &Ensemble) -> Vec<Encoder>
 /// # Errors
 /// The first column that does not fit, and why.
 pub(crate) fn check(frame: &Frame<'_>, encoders: &[Encoder]) -> Result<(), ScoringError> {
-    let frame_error = |problem| Err(ScoringError::Frame(problem));
     if frame.columns.len() != encoders.len() {
-        return frame_error(format!(
+        return Err(ScoringError::Frame(format!(
             "{} columns, the model reads {}",
             frame.columns.len(),
             encoders.len()
-        ));
+        )));
     }
 
     for (column, encoder) in frame.columns.iter().zip(encoders) {
@@ -110,18 +109,18 @@ pub(crate) fn check(frame: &Frame<'_>, encoders: &[Encoder]) -> Result<(), Scori
         };
 
         if kind != encoder.source.column.kind {
-            return frame_error(format!(
+            return Err(ScoringError::Frame(format!(
                 "column {name:?} is {}, the model reads it as {}",
                 kind_name(kind),
                 kind_name(encoder.source.column.kind)
-            ));
+            )));
         }
 
         if rows != frame.has_features.len() {
-            return frame_error(format!(
+            return Err(ScoringError::Frame(format!(
                 "column {name:?} has {rows} rows of {}",
                 frame.has_features.len()
-            ));
+            )));
         }
     }
 

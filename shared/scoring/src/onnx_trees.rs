@@ -1,8 +1,9 @@
-//! Checking that the ONNX describes the very trees of `model.json`.
+//! Checks that the ONNX describes the same trees as `model.json`.
 //!
-//! tract runs the ONNX, but float64 leaf values and leaf weights come from the JSON. So the two must be one model, which
-//! a damaged or mixed-up export is not. CatBoost writes a symmetric tree as a full binary one, level by level:
-//! node `i` has the children `2i + 1` (no) and `2i + 2` (yes), and what it writes that way is all that is accepted.
+//! tract runs the ONNX, but float64 leaf values and leaf weights come from the JSON. So both files
+//! must be of one model, and a damaged or mixed-up export is refused. CatBoost writes a symmetric
+//! tree as a full binary tree, level by level: node `i` has the children `2i + 1` (no) and `2i + 2`
+//! (yes). Only trees that are written like this are accepted.
 
 use std::cmp::Ordering;
 
@@ -11,12 +12,13 @@ use tract_onnx::pb::{AttributeProto, NodeProto};
 use crate::ensemble::{Ensemble, NanTreatment, Tree};
 use crate::error::ScoringError;
 
-/// Largest difference between a float64 value and the ONNX's float32, relative; a little over one float32 rounding.
+/// The largest relative difference between a float64 value and its float32 in the ONNX, a little more
+/// than one rounding.
 const FLOAT32_TOLERANCE: f64 = 2e-7;
-/// What float32 rounds to zero or to a subnormal number.
+/// The largest absolute difference, for values that float32 rounds to zero or to a subnormal number.
 const FLOAT32_TINY: f64 = 1e-37;
 
-/// Fails unless the operator's trees are those of the ensemble.
+/// Checks that the operator's trees are those of the ensemble.
 ///
 /// # Errors
 /// The first difference.
@@ -56,7 +58,8 @@ fn different_model_error(problem: String) -> ScoringError {
     ScoringError::Onnx(format!("not the model of model.json: {problem}"))
 }
 
-fn close(exact: f64, single: f32) -> bool {
+/// Whether the ONNX's float32 is this float64, rounded.
+fn is_close(exact: f64, single: f32) -> bool {
     let single = f64::from(single);
     (exact - single).abs() <= FLOAT32_TOLERANCE * exact.abs().max(single.abs()) + FLOAT32_TINY
 }
@@ -73,7 +76,8 @@ fn floats<'a>(node: &'a NodeProto, name: &str) -> &'a [f32] {
     find(node, name).map_or(&[], |attribute| &attribute.floats)
 }
 
-/// Two classes, with the logistic function at the end: what CatBoost exports for Logloss.
+/// Checks that the operator has two classes and applies the logistic function, as CatBoost exports a
+/// model with Logloss.
 fn check_operator(node: &NodeProto) -> Result<(), ScoringError> {
     let transform = find(node, "post_transform").map_or(&b""[..], |attribute| &attribute.s[..]);
     if transform != b"LOGISTIC" {
@@ -98,11 +102,11 @@ fn check_operator(node: &NodeProto) -> Result<(), ScoringError> {
     Ok(())
 }
 
-/// CatBoost writes a bias for both classes, with opposite signs, or none.
+/// Checks the bias, which CatBoost writes for both classes with opposite signs, or not at all.
 fn check_bias(written: &[f32], bias: f64) -> Result<(), ScoringError> {
     let same = match written {
         [] => bias.abs() <= FLOAT32_TINY,
-        [good, bad] => close(-bias, *good) && close(bias, *bad),
+        [good, bad] => is_close(-bias, *good) && is_close(bias, *bad),
         _ => false,
     };
 
@@ -113,7 +117,7 @@ fn check_bias(written: &[f32], bias: f64) -> Result<(), ScoringError> {
     }
 }
 
-/// The nodes not yet compared, as ONNX has them: parallel arrays.
+/// The nodes that were not compared yet. ONNX has them in parallel arrays.
 struct NodeArrays<'a> {
     trees: &'a [i64],
     ids: &'a [i64],
@@ -155,7 +159,7 @@ impl<'a> NodeArrays<'a> {
         }
     }
 
-    /// Splits off as many nodes as a tree has.
+    /// Splits off the nodes of a tree; `None` when there are fewer.
     fn take(&mut self, count: usize) -> Option<Self> {
         Some(Self {
             trees: self.trees.split_off(..count)?,
@@ -170,7 +174,7 @@ impl<'a> NodeArrays<'a> {
     }
 }
 
-/// The leaves not yet compared: for each leaf its value for either class.
+/// The leaves that were not compared yet, with a value for each of the two classes.
 struct LeafArrays<'a> {
     trees: &'a [i64],
     ids: &'a [i64],
@@ -195,6 +199,7 @@ impl<'a> LeafArrays<'a> {
         }
     }
 
+    /// Splits off the leaves of a tree; `None` when there are fewer.
     fn take(&mut self, count: usize) -> Option<Self> {
         Some(Self {
             trees: self.trees.split_off(..count)?,
@@ -218,20 +223,20 @@ fn check_tree(
 
     let inner = tree.leaf_values.len() - 1;
     for id in 0..nodes.ids.len() {
-        let wrong = |problem: &str| Err(format!("node {id} {problem}"));
+        let node_error = |problem: &str| Err(format!("node {id} {problem}"));
         if nodes.ids[id] != id as i64 {
-            return wrong("is out of order");
+            return node_error("is out of order");
         }
 
         if id >= inner {
             if nodes.modes[id] != b"LEAF" {
-                return wrong("is not a leaf");
+                return node_error("is not a leaf");
             }
 
             continue;
         }
 
-        // The root asks the last split.
+        // The root is the last split.
         let level = (id + 1).ilog2() as usize;
         let split = tree.splits[tree.splits.len() - 1 - level];
         let column = &ensemble.columns[split.column];
@@ -239,17 +244,17 @@ fn check_tree(
             || nodes.no[id] != 2 * id as i64 + 1
             || nodes.yes[id] != 2 * id as i64 + 2
         {
-            return wrong("does not branch as a symmetric tree does");
+            return node_error("does not branch as a symmetric tree does");
         }
 
         let same_border =
             nodes.borders[id].partial_cmp(&column.borders[split.border]) == Some(Ordering::Equal);
         if nodes.columns[id] != split.column as i64 || !same_border {
-            return wrong("asks another question");
+            return node_error("asks another question");
         }
 
         if (nodes.nan_is_yes[id] != 0) != (column.nan == NanTreatment::AsTrue) {
-            return wrong("takes missing values another way");
+            return node_error("takes missing values another way");
         }
     }
 
@@ -265,7 +270,7 @@ fn check_leaves(leaves: &LeafArrays<'_>, tree: &Tree, scale: f64) -> Result<(), 
                 return Err(format!("leaf {leaf} is out of order"));
             }
 
-            if !close(exact, leaves.values[at]) {
+            if !is_close(exact, leaves.values[at]) {
                 return Err(format!(
                     "leaf {leaf} has the value {:e}, not {exact:e}",
                     leaves.values[at]
