@@ -12,7 +12,8 @@ const REPACK: &str = "pack again with train.py, or with: \
 pub enum ArtifactError {
     /// The compressed archive is larger than any artifact may be.
     #[error(
-        "the archive has {bytes} bytes, at most {max} are accepted; train with fewer or shallower trees"
+        "the archive has {bytes} bytes, at most {max} are accepted; \
+         train with fewer or shallower trees"
     )]
     TooLarge {
         /// The size of the archive.
@@ -28,7 +29,8 @@ pub enum ArtifactError {
     },
     /// The archive has an entry that is not one of the three files.
     #[error(
-        "the archive holds {name:?}, only model.onnx, model.json and manifest.json without a directory are accepted; {REPACK}"
+        "the archive holds {name:?}, only model.onnx, model.json and manifest.json \
+         without a directory are accepted; {REPACK}"
     )]
     UnexpectedEntry {
         /// The name of the entry, cut to a readable length.
@@ -80,7 +82,8 @@ pub enum ArtifactError {
     },
     /// A file has another size or hash than the manifest says.
     #[error(
-        "{name} has {found}, the manifest says {expected}; the files are not from one training, train again"
+        "{name} has {found}, the manifest says {expected}; \
+         the files are not from one training, train again"
     )]
     Mismatch {
         /// The name of the file or entry.
@@ -100,7 +103,8 @@ pub enum ArtifactError {
     },
     /// The manifest has another schema version.
     #[error(
-        "manifest.json has schema_version {found}, this version reads {expected}; train again with its train.py"
+        "manifest.json has schema_version {found}, this version reads {expected}; \
+         train again with its train.py"
     )]
     SchemaVersion {
         /// The version in the manifest.

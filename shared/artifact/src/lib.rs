@@ -1,8 +1,7 @@
 //! The model artifact: one `tar.gz` with `model.onnx`, `model.json` and `manifest.json`.
 //!
 //! This crate opens an archive in memory and checks all that can be checked without evaluating the
-//! model. Evaluating it is the work of the scoring crate, which links tract. Here are no S3, no files
-//! and no database.
+//! model. The scoring crate evaluates it and links tract. Both know no S3 and no database.
 //!
 //! # Overview
 //!
@@ -30,7 +29,8 @@
 //!
 //! // Six model columns come from three columns of the customer's table.
 //! let manifest = &artifact.manifest;
-//! let sources: Vec<String> = manifest.source_columns().into_iter().map(|column| column.name).collect();
+//! let inputs = manifest.inputs();
+//! let sources: Vec<&str> = inputs.iter().map(|input| input.column.name.as_str()).collect();
 //! assert_eq!(sources, ["x0", "home", "x5"]);
 //! assert_eq!(manifest.columns.len(), 6);
 //! assert_eq!(manifest.columns[1].kind, ModelColumnKind::OneHot);
@@ -76,8 +76,8 @@ pub struct Artifact {
 impl Artifact {
     /// Reads an archive.
     ///
-    /// The archive is one gzip member with one tar in it. The tar has exactly the three plain files,
-    /// in any order. Only the zeros that tar pads with may follow.
+    /// The archive is one gzip member with one tar in it. The tar has exactly the three plain
+    /// files, in any order. Only the zeros that tar pads with may follow.
     ///
     /// # Errors
     /// When the archive is damaged or too large, has any other entry, or differs from its manifest.

@@ -143,7 +143,8 @@ impl ModelColumn {
                 _ => Ok(()),
             },
             (ModelColumnKind::OneHot, Some(category), None) => match category.as_deref() {
-                // An encoder treats NULL and the empty text alike. With both it would find two columns.
+                // An encoder treats NULL and the empty text alike. With both it would find two
+                // columns.
                 Some("") => Err(invalid_error(
                     format!("{path}.category"),
                     "is empty text; a missing value is null",
@@ -217,6 +218,3 @@ impl GoldenRow {
         Ok(())
     }
 }
-
-#[cfg(test)]
-mod tests;

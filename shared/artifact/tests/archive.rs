@@ -1,4 +1,5 @@
-//! An archive is untrusted input: what may be in it, how large it may be, and that no bytes at all make the reader panic.
+//! An archive is untrusted input: what may be in it, how large it may be, and that no bytes at all
+//! make the reader panic.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
@@ -125,7 +126,8 @@ fn every_flipped_bit_is_refused_or_changes_nothing() {
         for bit in 0..8 {
             let mut bytes = good.clone();
             bytes[at] ^= 1_u8 << bit;
-            // Some bytes carry nothing, the time in gzip's header for example; the hash of the archive tells them too.
+            // Some bytes carry nothing, the time in gzip's header for example; the hash of the
+            // archive tells them too.
             if let Ok(artifact) = Artifact::open(&bytes) {
                 let same = Artifact { sha256: expected.sha256.clone(), ..artifact.clone() };
                 assert_eq!(same, expected, "byte {at}, bit {bit}");

@@ -17,8 +17,8 @@ use tar::EntryType;
 
 /// What a refused bomb may cost: buffers, and the test's own block of zeros.
 const REFUSED_BYTES: u64 = 16 << 20;
-/// What a manifest of the largest size may cost: its text, numbers of eight bytes where the text has two, and a vector of
-/// them that grows.
+/// What a manifest of the largest size may cost: its text, numbers of eight bytes where the text
+/// has two, and a vector of them that grows.
 const MANIFEST_BYTES: u64 = MAX_MANIFEST_BYTES * 10;
 /// What a vector that grows may have beside its content.
 const GROWTH_BYTES: u64 = 64 << 20;
@@ -64,7 +64,8 @@ fn two_large_files(each: u64) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// What the work takes beyond what the process has, at its peak; `None` where the system does not tell.
+/// What the work takes beyond what the process has, at its peak; `None` where the system does not
+/// tell.
 fn cost(work: impl FnOnce()) -> Option<u64> {
     std::fs::write("/proc/self/clear_refs", "5").ok();
     let before = peak_bytes();

@@ -19,8 +19,8 @@ pub(crate) const MAX_LEAVES: usize = 1 << 20;
 /// The most values in the file, counted by its commas. A leaf has two values, and everything else
 /// needs few beside them.
 const MAX_VALUES: usize = 4 * MAX_LEAVES;
-/// The most splits that are read of a tree. It is more than a tree may have, so that the error about
-/// a tree that is too deep differs from the one about a damaged file.
+/// The most splits that are read of a tree. It is more than a tree may have, so that the error
+/// about a tree that is too deep differs from the one about a damaged file.
 const MAX_SPLITS_READ: usize = 2 * MAX_DEPTH;
 
 #[derive(Deserialize)]
@@ -83,8 +83,8 @@ struct SplitJson {
 /// Reads `model.json`. `names` are the model's columns according to the manifest.
 ///
 /// # Errors
-/// When the file is not JSON of this shape, when the model is of a kind that can't be scored, or when
-/// it contradicts itself or the manifest.
+/// When the file is not JSON of this shape, when the model is of a kind that can't be scored, or
+/// when it contradicts itself or the manifest.
 pub(crate) fn parse(json: &[u8], names: &[&str]) -> Result<Ensemble, ScoringError> {
     // Two bytes of text can take eight bytes of memory, so values are counted before they are read.
     let commas = json.iter().filter(|byte| **byte == b',').count();

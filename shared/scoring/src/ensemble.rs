@@ -1,8 +1,8 @@
 //! A model of symmetric trees, as CatBoost defines it.
 //!
 //! All nodes of one level of a symmetric tree ask the same question, so a row's leaf is a number
-//! with one bit per question. This module defines what a model means. [`crate::kernel`] evaluates it
-//! quickly and [`crate::shapley`] explains it.
+//! with one bit per question. This module defines what a model means. [`crate::kernel`] evaluates
+//! it quickly and [`crate::shapley`] explains it.
 
 use serde::Deserialize;
 

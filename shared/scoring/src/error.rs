@@ -42,8 +42,8 @@ pub enum ScoringError {
     /// The caller's columns are not those that the model reads.
     #[error("the frame does not fit the model: {0}")]
     Frame(String),
-    /// Base value and SHAP values do not add up to the raw value, which would break promise 13. This
-    /// is a defect in the program.
+    /// Base value and SHAP values do not add up to the raw value, which would break promise 13.
+    /// This is a defect in the program.
     #[error(
         "internal: row {row}: base value and SHAP values add up to {sum:e}, the raw value is {raw:e}"
     )]

@@ -103,7 +103,7 @@ impl Explainer {
                             leaves,
                             &mut table,
                             &mut scratch,
-                        )
+                        );
                     },
                 );
 
@@ -159,7 +159,7 @@ impl Explainer {
                 }
             }
             Method::Game(game, positions) => {
-                self.play_rows(tree, game, positions, leaves, accumulator)
+                self.play_rows(tree, game, positions, leaves, accumulator);
             }
         }
     }

@@ -12,7 +12,8 @@ use crate::tolerance::is_close;
 /// Fails unless every figure of every golden row is what CatBoost said.
 ///
 /// The rows are scored twice: by the kernel, with SHAP values per model column that are worked out
-/// for each row, and by the plan that will score customers, with SHAP values per source from tables.
+/// for each row, and by the plan that will score customers, with SHAP values per source from
+/// tables.
 ///
 /// # Errors
 /// The first figure that differs.

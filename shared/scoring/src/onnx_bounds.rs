@@ -1,18 +1,20 @@
 //! Bounds the memory that decoding an ONNX file takes, before it is decoded.
 //!
-//! Two bytes of protobuf can become a message of several hundred bytes, so a bound on the size of the
-//! file does not bound the memory. CatBoost exports one node with a few arrays, whose length follows
-//! from the trees of `model.json`, and some texts. So the fields of the encoded file are counted, and
-//! a file with more than that is refused without decoding it.
+//! Two bytes of protobuf can become a message of several hundred bytes, so a bound on the size of
+//! the file does not bound the memory. CatBoost exports one node with a few arrays, whose length
+//! follows from the trees of `model.json`, and some texts. So the fields of the encoded file are
+//! counted, and a file with more than that is refused without decoding it.
 //!
-//! Field numbers are those of `onnx.proto`; the encoding is <https://protobuf.dev/programming-guides/encoding/>.
+//! Field numbers are those of `onnx.proto`; the encoding is
+//! <https://protobuf.dev/programming-guides/encoding/>.
 
 use crate::ensemble::Ensemble;
 use crate::error::ScoringError;
 
 /// The most graphs, nodes, attributes and metadata entries together. CatBoost writes 25.
 const MAX_MESSAGES: usize = 256;
-/// The most bytes of fields that are not counted by their content: names, types of inputs and outputs.
+/// The most bytes of fields that are not counted by their content: names, types of inputs and
+/// outputs.
 const MAX_OTHER_BYTES: usize = 16 << 10;
 /// The most elements of arrays per leaf. CatBoost writes 26: nine for each of nearly two nodes, and
 /// four for each of two classes.
@@ -102,8 +104,8 @@ fn count_field(
 ) -> Result<(), &'static str> {
     const TOO_LONG: &str = "has longer arrays than its trees need";
     match (level, field, value) {
-        // These take no memory beyond the message: a later value of such a field replaces an earlier
-        // one.
+        // These take no memory beyond the message: a later value of such a field replaces an
+        // earlier one.
         (Level::Texts, ..) | (Level::Model | Level::Graph | Level::Node, _, Value::Number) => {
             Ok(())
         }

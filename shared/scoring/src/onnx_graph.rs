@@ -28,11 +28,12 @@ const INPUT: &str = "features";
 /// The names of the graph's outputs, in the operator's order.
 const OUTPUTS: [&str; 2] = ["label", "probabilities"];
 
-/// Reads the ONNX and gives a graph of the classifier alone, whose input is `[rows, columns]` in f32.
+/// Reads the ONNX and gives a graph of the classifier alone, whose input is `[rows, columns]` in
+/// f32.
 ///
 /// # Errors
-/// When the file can't be read, has more than the one classifier, or describes another model than the
-/// ensemble.
+/// When the file can't be read, has more than the one classifier, or describes another model than
+/// the ensemble.
 pub(crate) fn read(
     onnx: &tract_onnx::Onnx,
     bytes: &[u8],

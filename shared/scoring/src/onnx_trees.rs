@@ -12,10 +12,11 @@ use tract_onnx::pb::{AttributeProto, NodeProto};
 use crate::ensemble::{Ensemble, NanTreatment, Tree};
 use crate::error::ScoringError;
 
-/// The largest relative difference between a float64 value and its float32 in the ONNX, a little more
-/// than one rounding.
+/// The largest relative difference between a float64 value and its float32 in the ONNX, a little
+/// more than one rounding.
 const FLOAT32_TOLERANCE: f64 = 2e-7;
-/// The largest absolute difference, for values that float32 rounds to zero or to a subnormal number.
+/// The largest absolute difference, for values that float32 rounds to zero or to a subnormal
+/// number.
 const FLOAT32_TINY: f64 = 1e-37;
 
 /// Checks that the operator's trees are those of the ensemble.
@@ -76,8 +77,8 @@ fn floats<'a>(node: &'a NodeProto, name: &str) -> &'a [f32] {
     find(node, name).map_or(&[], |attribute| &attribute.floats)
 }
 
-/// Checks that the operator has two classes and applies the logistic function, as CatBoost exports a
-/// model with Logloss.
+/// Checks that the operator has two classes and applies the logistic function, as CatBoost exports
+/// a model with Logloss.
 fn check_operator(node: &NodeProto) -> Result<(), ScoringError> {
     let transform = find(node, "post_transform").map_or(&b""[..], |attribute| &attribute.s[..]);
     if transform != b"LOGISTIC" {

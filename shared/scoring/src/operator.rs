@@ -1,9 +1,9 @@
 //! The ONNX operator `TreeEnsembleClassifier` for tract, implemented by [`Kernel`].
 //!
 //! tract-onnx 0.23.9 has its own operator of this name. It reads the leaf array from its start for
-//! every leaf of every row, which gives 21 rows a second for 300 trees. tract lets a caller register
-//! the function that builds an operator. So tract still parses, types and runs the graph, and the
-//! node calls the kernel.
+//! every leaf of every row, which gives 21 rows a second for 300 trees. tract lets a caller
+//! register the function that builds an operator. So tract still parses, types and runs the graph,
+//! and the node calls the kernel.
 //!
 //! The outputs are not those of the ONNX standard. The first is declared as the label, which is not
 //! reliable in CatBoost's export. Here it has the raw value in float64, computed from float64

@@ -7,8 +7,8 @@ use limit_increase_domain::CreditScore;
 /// `offset = target score - factor * ln(target odds)`.
 ///
 /// So a customer whose odds of good to bad are the target odds has the target score, and each
-/// doubling of the odds adds PDO points. Source: N. Siddiqi, *Credit Risk Scorecards* (Wiley, 2006),
-/// chapter 6, "Scorecard scaling".
+/// doubling of the odds adds PDO points. Source: N. Siddiqi, *Credit Risk Scorecards* (Wiley,
+/// 2006), chapter 6, "Scorecard scaling".
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scorecard {
     factor: f64,

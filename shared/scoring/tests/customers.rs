@@ -1,4 +1,5 @@
-//! What a customer gets: a score with reasons, or a referral that says why, whatever the others in the batch are.
+//! What a customer gets: a score with reasons, or a referral that says why, whatever the others in
+//! the batch are.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::float_cmp)]
 
 mod support;
@@ -184,7 +185,8 @@ fn texts(model: &Model, frame: &Frame<'_>) -> Vec<String> {
 
 #[test]
 fn reasons_say_how_the_value_compares_with_the_median() {
-    // SHAP values do not depend on medians, so a model is asked again with other ones for the same customer.
+    // SHAP values do not depend on medians, so a model is asked again with other ones for the same
+    // customer.
     let good = golden("one_feature");
     let mut seen = Vec::new();
     for row in good

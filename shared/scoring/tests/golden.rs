@@ -1,8 +1,9 @@
 //! CatBoost's own answers, on models at the edges of what it trains.
 //! `training/make_golden_models.py` makes them.
 //!
-//! Loading repeats all rows of the manifest, infinities and forbidden missing values included; here those that a customer
-//! can have go through the public way too, and the largest differences are measured.
+//! Loading a model repeats all rows of its manifest, with infinities and with missing values that the
+//! model does not accept. Here the rows that a customer can have go through `Model::score` too, and
+//! the largest differences are measured. Scoring also checks promise 13 on each of them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::float_cmp)]
 
 mod support;

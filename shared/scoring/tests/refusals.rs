@@ -1,4 +1,5 @@
-//! Models that must not be scored with: of other kinds, damaged, or put together from two. Each refusal says what to do.
+//! Models that must not be scored with: of other kinds, damaged, or put together from two. Each
+//! refusal says what to do.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::float_cmp, clippy::print_stdout)]
 
 mod support;
@@ -232,7 +233,8 @@ fn without_metadata(onnx: &[u8]) -> Vec<u8> {
     kept
 }
 
-/// Neither this program nor tract nor what decodes protobuf may panic, and whatever loads repeats CatBoost's figures.
+/// Neither this program nor tract nor what decodes protobuf may panic, and whatever loads repeats
+/// CatBoost's figures.
 #[test]
 fn every_flipped_bit_of_the_model_is_refused_or_changes_no_figure() {
     let good = &*SMALLEST;
@@ -315,7 +317,8 @@ fn anything() -> impl Strategy<Value = Value> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
-    /// What loads scores its golden rows as CatBoost did, whatever was done to it; everything else is an error.
+    /// What loads scores its golden rows as CatBoost did, whatever was done to it; everything else
+    /// is an error.
     #[test]
     fn flipped_bits_never_panic(at in any::<prop::sample::Index>(), bit in 0..8, in_onnx in any::<bool>()) {
         let mut artifact = GOOD.clone();

@@ -1,5 +1,5 @@
-//! What the tests of golden models share: reading them, their rows as a caller has them, and a slow, literal reading of
-//! `model.json` to compare with.
+//! What the tests of golden models share: reading them, their rows as a caller has them, and a
+//! slow, literal reading of `model.json` to compare with.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
 use std::path::{Path, PathBuf};
@@ -8,6 +8,7 @@ use limit_increase_artifact::{Artifact, GoldenRow, Manifest, ModelColumn};
 use limit_increase_domain::ColumnKind;
 use limit_increase_scoring::{Column, Frame};
 
+pub(crate) mod protobuf;
 mod reference;
 #[allow(unused_imports, reason = "not every test compares with it")]
 pub(crate) use reference::Reference;
