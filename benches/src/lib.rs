@@ -25,7 +25,8 @@ impl Table {
     /// Reads the columns of a model's sources; an empty field is a missing value.
     ///
     /// # Errors
-    /// When the file can't be read, has not all of the columns, or has a text where a number should be.
+    /// When the file can't be read, has not all of the columns, or has a text where a number should
+    /// be.
     pub fn read(path: &Path, sources: &[ModelInput]) -> Result<Self> {
         let mut reader =
             csv::Reader::from_path(path).with_context(|| format!("reading {}", path.display()))?;

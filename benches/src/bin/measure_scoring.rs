@@ -2,8 +2,8 @@
 //! thread.
 //!
 //! `measure-scoring <artifact.tar.gz> <rows.csv>` prints one JSON object. With a third argument it
-//! measures nothing and writes each row's figures to that file, as little-endian float64: raw value,
-//! probability, base value, and one SHAP value per source. A referred row is all NaN.
+//! measures nothing and writes each row's figures to that file, as little-endian float64: raw
+//! value, probability, base value, and one SHAP value per source. A referred row is all NaN.
 #![allow(clippy::print_stdout, reason = "it prints its result")]
 
 use std::fs;

@@ -1,5 +1,5 @@
-//! An archive is untrusted input: what may be in it, how large it may be, and that no bytes at all
-//! make the reader panic.
+//! An archive is untrusted input. These tests check what may be in it and how large it may be, and
+//! that no bytes make the reader panic.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
@@ -126,8 +126,8 @@ fn every_flipped_bit_is_refused_or_changes_nothing() {
         for bit in 0..8 {
             let mut bytes = good.clone();
             bytes[at] ^= 1_u8 << bit;
-            // Some bytes carry nothing, the time in gzip's header for example; the hash of the
-            // archive tells them too.
+            // Some bytes have no meaning, for example the time in gzip's header. The archive's hash
+            // differs all the same.
             if let Ok(artifact) = Artifact::open(&bytes) {
                 let same = Artifact { sha256: expected.sha256.clone(), ..artifact.clone() };
                 assert_eq!(same, expected, "byte {at}, bit {bit}");
@@ -155,7 +155,7 @@ proptest! {
         prop_assert!(Artifact::open(&with_manifest(&bytes)).is_err());
     }
 
-    /// Headers with a right checksum and anything else in them.
+    /// Headers whose checksum is right and whose other fields are random.
     #[test]
     fn no_tar_header_makes_it_panic(
         name in "[a-z./]{0,30}|model.onnx|model.json|manifest.json", size in any::<u64>(), kind in any::<u8>(),

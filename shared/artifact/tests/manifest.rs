@@ -1,4 +1,5 @@
-//! What a manifest must be, and that a refusal names the place.
+//! A manifest that is malformed or contradicts itself is refused, and the error names the place
+//! (promise 10).
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;

@@ -1,9 +1,9 @@
-//! CatBoost's own answers, on models at the edges of what it trains.
+//! CatBoost's own answers, for models that cover the extremes of what it trains.
 //! `training/make_golden_models.py` makes them.
 //!
-//! Loading a model repeats all rows of its manifest, with infinities and with missing values that the
-//! model does not accept. Here the rows that a customer can have go through `Model::score` too, and
-//! the largest differences are measured. Scoring also checks promise 13 on each of them.
+//! Loading a model repeats all rows of its manifest, with infinities and with missing values that
+//! the model does not accept. Here the rows that a customer can have go through `Model::score` too,
+//! and the largest differences are measured. Scoring also checks promise 13 on each of them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::float_cmp)]
 
 mod support;
@@ -64,7 +64,7 @@ impl Differences {
 #[test]
 fn every_golden_model_gives_catboosts_figures() {
     let names = golden_names();
-    // A case that got lost would go unnoticed otherwise.
+    // Without this, a lost model would go unnoticed.
     assert_eq!(names.len(), 24, "golden models: {names:?}");
     let mut wrong = Vec::new();
     for name in names {

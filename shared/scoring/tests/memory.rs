@@ -1,7 +1,6 @@
-//! Loading takes no more memory than is stated, whatever the files of an artifact are made to
-//! expand to.
+//! Loading takes bounded memory, whatever the files of an artifact would expand to.
 //!
-//! One test alone in its process, because memory is the process's.
+//! This file has only one test, because it measures the memory of the whole process.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 mod support;
@@ -10,8 +9,8 @@ use limit_increase_scoring::{MAX_LOAD_BYTES, Model};
 use support::golden;
 use support::protobuf::{attribute, field, graph};
 
-/// What a file of ONNX is blown up to. The artifact's own bounds allow more; it is the expansion
-/// that is measured here.
+/// The size of the ONNX bombs. The artifact allows larger files, but this measures how much more
+/// memory than its size a file can take.
 const FILE_BYTES: usize = 32 << 20;
 /// A few values less than `model.json` may have.
 const VALUES: usize = 4_000_000;
@@ -19,7 +18,7 @@ const VALUES: usize = 4_000_000;
 /// A name, and a file that takes much more memory than its size when it is read.
 type Bomb = (&'static str, fn() -> Vec<u8>);
 
-/// Most memory that this process has had, where the system says so.
+/// The most memory that this process has had, where the system reports it.
 fn peak_bytes() -> Option<usize> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

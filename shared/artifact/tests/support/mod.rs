@@ -1,4 +1,4 @@
-//! Archives put together by hand, right ones and wrong ones.
+//! Makes archives by hand, good ones and bad ones.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
 use std::io::Write;
@@ -46,7 +46,7 @@ pub(crate) fn manifest() -> Value {
 
 pub(crate) fn header(name: &str, size: u64, kind: EntryType) -> Header {
     let mut header = Header::new_ustar();
-    // Not `set_path`, which refuses the very names that a test is about.
+    // `set_path` would refuse the names that some tests are about.
     header.as_ustar_mut().unwrap().name[..name.len()].copy_from_slice(name.as_bytes());
     header.set_entry_type(kind);
     header.set_size(size);

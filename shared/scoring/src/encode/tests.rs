@@ -8,7 +8,7 @@ fn number(may_be_missing: bool) -> Encoder {
     Encoder { source, first: 0, encoding: Encoding::Number { may_be_missing } }
 }
 
-/// Two categories, and with `missing` a third column for none.
+/// Two categories, and with `missing` a third column for a missing value.
 fn category(missing: bool) -> Encoder {
     let source =
         ModelInput { column: SourceColumn::category("home"), description: "FICO home".into() };

@@ -1,5 +1,5 @@
-//! What the tests of golden models share: reading them, their rows as a caller has them, and a
-//! slow, literal reading of `model.json` to compare with.
+//! Shared by the tests of golden models: reading the models, their rows as a caller has them, and a
+//! slow second implementation to compare with.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
 use std::path::{Path, PathBuf};
@@ -42,7 +42,8 @@ pub(crate) fn source_columns(manifest: &Manifest) -> Vec<Vec<usize>> {
         .collect()
 }
 
-/// A customer's columns that encode to these model inputs; only for rows that a customer can have.
+/// The frame of customers whose columns encode to these model inputs. The rows must be ones that a
+/// customer can have.
 pub(crate) fn frame<'a>(manifest: &'a Manifest, rows: &[Vec<f32>]) -> Frame<'a> {
     let columns =
         manifest.inputs().into_iter().zip(source_columns(manifest)).map(|(source, columns)| {
@@ -74,7 +75,7 @@ pub(crate) fn inputs(row: &GoldenRow) -> Vec<f32> {
     row.inputs.iter().map(|input| input.0).collect()
 }
 
-/// SHAP values of sources from those of model columns.
+/// Adds up the SHAP values of model columns by source.
 pub(crate) fn by_source(manifest: &Manifest, columns: &[f64]) -> Vec<f64> {
     source_columns(manifest)
         .iter()
@@ -82,7 +83,7 @@ pub(crate) fn by_source(manifest: &Manifest, columns: &[f64]) -> Vec<f64> {
         .collect()
 }
 
-/// How far apart, relative to the larger of the expected value and one.
+/// The difference, relative to the larger of the expected value and one.
 pub(crate) fn distance(found: f64, expected: f64) -> f64 {
     (found - expected).abs() / expected.abs().max(1.0)
 }

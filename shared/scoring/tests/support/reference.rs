@@ -1,8 +1,8 @@
-//! `model.json` taken literally: one row, one tree, one node at a time, and SHAP values by their
-//! definition.
+//! A second implementation: it evaluates `model.json` one row, one tree and one node at a time, and
+//! works out SHAP values by their definition.
 //!
-//! Written from CatBoost's description of the format and from Shapley's formula, and sharing
-//! nothing with the crate.
+//! It was written from CatBoost's description of the format and from Shapley's formula, and shares
+//! no code with the crate.
 
 use serde_json::Value;
 
