@@ -96,22 +96,7 @@ pub(crate) fn parse(json: &[u8], names: &[&str]) -> Result<Ensemble, ScoringErro
     }
 
     let model: ModelJson = serde_json::from_slice(json)?;
-    let info = &model.features_info;
-    let refused_kinds = [
-        ("categorical features", info.categorical_features.len(), ONE_HOT),
-        ("text features", info.text_features.len(), ONE_HOT),
-        (
-            "embedding features",
-            info.embedding_features.len(),
-            "give each of their numbers a column of its own",
-        ),
-    ];
-
-    if let Some((kind, count, instead)) = refused_kinds.into_iter().find(|(_, count, _)| *count > 0)
-    {
-        return Err(unsupported_error(format!("it has {count} {kind}"), instead));
-    }
-
+    check_kinds(&model.features_info)?;
     let Some(AtMost(trees)) = model.oblivious_trees.filter(|_| model.trees.is_none()) else {
         return Err(unsupported_error(
             "its trees are not symmetric",
@@ -131,19 +116,7 @@ pub(crate) fn parse(json: &[u8], names: &[&str]) -> Result<Ensemble, ScoringErro
         ));
     }
 
-    let (scale, bias) = match model.scale_and_bias {
-        None => (1.0, 0.0),
-        Some((scale, AtMost(biases))) => match biases.as_slice() {
-            [] => (scale, 0.0),
-            [bias] => (scale, *bias),
-            _ => return Err(multiclass_error()),
-        },
-    };
-
-    if !scale.is_finite() || !bias.is_finite() {
-        return Err(inconsistent_error("scale_and_bias is not finite"));
-    }
-
+    let (scale, bias) = read_scale_and_bias(model.scale_and_bias)?;
     let columns = read_columns(&model.features_info.float_features.0, names)?;
     let trees: Vec<Tree> = trees
         .into_iter()
@@ -159,6 +132,46 @@ pub(crate) fn parse(json: &[u8], names: &[&str]) -> Result<Ensemble, ScoringErro
         Ok(Ensemble { columns, trees, scale, bias })
     } else {
         Err(inconsistent_error("its leaf values add up to more than a float64 holds"))
+    }
+}
+
+/// Refuses features of kinds that can't be scored.
+fn check_kinds(info: &FeaturesInfo) -> Result<(), ScoringError> {
+    let refused_kinds = [
+        ("categorical features", info.categorical_features.len(), ONE_HOT),
+        ("text features", info.text_features.len(), ONE_HOT),
+        (
+            "embedding features",
+            info.embedding_features.len(),
+            "give each of their numbers a column of its own",
+        ),
+    ];
+
+    match refused_kinds.into_iter().find(|(_, count, _)| *count > 0) {
+        Some((kind, count, instead)) => {
+            Err(unsupported_error(format!("it has {count} {kind}"), instead))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Reads the scale and the bias, which are 1 and 0 where the file does not have them.
+fn read_scale_and_bias(
+    json: Option<(f64, AtMost<f64, MAX_TREES>)>,
+) -> Result<(f64, f64), ScoringError> {
+    let (scale, bias) = match json {
+        None => (1.0, 0.0),
+        Some((scale, AtMost(biases))) => match biases.as_slice() {
+            [] => (scale, 0.0),
+            [bias] => (scale, *bias),
+            _ => return Err(multiclass_error()),
+        },
+    };
+
+    if scale.is_finite() && bias.is_finite() {
+        Ok((scale, bias))
+    } else {
+        Err(inconsistent_error("scale_and_bias is not finite"))
     }
 }
 
