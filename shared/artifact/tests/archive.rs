@@ -4,7 +4,11 @@
 
 mod support;
 
-use limit_increase_artifact::{Artifact, MAX_PADDING_BYTES};
+use std::io::{self, Read, Write};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use limit_increase_artifact::{Artifact, MAX_PADDING_BYTES, MAX_TOTAL_BYTES};
 use limit_increase_domain::sha256_hex;
 use proptest::prelude::*;
 use support::{MODEL, ONNX, good, gzip, header, manifest, pack, refusal, tar_of, with_manifest};
@@ -98,6 +102,33 @@ fn nothing_but_padding_may_follow_the_archive() {
     assert!(refusal(&gzip(&[&padded(0), b"x".as_slice()].concat())).contains("other than padding"));
     assert!(refusal(&[good(), b"x".to_vec()].concat()).contains("after the archive's end"));
     assert!(refusal(&[good(), good()].concat()).contains("after the archive's end"));
+}
+
+/// An archive of three files of zeros that unpacks to this many bytes.
+fn zeros(total: u64) -> Vec<u8> {
+    let manifest_bytes = 512;
+    let onnx_bytes = MAX_TOTAL_BYTES / 2;
+    // Three headers, and two empty blocks at the end.
+    let model_bytes = (total - onnx_bytes - manifest_bytes - 5 * 512) / 512 * 512;
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    let mut written = 0;
+    for (name, bytes) in
+        [("manifest.json", manifest_bytes), ("model.onnx", onnx_bytes), ("model.json", model_bytes)]
+    {
+        encoder.write_all(header(name, bytes, EntryType::Regular).as_bytes()).unwrap();
+        written += 512 + io::copy(&mut io::repeat(0).take(bytes), &mut encoder).unwrap();
+    }
+
+    io::copy(&mut io::repeat(0).take(total - written), &mut encoder).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn an_archive_may_unpack_to_the_total_and_not_to_one_byte_more() {
+    let message = refusal(&zeros(MAX_TOTAL_BYTES));
+    assert!(message.starts_with("manifest.json: "), "{message}");
+    let message = refusal(&zeros(MAX_TOTAL_BYTES + 1));
+    assert!(message.starts_with("the archive unpacks to more than"), "{message}");
 }
 
 #[test]

@@ -97,6 +97,7 @@ fn memory_stays_within_the_stated_bounds() {
     let archive = with_manifest(&manifest_bomb());
     let manifest = cost(|| assert!(refusal(&archive).contains("golden_rows[0].shap_values")));
     assert!(refusal(&vec![0; MAX_ARCHIVE_BYTES + 1]).contains("the archive has"));
+    assert!(refusal(&vec![0; MAX_ARCHIVE_BYTES]).contains("can't be read"));
     for (what, taken, most) in [
         ("bombs", bombs, REFUSED_BYTES),
         ("two large files", two_files, MAX_TOTAL_BYTES + GROWTH_BYTES),

@@ -60,7 +60,7 @@ fn different_model_error(problem: String) -> ScoringError {
 }
 
 /// Whether the ONNX's float32 is this float64, rounded.
-fn is_close(exact: f64, single: f32) -> bool {
+fn is_rounded(exact: f64, single: f32) -> bool {
     let single = f64::from(single);
     (exact - single).abs() <= FLOAT32_TOLERANCE * exact.abs().max(single.abs()) + FLOAT32_TINY
 }
@@ -107,7 +107,7 @@ fn check_operator(node: &NodeProto) -> Result<(), ScoringError> {
 fn check_bias(written: &[f32], bias: f64) -> Result<(), ScoringError> {
     let same = match written {
         [] => bias.abs() <= FLOAT32_TINY,
-        [good, bad] => is_close(-bias, *good) && is_close(bias, *bad),
+        [good, bad] => is_rounded(-bias, *good) && is_rounded(bias, *bad),
         _ => false,
     };
 
@@ -271,7 +271,7 @@ fn check_leaves(leaves: &LeafArrays<'_>, tree: &Tree, scale: f64) -> Result<(), 
                 return Err(format!("leaf {leaf} is out of order"));
             }
 
-            if !is_close(exact, leaves.values[at]) {
+            if !is_rounded(exact, leaves.values[at]) {
                 return Err(format!(
                     "leaf {leaf} has the value {:e}, not {exact:e}",
                     leaves.values[at]
