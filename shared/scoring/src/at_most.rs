@@ -46,3 +46,20 @@ impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for Elements<T, M
         Ok(AtMost(elements))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::AtMost;
+
+    #[test]
+    fn a_list_may_have_its_maximum_and_not_one_element_more() {
+        let parse = |json| serde_json::from_str::<AtMost<u8, 2>>(json);
+        for (json, expected) in [("[]", &[][..]), ("[1]", &[1]), ("[1, 2]", &[1, 2])] {
+            assert_eq!(parse(json).ok().map(|list| list.0).as_deref(), Some(expected), "{json}");
+        }
+
+        let error = |json| parse(json).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(error("[1, 2, 3]").contains("a list has more than 2 elements"));
+        assert!(error("{}").contains("a list of at most 2"));
+    }
+}
