@@ -4,7 +4,7 @@
 
 mod support;
 
-use limit_increase_artifact::{Artifact, ArtifactError, Manifest, ModelInput};
+use limit_increase_artifact::{Artifact, ArtifactError, InputValue, Manifest, ModelInput};
 use limit_increase_domain::{ColumnKind, SourceColumn};
 use serde_json::{Value, json};
 use support::{manifest, refusal, with_manifest};
@@ -270,4 +270,28 @@ fn whatever_is_no_json_of_this_schema_is_an_error() {
 
     assert!(Manifest::parse(&[0xff, 0xfe]).is_err());
     assert!(Artifact::open(b"").is_err());
+}
+
+#[test]
+fn inputs_are_written_as_they_are_read_and_equal_by_bits() {
+    for json in ["null", "1.5", "\"inf\"", "\"-inf\"", "-0.0"] {
+        let input: InputValue = serde_json::from_str(json).unwrap();
+        assert_eq!(serde_json::to_string(&input).unwrap(), json);
+    }
+
+    let different = [f32::NAN, 0.0, -0.0, 1.0, f32::INFINITY, f32::NEG_INFINITY].map(InputValue);
+    for (left, first) in different.iter().enumerate() {
+        for (right, second) in different.iter().enumerate() {
+            assert_eq!(first == second, left == right, "{first:?} and {second:?}");
+        }
+    }
+
+    assert_eq!(InputValue(f32::NAN), InputValue(-f32::NAN));
+    let read = |json| serde_json::from_str::<InputValue>(json).map(|input| input.0);
+    assert_eq!(read("-3").unwrap().to_bits(), (-3.0_f32).to_bits());
+    assert_eq!(read("3").unwrap().to_bits(), 3.0_f32.to_bits());
+    for json in ["0.1", "\"nan\"", "true", "16777217", "-16777217"] {
+        let error = read(json).unwrap_err().to_string();
+        assert!(error.contains("a float32 number, null for NaN"), "{json}: {error}");
+    }
 }

@@ -88,6 +88,19 @@ fn values_that_it_does_not_are_referred_with_the_first_reason() {
     }
 }
 
+/// A column that may be missing is NaN in the model for a missing number only.
+#[test]
+fn infinite_and_large_numbers_are_referred_where_missing_ones_are_scored() {
+    let encoders = [number(true), category(true)];
+    for (value, expected) in [
+        (f64::INFINITY, "income is infinite"),
+        (f64::NEG_INFINITY, "income is infinite"),
+        (-1e39, "income is larger than the model can read"),
+    ] {
+        assert_eq!(encoded(&encoders, value, None, true), Err(expected.to_owned()));
+    }
+}
+
 #[test]
 fn a_referred_row_leaves_the_others_alone() {
     let frame = Frame {
