@@ -67,23 +67,23 @@ fn any_other_entry_is_refused_by_name() {
 #[test]
 fn links_directories_and_extension_headers_are_refused() {
     let kinds = [
-        EntryType::Symlink,
-        EntryType::Link,
-        EntryType::Directory,
-        EntryType::Fifo,
-        EntryType::Char,
-        EntryType::XHeader,
-        EntryType::XGlobalHeader,
-        EntryType::GNULongName,
-        EntryType::GNUSparse,
-        EntryType::Continuous,
+        (EntryType::Symlink, "a link"),
+        (EntryType::Link, "a link"),
+        (EntryType::Directory, "a directory"),
+        (EntryType::Fifo, "a special file"),
+        (EntryType::Char, "a special file"),
+        (EntryType::XHeader, "a pax extension header"),
+        (EntryType::XGlobalHeader, "a pax extension header"),
+        (EntryType::GNULongName, "a GNU extension header"),
+        (EntryType::GNUSparse, "a special file"),
+        (EntryType::Continuous, "a special file"),
     ];
 
-    for kind in kinds {
+    for (kind, name) in kinds {
         let mut tar = tar::Builder::new(Vec::new());
         tar.append(&header("model.onnx", 0, kind), std::io::empty()).unwrap();
         let message = refusal(&gzip(&tar.into_inner().unwrap()));
-        assert!(message.contains("not a plain file"), "{kind:?}: {message}");
+        assert!(message.contains(&format!("is {name}, not a plain file")), "{kind:?}: {message}");
     }
 }
 
