@@ -4,7 +4,9 @@
 
 mod support;
 
-use limit_increase_artifact::{Artifact, ArtifactError, InputValue, Manifest, ModelInput};
+use limit_increase_artifact::{
+    Artifact, ArtifactError, InputValue, MAX_GOLDEN_ROWS, Manifest, ModelInput,
+};
 use limit_increase_domain::{ColumnKind, SourceColumn};
 use serde_json::{Value, json};
 use support::{manifest, refusal, with_manifest};
@@ -294,4 +296,15 @@ fn inputs_are_written_as_they_are_read_and_equal_by_bits() {
         let error = read(json).unwrap_err().to_string();
         assert!(error.contains("a float32 number, null for NaN"), "{json}: {error}");
     }
+}
+
+#[test]
+fn a_manifest_may_have_the_most_golden_rows_and_not_one_more() {
+    let error = |manifest: &Value| parse(manifest).err().map(|error| error.to_string());
+    let mut manifest = manifest();
+    let row = manifest["golden_rows"][0].clone();
+    manifest["golden_rows"] = vec![row.clone(); MAX_GOLDEN_ROWS].into();
+    assert_eq!(error(&manifest), None);
+    manifest["golden_rows"] = vec![row; MAX_GOLDEN_ROWS + 1].into();
+    assert!(error(&manifest).unwrap().contains("golden_rows: 1001 rows"));
 }

@@ -70,6 +70,14 @@ mod tests {
     }
 
     #[test]
+    fn pdo_points_are_taken_where_the_log_odds_rise_by_ln_2() {
+        let scorecard = Scorecard::new(STANDARD);
+        for (shap_value, points) in [(2.0_f64.ln(), 20.0), (-(4.0_f64.ln()), -40.0), (0.0, 0.0)] {
+            assert!((scorecard.points(shap_value) - points).abs() < 1e-12, "{shap_value}");
+        }
+    }
+
+    #[test]
     fn extremes_saturate() {
         let scorecard = Scorecard::new(STANDARD);
         assert_eq!(scorecard.score(f64::INFINITY).value(), i32::MIN);
