@@ -308,3 +308,10 @@ fn a_manifest_may_have_the_most_golden_rows_and_not_one_more() {
     manifest["golden_rows"] = vec![row; MAX_GOLDEN_ROWS + 1].into();
     assert!(error(&manifest).unwrap().contains("golden_rows: 1001 rows"));
 }
+
+#[test]
+fn a_source_column_may_have_the_longest_name_of_postgresql() {
+    let mut manifest = manifest();
+    manifest["features"][0]["source_column"] = json!("c".repeat(63));
+    assert_eq!(parse(&manifest).unwrap().columns[0].source_column.len(), 63);
+}
