@@ -1,4 +1,5 @@
-//! Rows of a CSV file as the model reads them. The programs that measure are in `criterion/` and `src/bin/`.
+//! Rows of a CSV file as the model reads them. The programs that measure are in `criterion/` and
+//! `src/bin/`.
 
 use std::path::Path;
 
@@ -7,7 +8,7 @@ use limit_increase_artifact::ModelInput;
 use limit_increase_domain::ColumnKind;
 use limit_increase_scoring::{Column, Frame};
 
-/// The source columns of a CSV file.
+/// The columns of a CSV file that a model reads.
 #[derive(Debug)]
 pub struct Table {
     columns: Vec<Values>,
@@ -24,7 +25,8 @@ impl Table {
     /// Reads the columns of a model's sources; an empty field is a missing value.
     ///
     /// # Errors
-    /// When the file can't be read, a column is not in it, or a number is not one.
+    /// When the file can't be read, has not all of the columns, or has a text where a number should
+    /// be.
     pub fn read(path: &Path, sources: &[ModelInput]) -> Result<Self> {
         let mut reader =
             csv::Reader::from_path(path).with_context(|| format!("reading {}", path.display()))?;
@@ -51,7 +53,7 @@ impl Table {
                 match column {
                     Values::Numbers(values) if field.is_empty() => values.push(f64::NAN),
                     Values::Numbers(values) => {
-                        values.push(field.parse().with_context(|| format!("{field:?}"))?)
+                        values.push(field.parse().with_context(|| format!("{field:?}"))?);
                     }
                     Values::Texts(values) => values.push(field.to_owned()),
                 }
@@ -61,13 +63,13 @@ impl Table {
         Ok(table)
     }
 
-    /// Rows in it.
+    /// The number of rows.
     #[must_use]
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// Rows from `start`, `count` of them, as a frame.
+    /// `count` rows from `start` as a frame.
     #[must_use]
     pub fn frame(&self, start: usize, count: usize) -> Frame<'_> {
         let columns = self.columns.iter().map(|values| values.column(start, count)).collect();

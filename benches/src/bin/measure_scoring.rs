@@ -1,9 +1,10 @@
-//! Measures loading, scoring and explaining with one artifact over the rows of a CSV file, on one thread.
+//! Measures loading, scoring and explaining with one artifact over the rows of a CSV file, on one
+//! thread.
 //!
-//! `measure-scoring <artifact.tar.gz> <rows.csv>` prints one JSON object. With a third argument it measures nothing and
-//! writes to that file for each row, as little-endian float64: raw value, probability, base value and one SHAP value per
-//! source; NaN where referred.
-#![allow(clippy::print_stdout, reason = "the output is what it is for")]
+//! `measure-scoring <artifact.tar.gz> <rows.csv>` prints one JSON object. With a third argument it
+//! measures nothing and writes each row's figures to that file, as little-endian float64: raw
+//! value, probability, base value, and one SHAP value per source. A referred row is all NaN.
+#![allow(clippy::print_stdout, reason = "it prints its result")]
 
 use std::fs;
 use std::hint::black_box;
@@ -17,9 +18,10 @@ use limit_increase_benches::Table;
 use limit_increase_scoring::{Frame, Model, RowOutcome};
 use serde_json::{Value, json};
 
-/// Batches measured.
+/// The sizes of the batches that are measured, in rows.
 const BATCHES: [usize; 6] = [1, 20, 128, 1_000, 10_000, 100_000];
-/// Each measurement is the best of the runs that fit into this time: what the machine does otherwise only adds to it.
+/// Each measurement is the quickest of the runs that fit into this time. Other work on the machine
+/// only makes a run slower.
 const TIME_EACH: Duration = Duration::from_millis(1500);
 
 fn main() -> Result<()> {
@@ -66,7 +68,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// What a shard costs: scores, SHAP values, and the reasons of every customer.
+/// Does what a shard needs: scores, SHAP values, and the reasons of every customer.
 fn score_with_reasons(
     model: &Model,
     frame: &Frame<'_>,
@@ -81,6 +83,7 @@ fn score_with_reasons(
     Ok(batch.len())
 }
 
+/// The time of the quickest run within [`TIME_EACH`], in seconds.
 fn best_time<T, E>(mut work: impl FnMut() -> Result<T, E>) -> Result<f64, E> {
     let started = Instant::now();
     let mut best = f64::INFINITY;
@@ -93,7 +96,7 @@ fn best_time<T, E>(mut work: impl FnMut() -> Result<T, E>) -> Result<f64, E> {
     Ok(best)
 }
 
-/// The quickest of so many runs, in milliseconds.
+/// The time of the quickest of some runs, in milliseconds.
 fn best_of<T, E>(runs: usize, mut work: impl FnMut() -> Result<T, E>) -> Result<f64, E> {
     let mut best = f64::INFINITY;
     for _ in 0..runs {
@@ -105,7 +108,7 @@ fn best_of<T, E>(runs: usize, mut work: impl FnMut() -> Result<T, E>) -> Result<
     Ok(best)
 }
 
-/// Memory of this process, where the system says so.
+/// The memory of this process, or null where the system does not report it.
 fn resident_bytes() -> Value {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let kilobytes = status.lines().find_map(|line| {

@@ -1,4 +1,4 @@
-//! The three files out of a `tar.gz`, in memory and within bounds.
+//! Extracts the three files of a `tar.gz`, in memory and within bounds.
 
 use std::io::{self, Read};
 
@@ -7,63 +7,68 @@ use tar::EntryType;
 
 use crate::error::ArtifactError;
 
-/// The largest archive accepted, compressed.
+/// The largest archive that is accepted, compressed.
 pub const MAX_ARCHIVE_BYTES: usize = 64 << 20;
-/// The largest `model.onnx`: about a thousand trees of depth 10.
+/// The largest `model.onnx`. About a thousand trees of depth 10 fit.
 pub const MAX_ONNX_BYTES: u64 = 128 << 20;
 /// The largest `model.json`.
 pub const MAX_MODEL_JSON_BYTES: u64 = 128 << 20;
 /// The largest `manifest.json`.
 pub const MAX_MANIFEST_BYTES: u64 = 8 << 20;
-/// The most that an archive may unpack to, headers and padding included.
+/// The most bytes that an archive may unpack to, headers and padding included.
 pub const MAX_TOTAL_BYTES: u64 = 192 << 20;
-/// Zeros accepted after the last file; GNU tar pads to blocks of 10 KiB.
+/// The most zeros after the last file. GNU tar pads to blocks of 10 KiB.
 pub const MAX_PADDING_BYTES: u64 = 64 << 10;
 
-/// Entries looked at before giving up. Three are right, one more says that something is wrong.
+/// The most entries that are read. A good archive has three; a fourth shows that it has too many.
 const MAX_ENTRIES: usize = 4;
-/// Enough of a wrong name to recognise it.
+/// The characters of an unexpected name that the error shows.
 const MAX_NAME_SHOWN: usize = 80;
 
-/// The archive's files.
+/// The contents of the archive's files.
 pub(crate) struct Extracted {
     pub(crate) onnx: Vec<u8>,
     pub(crate) model_json: Vec<u8>,
     pub(crate) manifest: Vec<u8>,
 }
 
+/// A file that the archive must have.
 #[derive(Clone, Copy)]
 struct Slot {
     name: &'static str,
-    max: u64,
+    max_bytes: u64,
 }
 
 const SLOTS: [Slot; 3] = [
-    Slot { name: "model.onnx", max: MAX_ONNX_BYTES },
-    Slot { name: "model.json", max: MAX_MODEL_JSON_BYTES },
-    Slot { name: "manifest.json", max: MAX_MANIFEST_BYTES },
+    Slot { name: "model.onnx", max_bytes: MAX_ONNX_BYTES },
+    Slot { name: "model.json", max_bytes: MAX_MODEL_JSON_BYTES },
+    Slot { name: "manifest.json", max_bytes: MAX_MANIFEST_BYTES },
 ];
 
 /// Unpacks an archive that holds exactly the three files.
 ///
-/// Memory grows with what is really decompressed and never with what a header claims.
+/// Memory grows with what is really decompressed, and never with the size that a header claims.
+///
+/// # Errors
+/// When the archive is damaged or too large, or does not hold exactly these files.
 pub(crate) fn extract(bytes: &[u8]) -> Result<Extracted, ArtifactError> {
     if bytes.len() > MAX_ARCHIVE_BYTES {
         return Err(ArtifactError::TooLarge { bytes: bytes.len(), max: MAX_ARCHIVE_BYTES });
     }
 
-    // One byte more than the bound can be read, so that reaching the bound is told from ending at it.
+    // One byte more than the bound can be read. So an archive that ends at the bound differs from
+    // one that goes on.
     let mut archive = tar::Archive::new(GzDecoder::new(bytes).take(MAX_TOTAL_BYTES + 1));
     let mut found: [Option<Vec<u8>>; 3] = [None, None, None];
-    for entry in archive.entries().map_err(damaged)?.raw(true).take(MAX_ENTRIES) {
-        let mut entry = entry.map_err(damaged)?;
-        let at = slot_of(&entry)?;
-        let slot = SLOTS[at];
-        if found[at].is_some() {
+    for entry in archive.entries().map_err(damaged_error)?.raw(true).take(MAX_ENTRIES) {
+        let mut entry = entry.map_err(damaged_error)?;
+        let position = slot_of(&entry)?;
+        let slot = SLOTS[position];
+        if found[position].is_some() {
             return Err(ArtifactError::Duplicate { name: slot.name });
         }
 
-        found[at] = Some(read_entry(&mut entry, slot)?);
+        found[position] = Some(read_entry(&mut entry, slot)?);
     }
 
     let mut rest = archive.into_inner();
@@ -77,14 +82,15 @@ pub(crate) fn extract(bytes: &[u8]) -> Result<Extracted, ArtifactError> {
     }
 
     let [onnx, model_json, manifest] = found;
-    let need = |file: Option<Vec<u8>>, name| file.ok_or(ArtifactError::Missing { name });
+    let required = |file: Option<Vec<u8>>, name| file.ok_or(ArtifactError::Missing { name });
     Ok(Extracted {
-        onnx: need(onnx, SLOTS[0].name)?,
-        model_json: need(model_json, SLOTS[1].name)?,
-        manifest: need(manifest, SLOTS[2].name)?,
+        onnx: required(onnx, SLOTS[0].name)?,
+        model_json: required(model_json, SLOTS[1].name)?,
+        manifest: required(manifest, SLOTS[2].name)?,
     })
 }
 
+/// Which of the three files this entry is.
 fn slot_of<R: Read>(entry: &tar::Entry<'_, R>) -> Result<usize, ArtifactError> {
     let header = entry.header();
     let name = header.path_bytes();
@@ -108,17 +114,22 @@ fn slot_of<R: Read>(entry: &tar::Entry<'_, R>) -> Result<usize, ArtifactError> {
         .ok_or_else(|| ArtifactError::UnexpectedEntry { name: shown() })
 }
 
+/// Reads an entry whose size is within the bound of its slot.
 fn read_entry<R: Read>(
     entry: &mut tar::Entry<'_, R>,
     slot: Slot,
 ) -> Result<Vec<u8>, ArtifactError> {
     let size = entry.size();
-    if size > slot.max {
-        return Err(ArtifactError::EntryTooLarge { name: slot.name, bytes: size, max: slot.max });
+    if size > slot.max_bytes {
+        return Err(ArtifactError::EntryTooLarge {
+            name: slot.name,
+            bytes: size,
+            max: slot.max_bytes,
+        });
     }
 
     let mut content = Vec::new();
-    entry.take(slot.max).read_to_end(&mut content).map_err(damaged)?;
+    entry.take(slot.max_bytes).read_to_end(&mut content).map_err(damaged_error)?;
     if content.len() as u64 != size {
         return Err(ArtifactError::Damaged { reason: format!("{} ends early", slot.name) });
     }
@@ -126,7 +137,8 @@ fn read_entry<R: Read>(
     Ok(content)
 }
 
-/// Reads what tar left, which has gzip verify its checksum, and accepts only padding.
+/// Reads what follows the last entry and accepts only padding. Reading to the end lets gzip verify
+/// its checksum.
 fn check_end(rest: &mut impl Read) -> Result<(), ArtifactError> {
     let mut buffer = [0_u8; 4096];
     let mut padding = 0;
@@ -135,7 +147,7 @@ fn check_end(rest: &mut impl Read) -> Result<(), ArtifactError> {
             Ok(0) => return Ok(()),
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(damaged(error)),
+            Err(error) => return Err(damaged_error(error)),
         };
 
         padding += read as u64;
@@ -151,6 +163,6 @@ fn check_end(rest: &mut impl Read) -> Result<(), ArtifactError> {
     }
 }
 
-fn damaged(error: io::Error) -> ArtifactError {
+fn damaged_error(error: io::Error) -> ArtifactError {
     ArtifactError::Damaged { reason: error.to_string() }
 }

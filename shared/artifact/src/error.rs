@@ -1,115 +1,121 @@
-//! Why an artifact is refused, each with what to do about it.
+//! Why an artifact is refused. Every message says what to do about it.
 
 use thiserror::Error;
 
-const REPACK: &str = "pack again with train.py, or with: tar --format=ustar -czf model.tar.gz model.onnx model.json manifest.json";
+/// What to do about an archive with the wrong files.
+const REPACK: &str = "pack again with train.py, or with: \
+    tar --format=ustar -czf model.tar.gz model.onnx model.json manifest.json";
 
 /// Why an artifact is refused.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ArtifactError {
-    /// The archive itself is larger than any artifact may be.
+    /// The compressed archive is larger than any artifact may be.
     #[error(
-        "the archive has {bytes} bytes, at most {max} are accepted; train with fewer or shallower trees"
+        "the archive has {bytes} bytes, at most {max} are accepted; \
+         train with fewer or shallower trees"
     )]
     TooLarge {
-        /// Its size.
+        /// The size of the archive.
         bytes: usize,
-        /// The bound.
+        /// The most bytes that are accepted.
         max: usize,
     },
-    /// Not gzip, not tar, or damaged.
+    /// The file is not a gzip of a tar, or is damaged.
     #[error("the archive can't be read ({reason}); upload it again, or {REPACK}")]
     Damaged {
         /// What the decoder said.
         reason: String,
     },
-    /// An entry that is not one of the three files.
+    /// The archive has an entry that is not one of the three files.
     #[error(
-        "the archive holds {name:?}, only model.onnx, model.json and manifest.json without a directory are accepted; {REPACK}"
+        "the archive holds {name:?}, only model.onnx, model.json and manifest.json \
+         without a directory are accepted; {REPACK}"
     )]
     UnexpectedEntry {
-        /// Its name, cut to a readable length.
+        /// The name of the entry, cut to a readable length.
         name: String,
     },
-    /// A link, directory, device or extension header.
+    /// The archive has a link, directory, device or extension header.
     #[error("the archive's entry {name:?} is {kind}, not a plain file; {REPACK}")]
     NotAFile {
-        /// Its name.
+        /// The name of the file or entry.
         name: String,
-        /// What it is.
+        /// What the entry is.
         kind: &'static str,
     },
-    /// The same file twice.
+    /// The archive has the same file twice.
     #[error("the archive holds {name} twice; {REPACK}")]
     Duplicate {
-        /// Its name.
+        /// The name of the file or entry.
         name: &'static str,
     },
-    /// A file that is not there.
+    /// One of the three files is missing.
     #[error("the archive has no {name}; {REPACK}")]
     Missing {
-        /// Its name.
+        /// The name of the file or entry.
         name: &'static str,
     },
-    /// A file beyond its bound.
+    /// A file is larger than its bound.
     #[error(
         "{name} has {bytes} bytes, at most {max} are accepted; train with fewer or shallower trees"
     )]
     EntryTooLarge {
-        /// Its name.
+        /// The name of the file or entry.
         name: &'static str,
-        /// What its header says.
+        /// The size that the tar header claims.
         bytes: u64,
-        /// The bound.
+        /// The most bytes that are accepted.
         max: u64,
     },
-    /// All files together beyond the bound.
+    /// All files together are larger than the bound.
     #[error("the archive unpacks to more than {max} bytes; train with fewer or shallower trees")]
     TotalTooLarge {
-        /// The bound.
+        /// The most bytes that are accepted.
         max: u64,
     },
-    /// Something follows where the archive ends.
+    /// Something follows the end of the archive.
     #[error("{what} after the archive's end; {REPACK}")]
     TrailingData {
         /// What follows.
         what: &'static str,
     },
-    /// A file is not the one that the manifest describes.
+    /// A file has another size or hash than the manifest says.
     #[error(
-        "{name} has {found}, the manifest says {expected}; the files are not from one training, train again"
+        "{name} has {found}, the manifest says {expected}; \
+         the files are not from one training, train again"
     )]
     Mismatch {
-        /// Its name.
+        /// The name of the file or entry.
         name: &'static str,
-        /// Bytes or hash found.
+        /// The size or hash of the file.
         found: String,
-        /// Bytes or hash of the manifest.
+        /// The size or hash in the manifest.
         expected: String,
     },
-    /// The manifest is not JSON of the schema.
+    /// The manifest is not JSON of this schema.
     #[error("manifest.json: {path}: {reason}; use a train.py and a loader of the same version")]
     Manifest {
-        /// Where in the document.
+        /// The place in the document.
         path: String,
         /// What is wrong.
         reason: String,
     },
-    /// The manifest is of another schema.
+    /// The manifest has another schema version.
     #[error(
-        "manifest.json has schema_version {found}, this version reads {expected}; train again with its train.py"
+        "manifest.json has schema_version {found}, this version reads {expected}; \
+         train again with its train.py"
     )]
     SchemaVersion {
-        /// Found.
+        /// The version in the manifest.
         found: u64,
-        /// Read here.
+        /// The version that is read here.
         expected: u32,
     },
     /// The manifest contradicts itself.
     #[error("manifest.json: {path}: {reason}; correct the training's input and train again")]
     Invalid {
-        /// Where in the document.
+        /// The place in the document.
         path: String,
         /// What is wrong.
         reason: String,

@@ -5,27 +5,29 @@ use std::fmt;
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
-/// A row with CatBoost's answers, repeated by whoever loads the model.
+/// A row of model inputs with CatBoost's own answers. Loading the model repeats it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GoldenRow {
     /// One value per model column.
     pub inputs: Vec<InputValue>,
-    /// CatBoost's `RawFormulaVal`: log-odds of the bad class.
+    /// Log-odds of the bad class: CatBoost's `RawFormulaVal`.
     pub raw_value: f64,
     /// Probability of the bad class.
     pub probability: f64,
-    /// What SHAP values start from.
+    /// What SHAP values start from, in log-odds.
     pub base_value: f64,
     /// One SHAP value per model column, in log-odds.
     pub shap_values: Vec<f64>,
 }
 
-/// A model input. JSON has neither NaN nor infinities, so they are `null`, `"inf"` and `"-inf"`.
+/// A model input. JSON has no NaN and no infinities, so they are written as `null`, `"inf"` and
+/// `"-inf"`.
 #[derive(Debug, Clone, Copy)]
 pub struct InputValue(pub f32);
 
-// By bits, so that a NaN equals itself: these are inputs to be repeated, not numbers to be reckoned with.
+// The comparison is by bits, and NaN equals NaN: two inputs are equal when a model can't tell them
+// from each other.
 impl PartialEq for InputValue {
     fn eq(&self, other: &Self) -> bool {
         self.0.to_bits() == other.0.to_bits() || (self.0.is_nan() && other.0.is_nan())
@@ -65,7 +67,7 @@ impl Visitor<'_> for InputVisitor {
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<InputValue, E> {
         #[expect(
             clippy::cast_possible_truncation,
-            reason = "checked on the next line to lose nothing"
+            reason = "the next line checks that nothing was lost"
         )]
         let narrow = value as f32;
         if f64::from(narrow).to_bits() == value.to_bits() {
@@ -76,14 +78,13 @@ impl Visitor<'_> for InputVisitor {
     }
 
     fn visit_i64<E: de::Error>(self, value: i64) -> Result<InputValue, E> {
-        // An integer beyond 2^53 may round here; the check below then compares rounded values, and float32 has
-        // lost more than that already.
-        #[expect(clippy::cast_precision_loss, reason = "see above")]
+        // An integer beyond 2^53 may be rounded here, by less than float32 rounds it anyway.
+        #[expect(clippy::cast_precision_loss, reason = "float32 rounds more")]
         self.visit_f64(value as f64)
     }
 
     fn visit_u64<E: de::Error>(self, value: u64) -> Result<InputValue, E> {
-        #[expect(clippy::cast_precision_loss, reason = "as for signed integers")]
+        #[expect(clippy::cast_precision_loss, reason = "float32 rounds more")]
         self.visit_f64(value as f64)
     }
 

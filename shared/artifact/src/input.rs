@@ -1,26 +1,25 @@
-//! What the model reads of a customer, before encoding.
+//! The inputs of a model: what it reads of a customer, before encoding.
 
 use limit_increase_domain::{ColumnKind, SourceColumn};
 
-use crate::manifest::{Feature, FeatureKind, Manifest};
+use crate::manifest::{Manifest, ModelColumn, ModelColumnKind};
 
-/// An input of the model: a source column, and what customers read about it.
+/// An input of the model: a source column and its description.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelInput {
-    /// The column of the lender's table.
+    /// The column of the customer's table.
     pub column: SourceColumn,
-    /// Name that a reader of a reason understands.
+    /// The name that customers read in a reason.
     pub description: String,
 }
 
 impl Manifest {
-    /// The inputs, in the order in which the model's columns come from them.
+    /// The inputs, in the order of the model's columns.
     #[must_use]
     pub fn inputs(&self) -> Vec<ModelInput> {
-        // Columns of one source are consecutive: the manifest is validated when it is parsed.
-        let groups =
-            self.features.chunk_by(|left, right| left.source_column == right.source_column);
-        groups.filter_map(<[Feature]>::first).map(Feature::input).collect()
+        // The columns of one source are next to each other: parsing a manifest checks that.
+        let groups = self.columns.chunk_by(|left, right| left.source_column == right.source_column);
+        groups.filter_map(<[ModelColumn]>::first).map(ModelColumn::input).collect()
     }
 
     /// The source columns of the inputs, in the same order.
@@ -30,11 +29,11 @@ impl Manifest {
     }
 }
 
-impl Feature {
+impl ModelColumn {
     fn input(&self) -> ModelInput {
         let kind = match self.kind {
-            FeatureKind::Numeric => ColumnKind::Number,
-            FeatureKind::OneHot => ColumnKind::Category,
+            ModelColumnKind::Numeric => ColumnKind::Number,
+            ModelColumnKind::OneHot => ColumnKind::Category,
         };
 
         ModelInput {

@@ -1,10 +1,42 @@
-//! The model artifact as one archive: `model.onnx`, `model.json` and `manifest.json` in a `tar.gz`.
+//! The model artifact: one `tar.gz` with `model.onnx`, `model.json` and `manifest.json`.
 //!
-//! What lives here: safe extraction in memory, hashes, and the manifest with everything that can be checked without
-//! evaluating the model. What must not: the evaluation itself (that is the scoring crate), S3, files, databases.
+//! This crate opens an archive in memory and checks all that can be checked without evaluating the
+//! model. The scoring crate evaluates it and links tract. Both know no S3 and no database.
 //!
-//! An archive comes from whoever can write to the bucket, so it is read as untrusted input: every size has a stated
-//! bound, nothing is written to disk, and what is not expected is an error rather than ignored.
+//! # Overview
+//!
+//! * [`Artifact::open`] reads an archive into an [`Artifact`]: the manifest and both model files,
+//!   whose sizes and hashes are those of the manifest.
+//! * [`Manifest`] says what the model reads and what its output means. It has a [`ModelColumn`] for
+//!   each column after one-hot encoding, the [`ScorecardParameters`], and [`GoldenRow`]s.
+//! * [`Manifest::inputs`] groups the model columns by source column, as one [`ModelInput`] each.
+//! * [`ArtifactError`] says why an archive is refused, where, and what to do about it.
+//!
+//! Everybody who can write to the bucket can provide an archive, so it is untrusted input. Every
+//! size has a bound, and an unexpected entry is an error (promise 10).
+//!
+//! # Example
+//!
+//! ```
+//! use limit_increase_artifact::{Artifact, ModelColumnKind};
+//!
+//! # fn main() -> Result<(), limit_increase_artifact::ArtifactError> {
+//! let archive = include_bytes!(concat!(
+//!     env!("CARGO_MANIFEST_DIR"),
+//!     "/../scoring/tests/golden/one_hot.tar.gz"
+//! ));
+//! let artifact = Artifact::open(archive)?;
+//!
+//! // Six model columns come from three columns of the customer's table.
+//! let manifest = &artifact.manifest;
+//! let inputs = manifest.inputs();
+//! let sources: Vec<&str> = inputs.iter().map(|input| input.column.name.as_str()).collect();
+//! assert_eq!(sources, ["x0", "home", "x5"]);
+//! assert_eq!(manifest.columns.len(), 6);
+//! assert_eq!(manifest.columns[1].kind, ModelColumnKind::OneHot);
+//! # Ok(())
+//! # }
+//! ```
 
 mod archive;
 mod error;
@@ -21,33 +53,34 @@ pub use error::ArtifactError;
 pub use golden::{GoldenRow, InputValue};
 pub use input::ModelInput;
 pub use manifest::{
-    CalibrationBand, Feature, FeatureKind, FileDigest, Files, MAX_FEATURES, MAX_GOLDEN_ROWS,
-    Manifest, SCHEMA_VERSION, ScorecardParameters, Target, Training,
+    CalibrationBand, FileDigest, Files, MAX_GOLDEN_ROWS, MAX_MODEL_COLUMNS, Manifest, ModelColumn,
+    ModelColumnKind, SCHEMA_VERSION, ScorecardParameters, Target, Training,
 };
 
 /// A model artifact whose files are what its manifest says they are.
 ///
-/// Nothing here says that the model scores correctly; loading it into the scoring crate does.
+/// That the model scores correctly is not checked here, but when the scoring crate loads it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Artifact {
-    /// What the model reads and means.
+    /// What the model reads and what its output means.
     pub manifest: Manifest,
-    /// The ONNX graph.
+    /// The content of `model.onnx`.
     pub onnx: Vec<u8>,
-    /// CatBoost's own JSON export, with leaf values in float64 and leaf weights.
+    /// The content of `model.json`, CatBoost's own export. It has leaf values in float64 and leaf
+    /// weights, which the ONNX has not.
     pub model_json: Vec<u8>,
-    /// Hash of the archive, in lower-case hexadecimal: what a run pins.
+    /// The SHA-256 of the archive, in lower-case hexadecimal. A run pins its model by it.
     pub sha256: String,
 }
 
 impl Artifact {
     /// Reads an archive.
     ///
-    /// The archive is one gzip member holding one tar with exactly the three plain files, in any order, and nothing
-    /// after it but the zeros that tar pads with.
+    /// The archive is one gzip member with one tar in it. The tar has exactly the three plain
+    /// files, in any order. Only the zeros that tar pads with may follow.
     ///
     /// # Errors
-    /// When the archive is damaged, too large, holds anything else, or disagrees with its manifest.
+    /// When the archive is damaged or too large, has any other entry, or differs from its manifest.
     pub fn open(bytes: &[u8]) -> Result<Self, ArtifactError> {
         let files = archive::extract(bytes)?;
         let manifest = Manifest::parse(&files.manifest)?;

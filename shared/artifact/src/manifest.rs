@@ -1,4 +1,4 @@
-//! The manifest: what the model reads, what it means, and how well it did.
+//! The manifest: what the model reads, what its output means, and how good it is.
 
 use limit_increase_domain::sha256_hex;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -6,36 +6,37 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::error::ArtifactError;
 use crate::golden::GoldenRow;
 
-/// The manifest's version that is read and written here.
+/// The version of the manifest that is read here.
 pub const SCHEMA_VERSION: u32 = 1;
-/// The most model columns; keeps tables by column and row within sight.
-pub const MAX_FEATURES: usize = 100_000;
-/// The most golden rows: each is evaluated at every load.
+/// The most columns of a model. The bound keeps a row of the model's inputs below 400 KB.
+pub const MAX_MODEL_COLUMNS: usize = 100_000;
+/// The most golden rows. Each is evaluated whenever the model is loaded.
 pub const MAX_GOLDEN_ROWS: usize = 1_000;
 
-/// `manifest.json`.
+/// The content of `manifest.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// [`SCHEMA_VERSION`].
+    /// Always [`SCHEMA_VERSION`].
     pub schema_version: u32,
-    /// What the model is called.
+    /// The name of the model.
     pub model_name: String,
-    /// When it was trained, RFC 3339 in UTC.
+    /// When the model was trained: RFC 3339, in UTC.
     pub created_at: String,
-    /// The CatBoost that trained it.
+    /// The version of CatBoost that trained the model.
     pub catboost_version: String,
-    /// What it predicts.
+    /// What the model predicts.
     pub target: Target,
-    /// The model's columns, in order.
-    pub features: Vec<Feature>,
+    /// The model's columns, in the order in which it reads them.
+    #[serde(rename = "features")]
+    pub columns: Vec<ModelColumn>,
     /// How log-odds become points.
     pub scorecard: ScorecardParameters,
-    /// How it was trained and how well it did.
+    /// How the model was trained and how good it is.
     pub training: Training,
-    /// The other two files.
+    /// The sizes and hashes of the other two files.
     pub files: Files,
-    /// Rows to repeat on load.
+    /// Rows that are repeated when the model is loaded.
     pub golden_rows: Vec<GoldenRow>,
 }
 
@@ -43,46 +44,46 @@ pub struct Manifest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Target {
-    /// Column of the training table.
+    /// The column of the training table.
     pub column: String,
-    /// Its value that means bad.
+    /// The value of that column that means bad.
     pub positive_class: String,
 }
 
-/// A column of the model.
+/// A column of the model, after one-hot encoding.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Feature {
-    /// Name within the model, unique.
+pub struct ModelColumn {
+    /// The name within the model, which is unique.
     pub name: String,
-    /// How it comes from its source.
-    pub kind: FeatureKind,
-    /// Column of the customer's table.
+    /// How it is made of its source column.
+    pub kind: ModelColumnKind,
+    /// The column of the customer's table that it comes from.
     pub source_column: String,
-    /// Name that a reader of a reason understands; one per source.
+    /// The name that customers read in a reason. Columns of one source have the same.
     pub description: String,
-    /// One-hot only: the category that this column stands for, `null` for a missing value.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    /// Only for a one-hot column: the category that it stands for, `null` for a missing value.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "some")]
     pub category: Option<Option<String>>,
-    /// Numeric only: the middle of the training rows, `null` when all were missing.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    /// Only for a numeric column: the median of the training rows, `null` when all were missing.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "some")]
     pub median: Option<Option<f64>>,
 }
 
-/// Tells `"category": null` from no category.
-fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+/// Reads a field that is there, so that `"category": null` differs from no `"category"`.
+fn some<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
-/// How a model column comes from its source.
+/// How a model column is made of its source column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum FeatureKind {
+pub enum ModelColumnKind {
     /// The number itself.
     Numeric,
-    /// 1 where the source holds the category, otherwise 0.
+    /// 1 where the source has the category, otherwise 0.
     OneHot,
 }
 
@@ -90,18 +91,18 @@ pub enum FeatureKind {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScorecardParameters {
-    /// Points that double the odds.
+    /// The points that double the odds.
     pub pdo: f64,
-    /// Points at the target odds.
+    /// The score at the target odds, in points.
     pub target_score: f64,
-    /// Good to bad at the target score.
+    /// The odds of good to bad at the target score.
     pub target_odds: f64,
 }
 
-/// How the model was trained and how well it did on rows it had not seen.
+/// How the model was trained, and how good it is on rows that it had not seen.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "named as the field names them")]
+#[expect(missing_docs, reason = "the names are the terms of the field")]
 pub struct Training {
     pub rows: u64,
     pub validation_rows: u64,
@@ -115,19 +116,19 @@ pub struct Training {
     pub calibration: Vec<CalibrationBand>,
 }
 
-/// Validation rows of like predictions.
+/// Validation rows with similar predictions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CalibrationBand {
-    /// Rows in it.
+    /// The number of rows.
     pub rows: u64,
-    /// Their mean predicted probability.
+    /// Their mean predicted probability of bad.
     pub predicted: f64,
     /// The share of them that went bad.
     pub observed: f64,
 }
 
-/// The artifact's other files.
+/// The sizes and hashes of the artifact's other files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Files {
@@ -139,26 +140,36 @@ pub struct Files {
     pub model_json: FileDigest,
 }
 
-/// What a file must be.
+/// The size and hash of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileDigest {
-    /// Lower-case hexadecimal.
+    /// SHA-256 in lower-case hexadecimal.
     pub sha256: String,
-    /// Its size.
+    /// The size in bytes.
     pub bytes: u64,
 }
 
 impl FileDigest {
+    /// Checks that a file is the one that the manifest describes.
+    ///
+    /// # Errors
+    /// The size or the hash, whichever differs first.
     pub(crate) fn check(&self, name: &'static str, content: &[u8]) -> Result<(), ArtifactError> {
-        let mismatch = |found, expected| Err(ArtifactError::Mismatch { name, found, expected });
+        let mismatch_error = |found, expected| ArtifactError::Mismatch { name, found, expected };
         if content.len() as u64 != self.bytes {
-            return mismatch(format!("{} bytes", content.len()), format!("{} bytes", self.bytes));
+            return Err(mismatch_error(
+                format!("{} bytes", content.len()),
+                format!("{} bytes", self.bytes),
+            ));
         }
 
         let found = sha256_hex(content);
         if found != self.sha256 {
-            return mismatch(format!("sha256 {found}"), format!("sha256 {}", self.sha256));
+            return Err(mismatch_error(
+                format!("sha256 {found}"),
+                format!("sha256 {}", self.sha256),
+            ));
         }
 
         Ok(())
@@ -169,7 +180,7 @@ impl Manifest {
     /// Reads and validates a manifest.
     ///
     /// # Errors
-    /// When it is not JSON of this schema, or contradicts itself; the error names the place.
+    /// When it is not JSON of this schema or contradicts itself. The error names the place.
     pub fn parse(bytes: &[u8]) -> Result<Self, ArtifactError> {
         check_version(bytes)?;
         let mut deserializer = serde_json::Deserializer::from_slice(bytes);
@@ -188,7 +199,8 @@ impl Manifest {
     }
 }
 
-/// Says "another version" before the fields of another version are complained about.
+/// Checks the version first, so that the error about a manifest of another version says so and does
+/// not name one of its fields.
 fn check_version(bytes: &[u8]) -> Result<(), ArtifactError> {
     #[derive(Deserialize)]
     struct Version {

@@ -1,50 +1,54 @@
-//! What a manifest must be beyond its shape.
+//! Checks of a manifest's content, after its JSON was read.
+//!
+//! The manifest is untrusted input. What contradicts itself is refused with the place in the
+//! document, before anything is scored or written (promise 10).
 
 use std::collections::HashSet;
 
 use crate::error::ArtifactError;
 use crate::golden::GoldenRow;
 use crate::manifest::{
-    Feature, FeatureKind, MAX_FEATURES, MAX_GOLDEN_ROWS, Manifest, ScorecardParameters,
+    MAX_GOLDEN_ROWS, MAX_MODEL_COLUMNS, Manifest, ModelColumn, ModelColumnKind, ScorecardParameters,
 };
 
-/// The longest name of a source column: a PostgreSQL identifier.
+/// The longest name of a source column, which is PostgreSQL's limit for identifiers.
 const MAX_COLUMN_BYTES: usize = 63;
-/// Scores far outside of this are a mistake in the scorecard, and would not fit the integer that holds them.
+/// The largest score. Larger ones are a mistake in the scorecard, and may not fit into the integer
+/// that holds a score.
 const MAX_SCORE: f64 = 1e6;
 
 type Check = Result<(), ArtifactError>;
 
-fn invalid(path: impl Into<String>, reason: impl Into<String>) -> Check {
-    Err(ArtifactError::Invalid { path: path.into(), reason: reason.into() })
+fn invalid_error(path: impl Into<String>, reason: impl Into<String>) -> ArtifactError {
+    ArtifactError::Invalid { path: path.into(), reason: reason.into() }
 }
 
 impl Manifest {
     pub(crate) fn validate(&self) -> Check {
         self.scorecard.validate()?;
-        if self.features.is_empty() || self.features.len() > MAX_FEATURES {
-            return invalid(
+        if self.columns.is_empty() || self.columns.len() > MAX_MODEL_COLUMNS {
+            return Err(invalid_error(
                 "features",
-                format!("{} columns, 1 to {MAX_FEATURES} are accepted", self.features.len()),
-            );
+                format!("{} columns, 1 to {MAX_MODEL_COLUMNS} are accepted", self.columns.len()),
+            ));
         }
 
         self.validate_names()?;
-        for (at, feature) in self.features.iter().enumerate() {
-            feature.validate(&format!("features[{at}]"))?;
+        for (position, column) in self.columns.iter().enumerate() {
+            column.validate(&format!("features[{position}]"))?;
         }
 
         self.validate_sources()?;
         if self.golden_rows.is_empty() || self.golden_rows.len() > MAX_GOLDEN_ROWS {
             let rows = self.golden_rows.len();
-            return invalid(
+            return Err(invalid_error(
                 "golden_rows",
                 format!("{rows} rows, 1 to {MAX_GOLDEN_ROWS} are accepted"),
-            );
+            ));
         }
 
-        for (at, row) in self.golden_rows.iter().enumerate() {
-            row.validate(&format!("golden_rows[{at}]"), self.features.len())?;
+        for (position, row) in self.golden_rows.iter().enumerate() {
+            row.validate(&format!("golden_rows[{position}]"), self.columns.len())?;
         }
 
         Ok(())
@@ -52,59 +56,62 @@ impl Manifest {
 
     fn validate_names(&self) -> Check {
         let mut seen = HashSet::new();
-        for (at, feature) in self.features.iter().enumerate() {
-            if !seen.insert(feature.name.as_str()) {
-                return invalid(
-                    format!("features[{at}].name"),
-                    format!("{:?} is there twice", feature.name),
-                );
+        for (position, column) in self.columns.iter().enumerate() {
+            if !seen.insert(column.name.as_str()) {
+                return Err(invalid_error(
+                    format!("features[{position}].name"),
+                    format!("{:?} is there twice", column.name),
+                ));
             }
         }
 
         Ok(())
     }
 
-    /// Columns of one source are neighbours of one kind, with each category once.
+    /// The columns of one source are next to each other, are of one kind, and have each category
+    /// once.
     fn validate_sources(&self) -> Check {
         let mut seen = HashSet::new();
-        let mut at = 0;
-        for group in self.features.chunk_by(|left, right| left.source_column == right.source_column)
+        let mut position = 0;
+        for group in self.columns.chunk_by(|left, right| left.source_column == right.source_column)
         {
             let [first, others @ ..] = group else { continue };
-            let path = format!("features[{at}]");
-            at += group.len();
+            let path = format!("features[{position}]");
+            position += group.len();
             if !seen.insert(first.source_column.as_str()) {
-                return invalid(
+                return Err(invalid_error(
                     path,
                     format!("columns of {:?} are not next to each other", first.source_column),
-                );
+                ));
             }
 
             if others.iter().any(|other| other.kind != first.kind) {
-                return invalid(
+                return Err(invalid_error(
                     path,
                     format!("{:?} is both numeric and categorical", first.source_column),
-                );
+                ));
             }
 
-            if first.kind == FeatureKind::Numeric && !others.is_empty() {
-                return invalid(
+            if first.kind == ModelColumnKind::Numeric && !others.is_empty() {
+                return Err(invalid_error(
                     path,
                     format!("numeric {:?} has several columns", first.source_column),
-                );
+                ));
             }
 
             if others.iter().any(|other| other.description != first.description) {
-                return invalid(
+                return Err(invalid_error(
                     path,
                     format!("{:?} has several descriptions", first.source_column),
-                );
+                ));
             }
 
             let mut categories = HashSet::new();
-            if let Some(twice) = group.iter().find(|feature| !categories.insert(&feature.category))
-            {
-                return invalid(path, format!("category of {:?} is there twice", twice.name));
+            if let Some(twice) = group.iter().find(|column| !categories.insert(&column.category)) {
+                return Err(invalid_error(
+                    path,
+                    format!("category of {:?} is there twice", twice.name),
+                ));
             }
         }
 
@@ -112,38 +119,43 @@ impl Manifest {
     }
 }
 
-impl Feature {
+impl ModelColumn {
     fn validate(&self, path: &str) -> Check {
         let column = &self.source_column;
         if column.is_empty() || column.len() > MAX_COLUMN_BYTES || column.contains('\0') {
             let reason =
                 format!("{column:?} is not a column name of 1 to {MAX_COLUMN_BYTES} bytes");
-            return invalid(format!("{path}.source_column"), reason);
+            return Err(invalid_error(format!("{path}.source_column"), reason));
         }
 
         if self.description.trim().is_empty() {
-            return invalid(format!("{path}.description"), "is empty, but customers read it");
+            return Err(invalid_error(
+                format!("{path}.description"),
+                "is empty, but customers read it",
+            ));
         }
 
         match (self.kind, &self.category, &self.median) {
-            (FeatureKind::Numeric, None, Some(median)) => match median {
+            (ModelColumnKind::Numeric, None, Some(median)) => match median {
                 Some(median) if !median.is_finite() => {
-                    invalid(format!("{path}.median"), "is not finite")
+                    Err(invalid_error(format!("{path}.median"), "is not finite"))
                 }
                 _ => Ok(()),
             },
-            (FeatureKind::OneHot, Some(category), None) => match category.as_deref() {
-                // NULL and the empty text are one and the same to an encoder, which could then find two columns.
-                Some("") => {
-                    invalid(format!("{path}.category"), "is empty text; a missing value is null")
-                }
+            (ModelColumnKind::OneHot, Some(category), None) => match category.as_deref() {
+                // An encoder treats NULL and the empty text alike. With both it would find two
+                // columns.
+                Some("") => Err(invalid_error(
+                    format!("{path}.category"),
+                    "is empty text; a missing value is null",
+                )),
                 _ => Ok(()),
             },
-            (FeatureKind::Numeric, ..) => {
-                invalid(path, "a numeric feature has a median and no category")
+            (ModelColumnKind::Numeric, ..) => {
+                Err(invalid_error(path, "a numeric feature has a median and no category"))
             }
-            (FeatureKind::OneHot, ..) => {
-                invalid(path, "a one-hot feature has a category and no median")
+            (ModelColumnKind::OneHot, ..) => {
+                Err(invalid_error(path, "a one-hot feature has a category and no median"))
             }
         }
     }
@@ -153,24 +165,24 @@ impl ScorecardParameters {
     fn validate(&self) -> Check {
         let positive = |value: f64| value.is_finite() && value > 0.0;
         if !positive(self.pdo) || self.pdo > MAX_SCORE {
-            return invalid(
+            return Err(invalid_error(
                 "scorecard.pdo",
                 format!("{} is not a positive number of points", self.pdo),
-            );
+            ));
         }
 
         if !positive(self.target_odds) {
-            return invalid(
+            return Err(invalid_error(
                 "scorecard.target_odds",
                 format!("{} is not a positive ratio", self.target_odds),
-            );
+            ));
         }
 
         if !self.target_score.is_finite() || self.target_score.abs() > MAX_SCORE {
-            return invalid(
+            return Err(invalid_error(
                 "scorecard.target_score",
                 format!("{} is not a score", self.target_score),
-            );
+            ));
         }
 
         Ok(())
@@ -183,29 +195,26 @@ impl GoldenRow {
             [("inputs", self.inputs.len()), ("shap_values", self.shap_values.len())]
         {
             if found != columns {
-                return invalid(
+                return Err(invalid_error(
                     format!("{path}.{field}"),
                     format!("has {found} values for {columns} columns"),
-                );
+                ));
             }
         }
 
-        // JSON can't write what is not finite, but it can write 1e999.
-        let all = [self.raw_value, self.probability, self.base_value];
-        if all.iter().chain(&self.shap_values).any(|value| !value.is_finite()) {
-            return invalid(path, "has an answer that is not finite");
+        // JSON has no infinities, but it has 1e999.
+        let figures = [self.raw_value, self.probability, self.base_value];
+        if figures.iter().chain(&self.shap_values).any(|value| !value.is_finite()) {
+            return Err(invalid_error(path, "has an answer that is not finite"));
         }
 
         if !(0.0..=1.0).contains(&self.probability) {
-            return invalid(
+            return Err(invalid_error(
                 format!("{path}.probability"),
                 format!("{} is not a probability", self.probability),
-            );
+            ));
         }
 
         Ok(())
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,9 +1,14 @@
-//! An archive is untrusted input: what may be in it, how large it may be, and that no bytes at all make the reader panic.
+//! An archive is untrusted input. These tests check what may be in it and how large it may be, and
+//! that no bytes make the reader panic.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 
-use limit_increase_artifact::{Artifact, MAX_PADDING_BYTES};
+use std::io::{self, Read, Write};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use limit_increase_artifact::{Artifact, MAX_PADDING_BYTES, MAX_TOTAL_BYTES};
 use limit_increase_domain::sha256_hex;
 use proptest::prelude::*;
 use support::{MODEL, ONNX, good, gzip, header, manifest, pack, refusal, tar_of, with_manifest};
@@ -62,23 +67,23 @@ fn any_other_entry_is_refused_by_name() {
 #[test]
 fn links_directories_and_extension_headers_are_refused() {
     let kinds = [
-        EntryType::Symlink,
-        EntryType::Link,
-        EntryType::Directory,
-        EntryType::Fifo,
-        EntryType::Char,
-        EntryType::XHeader,
-        EntryType::XGlobalHeader,
-        EntryType::GNULongName,
-        EntryType::GNUSparse,
-        EntryType::Continuous,
+        (EntryType::Symlink, "a link"),
+        (EntryType::Link, "a link"),
+        (EntryType::Directory, "a directory"),
+        (EntryType::Fifo, "a special file"),
+        (EntryType::Char, "a special file"),
+        (EntryType::XHeader, "a pax extension header"),
+        (EntryType::XGlobalHeader, "a pax extension header"),
+        (EntryType::GNULongName, "a GNU extension header"),
+        (EntryType::GNUSparse, "a special file"),
+        (EntryType::Continuous, "a special file"),
     ];
 
-    for kind in kinds {
+    for (kind, name) in kinds {
         let mut tar = tar::Builder::new(Vec::new());
         tar.append(&header("model.onnx", 0, kind), std::io::empty()).unwrap();
         let message = refusal(&gzip(&tar.into_inner().unwrap()));
-        assert!(message.contains("not a plain file"), "{kind:?}: {message}");
+        assert!(message.contains(&format!("is {name}, not a plain file")), "{kind:?}: {message}");
     }
 }
 
@@ -97,6 +102,33 @@ fn nothing_but_padding_may_follow_the_archive() {
     assert!(refusal(&gzip(&[&padded(0), b"x".as_slice()].concat())).contains("other than padding"));
     assert!(refusal(&[good(), b"x".to_vec()].concat()).contains("after the archive's end"));
     assert!(refusal(&[good(), good()].concat()).contains("after the archive's end"));
+}
+
+/// An archive of three files of zeros that unpacks to this many bytes.
+fn zeros(total: u64) -> Vec<u8> {
+    let manifest_bytes = 512;
+    let onnx_bytes = MAX_TOTAL_BYTES / 2;
+    // Three headers, and two empty blocks at the end.
+    let model_bytes = (total - onnx_bytes - manifest_bytes - 5 * 512) / 512 * 512;
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    let mut written = 0;
+    for (name, bytes) in
+        [("manifest.json", manifest_bytes), ("model.onnx", onnx_bytes), ("model.json", model_bytes)]
+    {
+        encoder.write_all(header(name, bytes, EntryType::Regular).as_bytes()).unwrap();
+        written += 512 + io::copy(&mut io::repeat(0).take(bytes), &mut encoder).unwrap();
+    }
+
+    io::copy(&mut io::repeat(0).take(total - written), &mut encoder).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn an_archive_may_unpack_to_the_total_and_not_to_one_byte_more() {
+    let message = refusal(&zeros(MAX_TOTAL_BYTES));
+    assert!(message.starts_with("manifest.json: "), "{message}");
+    let message = refusal(&zeros(MAX_TOTAL_BYTES + 1));
+    assert!(message.starts_with("the archive unpacks to more than"), "{message}");
 }
 
 #[test]
@@ -125,7 +157,8 @@ fn every_flipped_bit_is_refused_or_changes_nothing() {
         for bit in 0..8 {
             let mut bytes = good.clone();
             bytes[at] ^= 1_u8 << bit;
-            // Some bytes carry nothing, the time in gzip's header for example; the hash of the archive tells them too.
+            // Some bytes have no meaning, for example the time in gzip's header. The archive's hash
+            // differs all the same.
             if let Ok(artifact) = Artifact::open(&bytes) {
                 let same = Artifact { sha256: expected.sha256.clone(), ..artifact.clone() };
                 assert_eq!(same, expected, "byte {at}, bit {bit}");
@@ -153,7 +186,7 @@ proptest! {
         prop_assert!(Artifact::open(&with_manifest(&bytes)).is_err());
     }
 
-    /// Headers with a right checksum and anything else in them.
+    /// Headers whose checksum is right and whose other fields are random.
     #[test]
     fn no_tar_header_makes_it_panic(
         name in "[a-z./]{0,30}|model.onnx|model.json|manifest.json", size in any::<u64>(), kind in any::<u8>(),

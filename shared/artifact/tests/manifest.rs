@@ -1,8 +1,13 @@
-//! What a manifest must be, and that a refusal names the place.
+//! A manifest that is malformed or contradicts itself is refused, and the error names the place
+//! (promise 10).
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 
+use limit_increase_artifact::{
+    Artifact, ArtifactError, InputValue, MAX_GOLDEN_ROWS, Manifest, ModelInput,
+};
+use limit_increase_domain::{ColumnKind, SourceColumn};
 use serde_json::{Value, json};
 use support::{manifest, refusal, with_manifest};
 
@@ -115,4 +120,198 @@ fn a_manifest_of_another_shape_is_refused_with_the_place() {
     assert!(refusal(&with_manifest(trailing.as_bytes())).contains("manifest.json"));
     let endless = manifest().to_string().replacen("\"raw_value\":0.0", "\"raw_value\":1e999", 1);
     assert!(refusal(&with_manifest(endless.as_bytes())).contains("golden_rows[0]"));
+}
+
+fn parse(manifest: &Value) -> Result<Manifest, ArtifactError> {
+    Manifest::parse(manifest.to_string().as_bytes())
+}
+
+#[test]
+fn a_good_manifest_names_its_sources_in_order() {
+    let mut manifest = manifest();
+    manifest["golden_rows"][0]["inputs"] = json!([null, 1, "inf", 0.5]);
+    let manifest = parse(&manifest).unwrap();
+    let source = |name: &str, kind| ModelInput {
+        column: SourceColumn { name: name.into(), kind },
+        description: name.to_uppercase(),
+    };
+
+    let expected = [
+        source("a", ColumnKind::Number),
+        source("b", ColumnKind::Category),
+        source("c", ColumnKind::Number),
+    ];
+
+    assert_eq!(manifest.inputs(), expected);
+    let inputs: Vec<f32> = manifest.golden_rows[0].inputs.iter().map(|input| input.0).collect();
+    assert!(inputs[0].is_nan() && inputs[1..] == [1.0, f32::INFINITY, 0.5]);
+}
+
+#[test]
+fn it_is_written_as_it_was_read() {
+    let manifest = parse(&manifest()).unwrap();
+    let written = serde_json::to_vec(&manifest).unwrap();
+    assert_eq!(Manifest::parse(&written).unwrap(), manifest);
+}
+
+/// Each case: where, what to put there, and what the error must say.
+#[test]
+fn what_contradicts_itself_is_refused_by_place() {
+    let cases: Vec<(&str, Value, &str)> = vec![
+        ("/schema_version", json!(2), "schema_version 2, this version reads 1"),
+        ("/schema_version", json!("1"), "schema_version"),
+        ("/features", json!([]), "features: 0 columns"),
+        ("/features/3/name", json!("a"), "features[3].name: \"a\" is there twice"),
+        (
+            "/features/3/source_column",
+            json!("a"),
+            "features[3]: columns of \"a\" are not next to each other",
+        ),
+        (
+            "/features/1/source_column",
+            json!("a"),
+            "features[0]: \"a\" is both numeric and categorical",
+        ),
+        ("/features/2/category", json!("x"), "features[1]: category of \"b=\" is there twice"),
+        ("/features/2/category", json!(""), "features[2].category: is empty text"),
+        ("/features/2/description", json!("Other"), "features[1]: \"b\" has several descriptions"),
+        ("/features/0/description", json!(" "), "features[0].description: is empty"),
+        ("/features/0/source_column", json!(""), "is not a column name"),
+        ("/features/0/source_column", json!("c".repeat(64)), "is not a column name"),
+        ("/features/0/source_column", json!("a\u{0}"), "is not a column name"),
+        ("/features/0/kind", json!("text"), "features[0].kind"),
+        (
+            "/features/0/kind",
+            json!("one_hot"),
+            "features[0]: a one-hot feature has a category and no median",
+        ),
+        (
+            "/features/1/kind",
+            json!("numeric"),
+            "features[1]: a numeric feature has a median and no category",
+        ),
+        ("/scorecard/pdo", json!(0.0), "scorecard.pdo"),
+        ("/scorecard/pdo", json!(-20.0), "scorecard.pdo"),
+        ("/scorecard/target_odds", json!(0.0), "scorecard.target_odds"),
+        ("/scorecard/target_score", json!(1e9), "scorecard.target_score"),
+        ("/golden_rows", json!([]), "golden_rows: 0 rows"),
+        (
+            "/golden_rows/0/inputs",
+            json!([1.0]),
+            "golden_rows[0].inputs: has 1 values for 4 columns",
+        ),
+        (
+            "/golden_rows/0/shap_values",
+            json!([1.0]),
+            "golden_rows[0].shap_values: has 1 values for 4 columns",
+        ),
+        ("/golden_rows/0/inputs/0", json!("nan"), "golden_rows[0].inputs[0]"),
+        ("/golden_rows/0/inputs/0", json!(0.1), "golden_rows[0].inputs[0]"),
+        ("/golden_rows/0/inputs/0", json!(1e300), "golden_rows[0].inputs[0]"),
+        ("/golden_rows/0/probability", json!(1.5), "golden_rows[0].probability"),
+        ("/golden_rows/0/raw_value", Value::Null, "golden_rows[0].raw_value"),
+        ("/target/positive_class", json!(1), "target.positive_class"),
+    ];
+
+    for (place, value, expected) in cases {
+        let mut manifest = manifest();
+        *manifest.pointer_mut(place).expect(place) = value.clone();
+        let error = parse(&manifest).expect_err(place).to_string();
+        assert!(
+            error.starts_with("manifest.json") && error.contains(expected),
+            "{place} = {value}: {error}"
+        );
+    }
+}
+
+#[test]
+fn unknown_and_missing_fields_are_refused_everywhere() {
+    for place in [
+        "",
+        "/target",
+        "/features/0",
+        "/scorecard",
+        "/training",
+        "/files",
+        "/files/model.onnx",
+        "/golden_rows/0",
+    ] {
+        let mut manifest = manifest();
+        manifest.pointer_mut(place).unwrap()["surprise"] = json!(1);
+        let error = parse(&manifest).expect_err(place).to_string();
+        assert!(error.contains("surprise"), "{place}: {error}");
+    }
+
+    for field in manifest().as_object().unwrap().keys() {
+        let mut manifest = manifest();
+        manifest.as_object_mut().unwrap().remove(field);
+        assert!(parse(&manifest).is_err(), "{field}");
+    }
+}
+
+#[test]
+fn numbers_that_json_can_write_but_float64_not_are_refused() {
+    let text = manifest().to_string().replace("\"raw_value\":0.0", "\"raw_value\":1e999");
+    assert!(Manifest::parse(text.as_bytes()).is_err());
+}
+
+#[test]
+fn whatever_is_no_json_of_this_schema_is_an_error() {
+    let good = manifest().to_string();
+    for text in [
+        "",
+        "{",
+        "[]",
+        "null",
+        "{\"schema_version\": 1}",
+        &format!("{good} x"),
+        &good[..good.len() - 1],
+    ] {
+        assert!(Manifest::parse(text.as_bytes()).is_err(), "{text}");
+    }
+
+    assert!(Manifest::parse(&[0xff, 0xfe]).is_err());
+    assert!(Artifact::open(b"").is_err());
+}
+
+#[test]
+fn inputs_are_written_as_they_are_read_and_equal_by_bits() {
+    for json in ["null", "1.5", "\"inf\"", "\"-inf\"", "-0.0"] {
+        let input: InputValue = serde_json::from_str(json).unwrap();
+        assert_eq!(serde_json::to_string(&input).unwrap(), json);
+    }
+
+    let different = [f32::NAN, 0.0, -0.0, 1.0, f32::INFINITY, f32::NEG_INFINITY].map(InputValue);
+    for (left, first) in different.iter().enumerate() {
+        for (right, second) in different.iter().enumerate() {
+            assert_eq!(first == second, left == right, "{first:?} and {second:?}");
+        }
+    }
+
+    assert_eq!(InputValue(f32::NAN), InputValue(-f32::NAN));
+    let read = |json| serde_json::from_str::<InputValue>(json).map(|input| input.0);
+    assert_eq!(read("-3").unwrap().to_bits(), (-3.0_f32).to_bits());
+    assert_eq!(read("3").unwrap().to_bits(), 3.0_f32.to_bits());
+    for json in ["0.1", "\"nan\"", "true", "16777217", "-16777217"] {
+        let error = read(json).unwrap_err().to_string();
+        assert!(error.contains("a float32 number, null for NaN"), "{json}: {error}");
+    }
+}
+
+#[test]
+fn a_manifest_may_have_the_most_golden_rows_and_not_one_more() {
+    let error = |manifest: &Value| parse(manifest).err().map(|error| error.to_string());
+    let mut manifest = manifest();
+    let row = manifest["golden_rows"][0].clone();
+    manifest["golden_rows"] = vec![row.clone(); MAX_GOLDEN_ROWS].into();
+    assert_eq!(error(&manifest), None);
+    manifest["golden_rows"] = vec![row; MAX_GOLDEN_ROWS + 1].into();
+    assert!(error(&manifest).unwrap().contains("golden_rows: 1001 rows"));
+}
+
+#[test]
+fn a_source_column_may_have_the_longest_name_of_postgresql() {
+    let mut manifest = manifest();
+    manifest["features"][0]["source_column"] = json!("c".repeat(63));
+    assert_eq!(parse(&manifest).unwrap().columns[0].source_column.len(), 63);
 }

@@ -1,6 +1,6 @@
-//! CatBoost's JSON export into an [`Ensemble`], refusing what can't be scored.
+//! Reads CatBoost's JSON export into an [`Ensemble`] and refuses models that can't be scored.
 
-use limit_increase_artifact::MAX_FEATURES;
+use limit_increase_artifact::MAX_MODEL_COLUMNS;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -8,15 +8,19 @@ use crate::at_most::AtMost;
 use crate::ensemble::{Ensemble, FloatFeature, MAX_DEPTH, NanTreatment, Split, Tree};
 use crate::error::ScoringError;
 
+/// What to do about a model that is too large.
 const SMALLER: &str = "train with fewer or shallower trees";
+/// What to do about features that are not numbers.
 const ONE_HOT: &str = "encode them as one-hot columns before training, as train.py does";
-/// More trees than this are a mistake; train.py has the same bound.
+/// The most trees. train.py has the same bound.
 const MAX_TREES: usize = 10_000;
-/// The most leaves of all trees together: a thousand trees of depth 10.
+/// The most leaves of all trees together, as many as a thousand trees of depth 10 have.
 pub(crate) const MAX_LEAVES: usize = 1 << 20;
-/// The most values in the file, told by its commas. Leaves have two each, and what else there is is little beside them.
+/// The most values in the file, counted by its commas. A leaf has two values, and everything else
+/// needs few beside them.
 const MAX_VALUES: usize = 4 * MAX_LEAVES;
-/// Splits read of a tree: more than it may have, so that a tree too deep is told from a file that is damaged.
+/// The most splits that are read of a tree. It is more than a tree may have, so that the error
+/// about a tree that is too deep differs from the one about a damaged file.
 const MAX_SPLITS_READ: usize = 2 * MAX_DEPTH;
 
 #[derive(Deserialize)]
@@ -24,18 +28,19 @@ struct ModelJson {
     features_info: FeaturesInfo,
     #[serde(default)]
     oblivious_trees: Option<AtMost<TreeJson, MAX_TREES>>,
-    /// Present in non-symmetric models.
+    /// Only models that are not symmetric have this.
     #[serde(default)]
     trees: Option<IgnoredAny>,
     #[serde(default)]
     scale_and_bias: Option<(f64, AtMost<f64, MAX_TREES>)>,
 }
 
-/// Features of kinds that are refused are counted, for which a list of nothings takes no memory.
+/// The features by kind. Only float features are accepted. The others are counted for the error
+/// message, in lists of ignored elements, which take no memory.
 #[derive(Deserialize)]
 struct FeaturesInfo {
     #[serde(default)]
-    float_features: AtMost<FloatFeatureJson, MAX_FEATURES>,
+    float_features: AtMost<FloatFeatureJson, MAX_MODEL_COLUMNS>,
     #[serde(default)]
     categorical_features: Vec<IgnoredAny>,
     #[serde(default)]
@@ -70,25 +75,69 @@ struct SplitJson {
     split_type: Option<String>,
     #[serde(default)]
     float_feature_index: Option<usize>,
-    /// Splits on categories have none.
+    /// A split on categories has no border.
     #[serde(default)]
     border: Option<f64>,
 }
 
-/// Reads `model.json` for a model of these columns.
+/// Reads `model.json`. `names` are the model's columns according to the manifest.
 ///
 /// # Errors
-/// When it is no JSON of this shape, of a kind that can't be scored, or contradicts itself.
+/// When the file is not JSON of this shape, when the model is of a kind that can't be scored, or
+/// when it contradicts itself or the manifest.
 pub(crate) fn parse(json: &[u8], names: &[&str]) -> Result<Ensemble, ScoringError> {
-    // Two bytes of text can be eight of memory, so values are counted before they are read.
+    // Two bytes of text can take eight bytes of memory, so values are counted before they are read.
     let commas = json.iter().filter(|byte| **byte == b',').count();
     if commas > MAX_VALUES {
-        return unsupported(format!("model.json has more than {MAX_VALUES} values"), SMALLER);
+        return Err(unsupported_error(
+            format!("model.json has more than {MAX_VALUES} values"),
+            SMALLER,
+        ));
     }
 
     let model: ModelJson = serde_json::from_slice(json)?;
-    let info = &model.features_info;
-    let foreign = [
+    check_kinds(&model.features_info)?;
+    let Some(AtMost(trees)) = model.oblivious_trees.filter(|_| model.trees.is_none()) else {
+        return Err(unsupported_error(
+            "its trees are not symmetric",
+            "train with grow_policy=SymmetricTree",
+        ));
+    };
+
+    if trees.is_empty() {
+        return Err(unsupported_error("it has no trees", "train with at least one iteration"));
+    }
+
+    let leaves: usize = trees.iter().map(|tree| tree.leaf_values.len()).sum();
+    if leaves > MAX_LEAVES {
+        return Err(unsupported_error(
+            format!("it has {leaves} leaves, at most {MAX_LEAVES} are accepted"),
+            SMALLER,
+        ));
+    }
+
+    let (scale, bias) = read_scale_and_bias(model.scale_and_bias)?;
+    let columns = read_columns(&model.features_info.float_features.0, names)?;
+    let trees: Vec<Tree> = trees
+        .into_iter()
+        .enumerate()
+        .map(|(number, tree)| read_tree(number, tree, &columns))
+        .collect::<Result<_, _>>()?;
+
+    let largest: f64 = trees
+        .iter()
+        .map(|tree| tree.leaf_values.iter().fold(0.0, |most: f64, leaf| most.max(leaf.abs())))
+        .sum();
+    if (scale.abs() * largest + bias.abs()).is_finite() {
+        Ok(Ensemble { columns, trees, scale, bias })
+    } else {
+        Err(inconsistent_error("its leaf values add up to more than a float64 holds"))
+    }
+}
+
+/// Refuses features of kinds that can't be scored.
+fn check_kinds(info: &FeaturesInfo) -> Result<(), ScoringError> {
+    let refused_kinds = [
         ("categorical features", info.categorical_features.len(), ONE_HOT),
         ("text features", info.text_features.len(), ONE_HOT),
         (
@@ -98,96 +147,75 @@ pub(crate) fn parse(json: &[u8], names: &[&str]) -> Result<Ensemble, ScoringErro
         ),
     ];
 
-    if let Some((kind, count, instead)) = foreign.into_iter().find(|(_, count, _)| *count > 0) {
-        return unsupported(format!("it has {count} {kind}"), instead);
+    match refused_kinds.into_iter().find(|(_, count, _)| *count > 0) {
+        Some((kind, count, instead)) => {
+            Err(unsupported_error(format!("it has {count} {kind}"), instead))
+        }
+        None => Ok(()),
     }
+}
 
-    let Some(AtMost(trees)) = model.oblivious_trees.filter(|_| model.trees.is_none()) else {
-        return unsupported("its trees are not symmetric", "train with grow_policy=SymmetricTree");
-    };
-
-    if trees.is_empty() {
-        return unsupported("it has no trees", "train with at least one iteration");
-    }
-
-    let leaves: usize = trees.iter().map(|tree| tree.leaf_values.len()).sum();
-    if leaves > MAX_LEAVES {
-        return unsupported(
-            format!("it has {leaves} leaves, at most {MAX_LEAVES} are accepted"),
-            SMALLER,
-        );
-    }
-
-    let (scale, bias) = match model.scale_and_bias {
+/// Reads the scale and the bias, which are 1 and 0 where the file does not have them.
+fn read_scale_and_bias(
+    json: Option<(f64, AtMost<f64, MAX_TREES>)>,
+) -> Result<(f64, f64), ScoringError> {
+    let (scale, bias) = match json {
         None => (1.0, 0.0),
         Some((scale, AtMost(biases))) => match biases.as_slice() {
             [] => (scale, 0.0),
             [bias] => (scale, *bias),
-            _ => return multiclass(),
+            _ => return Err(multiclass_error()),
         },
     };
 
-    if !scale.is_finite() || !bias.is_finite() {
-        return inconsistent("scale_and_bias is not finite");
-    }
-
-    let columns = float_features(&model.features_info.float_features.0, names)?;
-    let trees: Vec<Tree> = trees
-        .into_iter()
-        .enumerate()
-        .map(|(number, tree)| read_tree(number, tree, &columns))
-        .collect::<Result<_, _>>()?;
-    let largest: f64 = trees
-        .iter()
-        .map(|tree| tree.leaf_values.iter().fold(0.0, |most: f64, leaf| most.max(leaf.abs())))
-        .sum();
-    if (scale.abs() * largest + bias.abs()).is_finite() {
-        Ok(Ensemble { columns, trees, scale, bias })
+    if scale.is_finite() && bias.is_finite() {
+        Ok((scale, bias))
     } else {
-        inconsistent("its leaf values add up to more than a float64 holds")
+        Err(inconsistent_error("scale_and_bias is not finite"))
     }
 }
 
-fn unsupported<T>(found: impl Into<String>, instead: &'static str) -> Result<T, ScoringError> {
-    Err(ScoringError::Unsupported { found: found.into(), instead })
+fn unsupported_error(found: impl Into<String>, instead: &'static str) -> ScoringError {
+    ScoringError::Unsupported { found: found.into(), instead }
 }
 
-fn multiclass<T>() -> Result<T, ScoringError> {
-    unsupported(
+fn multiclass_error() -> ScoringError {
+    unsupported_error(
         "it predicts several classes or dimensions",
         "train a binary classifier (loss_function=Logloss)",
     )
 }
 
-fn inconsistent<T>(problem: impl Into<String>) -> Result<T, ScoringError> {
-    Err(ScoringError::Inconsistent(problem.into()))
+fn inconsistent_error(problem: impl Into<String>) -> ScoringError {
+    ScoringError::Inconsistent(problem.into())
 }
 
-fn float_features(
+/// Reads the columns, which must be those of the manifest in the same order.
+fn read_columns(
     json: &[FloatFeatureJson],
     names: &[&str],
 ) -> Result<Vec<FloatFeature>, ScoringError> {
     if json.len() != names.len() {
-        return inconsistent(format!(
+        return Err(inconsistent_error(format!(
             "has {} float features, the manifest {}",
             json.len(),
             names.len()
-        ));
+        )));
     }
 
     let mut columns = Vec::with_capacity(json.len());
     for (position, (feature, name)) in json.iter().zip(names).enumerate() {
         if feature.feature_index != position || feature.flat_feature_index != position {
-            return inconsistent(format!(
+            return Err(inconsistent_error(format!(
                 "float feature {position} has index {}",
                 feature.feature_index
-            ));
+            )));
         }
 
         if feature.feature_id.as_ref().is_some_and(|id| id != name) {
-            return inconsistent(format!(
+            return Err(inconsistent_error(format!(
                 "float feature {position} is not {name:?}, as the manifest has it"
-            ));
+            )));
         }
 
         // CatBoost writes a float32 border as a float64 of the same value.
@@ -195,9 +223,9 @@ fn float_features(
             feature.borders.iter().flatten().map(|border| *border as f32).collect();
         let rising = borders.windows(2).all(|pair| pair[0] < pair[1]);
         if !rising || !borders.iter().all(|border| border.is_finite()) {
-            return inconsistent(format!(
+            return Err(inconsistent_error(format!(
                 "the borders of float feature {position} are not finite and rising"
-            ));
+            )));
         }
 
         columns.push(FloatFeature { borders, nan: feature.nan_value_treatment });
@@ -214,42 +242,42 @@ fn read_tree(
     let AtMost(splits) = json.splits.unwrap_or_default();
     let depth = splits.len();
     if depth > MAX_DEPTH {
-        return unsupported(
+        return Err(unsupported_error(
             format!("tree {number} has depth {depth}"),
             "train with depth up to 16",
-        );
+        ));
     }
 
     let leaves = 1_usize << depth;
     if json.leaf_values.len() != leaves {
         if json.leaf_values.len().is_multiple_of(leaves) && json.leaf_values.len() > leaves {
-            return multiclass();
+            return Err(multiclass_error());
         }
 
-        return inconsistent(format!(
+        return Err(inconsistent_error(format!(
             "tree {number} has {} leaf values for {leaves} leaves",
             json.leaf_values.len()
-        ));
+        )));
     }
 
     if json.leaf_weights.len() != leaves {
-        return inconsistent(format!(
+        return Err(inconsistent_error(format!(
             "tree {number} has {} leaf weights for {leaves} leaves",
             json.leaf_weights.len()
-        ));
+        )));
     }
 
-    let good_weight = |weight: &f64| weight.is_finite() && *weight >= 0.0;
+    let is_weight = |weight: &f64| weight.is_finite() && *weight >= 0.0;
     if !json.leaf_values.iter().all(|value| value.is_finite())
-        || !json.leaf_weights.iter().all(good_weight)
+        || !json.leaf_weights.iter().all(is_weight)
     {
-        return inconsistent(format!(
+        return Err(inconsistent_error(format!(
             "tree {number} has a leaf value that is not finite or a negative weight"
-        ));
+        )));
     }
 
     if json.leaf_weights.iter().sum::<f64>() <= 0.0 {
-        return inconsistent(format!("no training row has reached tree {number}"));
+        return Err(inconsistent_error(format!("no training row has reached tree {number}")));
     }
 
     let splits =
@@ -266,23 +294,23 @@ fn read_split(
     let (true, Some(feature), Some(border)) =
         (kind == "FloatFeature", split.float_feature_index, split.border)
     else {
-        return unsupported(
+        return Err(unsupported_error(
             format!("tree {tree} has a split of type {kind}"),
             "encode categories as one-hot columns",
-        );
+        ));
     };
 
     let value = border as f32;
-    // Zero may be written with either sign; finite borders have no other two ways of being equal.
-    let at = |column: &FloatFeature| {
+    // Borders are compared by value and not by bits, because zero may be written with either sign.
+    let find_border = |column: &FloatFeature| {
         let at = column.borders.partition_point(|border| *border < value);
         column.borders.get(at).is_some_and(|border| *border <= value).then_some(at)
     };
 
-    match columns.get(feature).and_then(at) {
+    match columns.get(feature).and_then(find_border) {
         Some(border) => Ok(Split { column: feature, border }),
-        None => inconsistent(format!(
+        None => Err(inconsistent_error(format!(
             "tree {tree} splits feature {feature} at {value}, which is none of its borders"
-        )),
+        ))),
     }
 }

@@ -1,14 +1,18 @@
-//! From a customer's columns to the model's, or to the reason why there is no way.
+//! Turns the customers' source columns into the model's columns, or into the reason why a customer
+//! can't be scored.
+//!
+//! A value that the model can't read never fails the batch: its customer is referred with the
+//! reason, and the others are scored (promise 9).
 
 use std::collections::HashMap;
 
-use limit_increase_artifact::{Feature, Manifest, ModelInput};
+use limit_increase_artifact::{Manifest, ModelColumn, ModelInput};
 use limit_increase_domain::ColumnKind;
 
 use crate::ensemble::{Ensemble, NanTreatment};
 use crate::error::ScoringError;
 
-/// The reason of a customer without a row of features.
+/// The reason of a customer who has no row in the table of features.
 const NO_FEATURES: &str = "the customer has no features on record";
 /// Enough of an unknown category to recognise it.
 const MAX_CATEGORY_SHOWN: usize = 40;
@@ -16,84 +20,85 @@ const MAX_CATEGORY_SHOWN: usize = 40;
 /// One source column of a batch.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Column<'a> {
-    /// Numbers, compared in float32 as CatBoost does; NaN where missing.
+    /// Numbers, NaN where missing. The model compares them in float32, as CatBoost does.
     Numbers(Vec<f64>),
-    /// Texts; `None` or empty where missing.
+    /// Categories, `None` or empty where missing.
     Texts(Vec<Option<&'a str>>),
 }
 
-/// A batch of customers, column by column; all columns have as many rows as there are customers.
+/// A batch of customers, column by column. Every column has one row per customer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Frame<'a> {
     /// In the order of [`crate::Model::inputs`].
     pub columns: Vec<Column<'a>>,
-    /// For each customer, whether it has features at all. Its values are not looked at if not.
+    /// For each customer, whether it has a row in the table of features. If not, its values in the
+    /// columns have no meaning, and it is referred.
     pub has_features: Vec<bool>,
 }
 
-/// How a source becomes model columns.
+/// Turns one source column into model columns.
 #[derive(Debug)]
 pub(crate) struct Encoder {
     source: ModelInput,
-    /// Its first model column.
+    /// The first of its model columns.
     first: usize,
-    how: How,
+    encoding: Encoding,
 }
 
+/// What an encoder needs to know of a column of each kind.
 #[derive(Debug)]
-enum How {
+enum Encoding {
     Number {
         may_be_missing: bool,
     },
     Categories {
-        /// Offset from the first column, by category.
+        /// The model column of each category, as an offset from the first one.
         offsets: HashMap<String, usize>,
+        /// The model column of a missing value, if the model has one.
         missing: Option<usize>,
     },
 }
 
-/// Why customers can't be scored, by row.
+/// For each row, why its customer can't be scored; `None` for a customer who can.
 pub(crate) type Referrals = Vec<Option<Box<str>>>;
 
 /// The encoders of a model's sources.
 pub(crate) fn encoders(manifest: &Manifest, ensemble: &Ensemble) -> Vec<Encoder> {
     let mut first = 0;
-    let groups =
-        manifest.features.chunk_by(|left, right| left.source_column == right.source_column);
-    let encoder = |(source, features): (ModelInput, &[Feature])| {
-        let how = match source.column.kind {
-            ColumnKind::Number => {
-                How::Number { may_be_missing: ensemble.columns[first].nan != NanTreatment::AsIs }
-            }
+    let groups = manifest.columns.chunk_by(|left, right| left.source_column == right.source_column);
+    let encoder = |(source, columns): (ModelInput, &[ModelColumn])| {
+        let encoding = match source.column.kind {
+            ColumnKind::Number => Encoding::Number {
+                may_be_missing: ensemble.columns[first].nan != NanTreatment::AsIs,
+            },
             ColumnKind::Category => {
-                let category = |feature: &Feature| feature.category.clone().flatten();
-                let named = |(offset, feature)| Some((category(feature)?, offset));
-                How::Categories {
-                    offsets: features.iter().enumerate().filter_map(named).collect(),
-                    missing: features.iter().position(|feature| category(feature).is_none()),
+                let category = |column: &ModelColumn| column.category.clone().flatten();
+                let named = |(offset, column)| Some((category(column)?, offset));
+                Encoding::Categories {
+                    offsets: columns.iter().enumerate().filter_map(named).collect(),
+                    missing: columns.iter().position(|column| category(column).is_none()),
                 }
             }
         };
 
-        first += features.len();
-        Encoder { source, first: first - features.len(), how }
+        first += columns.len();
+        Encoder { source, first: first - columns.len(), encoding }
     };
 
     manifest.inputs().into_iter().zip(groups).map(encoder).collect()
 }
 
-/// Fails unless the frame has the columns that the model reads.
+/// Checks that the frame has the columns that the model reads.
 ///
 /// # Errors
-/// What is wrong with the first column that does not fit.
+/// The first column that does not fit, and why.
 pub(crate) fn check(frame: &Frame<'_>, encoders: &[Encoder]) -> Result<(), ScoringError> {
-    let wrong = |problem| Err(ScoringError::Frame(problem));
     if frame.columns.len() != encoders.len() {
-        return wrong(format!(
+        return Err(ScoringError::Frame(format!(
             "{} columns, the model reads {}",
             frame.columns.len(),
             encoders.len()
-        ));
+        )));
     }
 
     for (column, encoder) in frame.columns.iter().zip(encoders) {
@@ -104,25 +109,35 @@ pub(crate) fn check(frame: &Frame<'_>, encoders: &[Encoder]) -> Result<(), Scori
         };
 
         if kind != encoder.source.column.kind {
-            return wrong(format!(
-                "column {name:?} is {kind:?}, the model reads it as {:?}",
-                encoder.source.column.kind
-            ));
+            return Err(ScoringError::Frame(format!(
+                "column {name:?} is {}, the model reads it as {}",
+                kind_name(kind),
+                kind_name(encoder.source.column.kind)
+            )));
         }
 
         if rows != frame.has_features.len() {
-            return wrong(format!(
+            return Err(ScoringError::Frame(format!(
                 "column {name:?} has {rows} rows of {}",
                 frame.has_features.len()
-            ));
+            )));
         }
     }
 
     Ok(())
 }
 
-/// Writes rows `start..` of a checked frame into `matrix`, row after row, and into `referrals` which of them can't be
-/// scored. Those are zeros in the matrix.
+fn kind_name(kind: ColumnKind) -> &'static str {
+    match kind {
+        ColumnKind::Number => "Numeric",
+        ColumnKind::Category => "Categorical",
+    }
+}
+
+/// Encodes rows of a checked frame, beginning at `start`.
+///
+/// `matrix` gets them row after row, `width` columns each. `referrals` gets the reason of each
+/// customer who can't be scored, whose row is zeros in the matrix.
 pub(crate) fn encode(
     frame: &Frame<'_>,
     encoders: &[Encoder],
@@ -168,7 +183,7 @@ pub(crate) fn encode(
     }
 }
 
-/// The first reason counts.
+/// Refers a customer, unless an earlier column has done so: the first reason counts.
 fn refer(referral: &mut Option<Box<str>>, reason: impl FnOnce() -> Box<str>) {
     if referral.is_none() {
         *referral = Some(reason());
@@ -176,7 +191,7 @@ fn refer(referral: &mut Option<Box<str>>, reason: impl FnOnce() -> Box<str>) {
 }
 
 /// Why a value can't be encoded.
-enum Unfit<'a> {
+enum EncodeError<'a> {
     Missing,
     NotFinite,
     TooLarge,
@@ -185,38 +200,40 @@ enum Unfit<'a> {
 
 impl Encoder {
     #[inline]
-    fn number(&self, value: f64) -> Result<f32, Unfit<'static>> {
+    fn number(&self, value: f64) -> Result<f32, EncodeError<'static>> {
         // The model compares in float32, as CatBoost does.
         let single = value as f32;
         if single.is_finite() {
             return Ok(single);
         }
 
-        match self.how {
-            How::Number { may_be_missing: true } if value.is_nan() => Ok(f32::NAN),
-            _ if value.is_nan() => Err(Unfit::Missing),
-            _ if value.is_infinite() => Err(Unfit::NotFinite),
-            _ => Err(Unfit::TooLarge),
+        match self.encoding {
+            Encoding::Number { may_be_missing: true } if value.is_nan() => Ok(f32::NAN),
+            _ if value.is_nan() => Err(EncodeError::Missing),
+            _ if value.is_infinite() => Err(EncodeError::NotFinite),
+            _ => Err(EncodeError::TooLarge),
         }
     }
 
-    fn offset<'a>(&self, value: Option<&'a str>) -> Result<usize, Unfit<'a>> {
-        let How::Categories { offsets, missing } = &self.how else { return Err(Unfit::Missing) };
+    fn offset<'a>(&self, value: Option<&'a str>) -> Result<usize, EncodeError<'a>> {
+        let Encoding::Categories { offsets, missing } = &self.encoding else {
+            return Err(EncodeError::Missing);
+        };
         match value {
-            None | Some("") => missing.ok_or(Unfit::Missing),
-            Some(category) => offsets.get(category).copied().ok_or(Unfit::Unknown(category)),
+            None | Some("") => missing.ok_or(EncodeError::Missing),
+            Some(category) => offsets.get(category).copied().ok_or(EncodeError::Unknown(category)),
         }
     }
 
-    fn sentence(&self, unfit: &Unfit<'_>) -> Box<str> {
+    fn sentence(&self, error: &EncodeError<'_>) -> Box<str> {
         let name = lower_first(&self.source.description);
-        match unfit {
-            Unfit::Missing => {
+        match error {
+            EncodeError::Missing => {
                 format!("{name} is missing and the model was trained without missing values")
             }
-            Unfit::NotFinite => format!("{name} is infinite"),
-            Unfit::TooLarge => format!("{name} is larger than the model can read"),
-            Unfit::Unknown(category) => {
+            EncodeError::NotFinite => format!("{name} is infinite"),
+            EncodeError::TooLarge => format!("{name} is larger than the model can read"),
+            EncodeError::Unknown(category) => {
                 let shown: String = category.chars().take(MAX_CATEGORY_SHOWN).collect();
                 let more = if shown.len() < category.len() { "..." } else { "" };
                 format!("{name} is '{shown}{more}', which the model does not know")
@@ -226,7 +243,8 @@ impl Encoder {
     }
 }
 
-/// Within a sentence a description begins in lower case, unless it begins with an abbreviation.
+/// A description as it begins within a sentence: in lower case, unless it begins with an
+/// abbreviation.
 fn lower_first(description: &str) -> String {
     let mut chars = description.chars();
     match (chars.next(), chars.clone().next()) {

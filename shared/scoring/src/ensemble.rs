@@ -1,32 +1,31 @@
-//! A model of symmetric trees, as CatBoost means it.
+//! A model of symmetric trees, as CatBoost defines it.
 //!
-//! All nodes of one level of a symmetric tree ask the same question, so a row's leaf is a number with one bit per
-//! question. What lives here is the model's meaning alone; [`crate::kernel`] evaluates it quickly and
-//! [`crate::shapley`] explains it.
+//! All nodes of one level of a symmetric tree ask the same question, so a row's leaf is a number
+//! with one bit per question. This module defines what a model means. [`crate::kernel`] evaluates
+//! it quickly and [`crate::shapley`] explains it.
 
 use serde::Deserialize;
 
-/// The deepest tree accepted; CatBoost's own limit.
+/// The deepest tree that is accepted, which is CatBoost's own limit.
 pub(crate) const MAX_DEPTH: usize = 16;
 
-/// What a missing value is taken for.
+/// How a column answers questions about a missing value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[expect(clippy::enum_variant_names, reason = "CatBoost's own names")]
 pub(crate) enum NanTreatment {
-    /// No missing values in training. CatBoost answers every question about one with no.
+    /// There were no missing values in training. CatBoost then answers every question with no.
     AsIs,
-    /// Below every border.
+    /// A missing value lies below every border.
     AsFalse,
-    /// Above every border.
+    /// A missing value lies above every border.
     AsTrue,
 }
 
 /// A model column.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct FloatFeature {
-    /// Rising thresholds.
+    /// Thresholds, rising.
     pub(crate) borders: Vec<f32>,
-    /// Treatment of missing values.
     pub(crate) nan: NanTreatment,
 }
 
@@ -37,7 +36,7 @@ pub(crate) struct Split {
     pub(crate) border: usize,
 }
 
-/// A symmetric tree; split `i` gives bit `i` of the leaf's number. The last split is the root.
+/// A symmetric tree. Split `i` gives bit `i` of the leaf's number, and the last split is the root.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Tree {
     pub(crate) splits: Vec<Split>,
@@ -45,7 +44,7 @@ pub(crate) struct Tree {
     pub(crate) leaf_weights: Vec<f64>,
 }
 
-/// A sum of symmetric trees: raw value = scale * sum of leaf values + bias.
+/// A sum of symmetric trees: `raw value = scale * sum of leaf values + bias`, in log-odds.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Ensemble {
     pub(crate) columns: Vec<FloatFeature>,
@@ -55,7 +54,7 @@ pub(crate) struct Ensemble {
 }
 
 impl Tree {
-    /// The mean leaf value over the training rows.
+    /// The mean leaf value over the training rows, by leaf weight.
     pub(crate) fn mean(&self) -> f64 {
         let total: f64 = self.leaf_weights.iter().sum();
         let weighted: f64 = self

@@ -11,27 +11,27 @@ use crate::encode::{self, Encoder, Frame, Referrals};
 use crate::error::ScoringError;
 use crate::explainer::{Explainer, MAX_TABLE_BYTES};
 use crate::golden;
+use crate::interpretation::Interpretation;
 use crate::kernel::{BLOCK, Kernel};
-use crate::operator::{Answers, Graph, Plan};
-use crate::reasons::{self, Wording};
+use crate::operator::{Graph, Plan, Scores};
 use crate::scorecard::Scorecard;
+use crate::tolerance::is_close;
 
-/// Model inputs handed to tract at a time, and the SHAP values that come back: 2 MiB and 4 MiB.
-const MAX_INPUTS_AT_ONCE: usize = 512 << 10;
-/// What loading takes at most beside the artifact: for each leaf that a model may have the ONNX as read and as decoded, the
-/// ensemble and its games; the tables; and what a refused file may have made of itself until then.
+/// The most model inputs handed to tract in one call: 2 MiB. Their SHAP values take 4 MiB.
+const MAX_INPUTS_PER_CALL: usize = 512 << 10;
+/// The most bytes that loading takes beside the artifact itself.
+///
+/// They are, for each leaf that a model may have, the ONNX as read and as decoded, the ensemble and
+/// its games; the SHAP tables; and what a file that is refused has taken until then.
 pub const MAX_LOAD_BYTES: usize = 400 * MAX_LEAVES + MAX_TABLE_BYTES + (64 << 20);
-/// How closely a sum must come to what it adds up to, relative to the larger of that and one.
-pub(crate) const TOLERANCE: f64 = 1e-9;
 
 /// A model that has repeated its golden rows.
 #[derive(Debug)]
 pub struct Model {
     sources: Vec<ModelInput>,
     encoders: Vec<Encoder>,
-    wordings: Vec<Wording>,
-    scorecard: Scorecard,
-    base_value: f64,
+    interpretation: Interpretation,
+    /// The number of model columns.
     width: usize,
     table_bytes: usize,
     scoring: Plan,
@@ -42,30 +42,28 @@ impl Model {
     /// Makes a model of an artifact, in memory of at most [`MAX_LOAD_BYTES`].
     ///
     /// # Errors
-    /// When the model is of a kind that can't be scored, its files are not of one model, or a golden row comes out
-    /// differently from what CatBoost said.
+    /// When the model is of a kind that can't be scored, when its files are not of one model, or
+    /// when a golden row comes out differently from what CatBoost said.
     pub fn load(artifact: &Artifact) -> Result<Self, ScoringError> {
         let manifest = &artifact.manifest;
-        let names: Vec<&str> =
-            manifest.features.iter().map(|feature| feature.name.as_str()).collect();
+        let names: Vec<&str> = manifest.columns.iter().map(|column| column.name.as_str()).collect();
         let ensemble = catboost_json::parse(&artifact.model_json, &names)?;
         let graph = Graph::read(&artifact.onnx, &ensemble)?;
-        let sources = manifest.inputs();
-        let encoders = encode::encoders(manifest, &ensemble);
+
         let source_of: Vec<usize> = manifest
-            .features
+            .columns
             .chunk_by(|left, right| left.source_column == right.source_column)
             .enumerate()
             .flat_map(|(source, columns)| columns.iter().map(move |_| source))
             .collect();
         let explainer = Arc::new(Explainer::new(&ensemble, &source_of, MAX_TABLE_BYTES));
         let kernel = Arc::new(Kernel::new(&ensemble));
+
+        let sources = manifest.inputs();
         let model = Self {
-            wordings: reasons::wordings(manifest, &sources),
+            encoders: encode::encoders(manifest, &ensemble),
+            interpretation: Interpretation::new(manifest, &sources, explainer.base_value()),
             sources,
-            encoders,
-            scorecard: Scorecard::new(manifest.scorecard),
-            base_value: explainer.base_value(),
             width: names.len(),
             table_bytes: explainer.table_bytes(),
             scoring: graph.plan(&kernel, None)?,
@@ -85,80 +83,81 @@ impl Model {
     /// How log-odds become points.
     #[must_use]
     pub fn scorecard(&self) -> &Scorecard {
-        &self.scorecard
+        &self.interpretation.scorecard
     }
 
     /// What SHAP values start from, in log-odds: the mean raw value of the training rows.
     #[must_use]
     pub fn base_value(&self) -> f64 {
-        self.base_value
+        self.interpretation.base_value
     }
 
-    /// Memory of the SHAP tables, in bytes; at most 32 MiB, beyond which trees are explained row by row.
+    /// The memory of the SHAP tables, in bytes. It is at most 32 MiB; trees beyond that are
+    /// explained without a table.
     #[must_use]
     pub fn table_bytes(&self) -> usize {
         self.table_bytes
     }
 
-    pub(crate) fn wordings(&self) -> &[Wording] {
-        &self.wordings
-    }
-
-    /// Scores and explains a batch of any size: for each customer a raw value, a probability, points, and one SHAP value per
-    /// source. A customer that can't be scored is referred and does not stop the others.
+    /// Scores and explains a batch of any size: for each customer a raw value, a probability,
+    /// points, and one SHAP value per source. A customer who can't be scored is referred and does
+    /// not stop the others (promise 9).
     ///
     /// # Errors
-    /// When the frame is not of this model's columns, or base value and SHAP values do not add up to the raw value within
-    /// 1e-9 of it, which is a defect.
+    /// When the frame does not have this model's columns. Also when base value and SHAP values do
+    /// not add up to the raw value within 1e-9 of it (promise 13), which is a defect.
     pub fn score<'a>(&'a self, frame: &'a Frame<'_>) -> Result<ScoredBatch<'a>, ScoringError> {
         encode::check(frame, &self.encoders)?;
-        let (referrals, answers) = self.run(&self.explaining, frame)?;
-        self.check_additivity(&answers)?;
-        Ok(ScoredBatch { model: self, frame, referrals, answers })
+        let (referrals, scores) = self.run(&self.explaining, frame)?;
+
+        self.check_additivity(&scores)?;
+        Ok(ScoredBatch { interpretation: &self.interpretation, frame, referrals, scores })
     }
 
-    /// Scores a batch of any size without explaining it: one answer per customer, `None` where it can't be scored.
+    /// Scores a batch of any size without explaining it. The result has one element per customer,
+    /// which is `None` where the customer can't be scored.
     ///
     /// # Errors
-    /// When the frame is not of this model's columns.
+    /// When the frame does not have this model's columns.
     pub fn predict(&self, frame: &Frame<'_>) -> Result<Vec<Option<Prediction>>, ScoringError> {
         encode::check(frame, &self.encoders)?;
-        let (referrals, answers) = self.run(&self.scoring, frame)?;
-        let rows = answers.raw.iter().zip(&answers.probability).zip(&referrals);
+        let (referrals, scores) = self.run(&self.scoring, frame)?;
+
+        let rows = scores.raw.iter().zip(&scores.probability).zip(&referrals);
         let prediction =
             |((&raw_value, &probability), referral): ((&f64, &f64), &Option<Box<str>>)| {
-                let prediction =
-                    Prediction { raw_value, probability, score: self.scorecard.score(raw_value) };
-                referral.is_none().then_some(prediction)
+                let score = self.scorecard().score(raw_value);
+                referral.is_none().then_some(Prediction { raw_value, probability, score })
             };
         Ok(rows.map(prediction).collect())
     }
 
-    /// Runs a plan over a checked frame, so many rows at a time that memory stays bounded.
-    fn run(&self, plan: &Plan, frame: &Frame<'_>) -> Result<(Referrals, Answers), ScoringError> {
+    /// Runs a plan over a checked frame, some rows at a time so that memory stays bounded.
+    fn run(&self, plan: &Plan, frame: &Frame<'_>) -> Result<(Referrals, Scores), ScoringError> {
         let rows = frame.has_features.len();
-        let at_once = (MAX_INPUTS_AT_ONCE / self.width / BLOCK).max(1) * BLOCK;
-        let (mut referrals, mut answers) = (vec![None; rows], Answers::default());
-        let mut matrix = vec![0.0; at_once.min(rows) * self.width];
-        for start in (0..rows).step_by(at_once) {
-            let count = at_once.min(rows - start);
+        let rows_per_call = (MAX_INPUTS_PER_CALL / self.width / BLOCK).max(1) * BLOCK;
+        let (mut referrals, mut scores) = (vec![None; rows], Scores::default());
+        let mut matrix = vec![0.0; rows_per_call.min(rows) * self.width];
+
+        for start in (0..rows).step_by(rows_per_call) {
+            let count = rows_per_call.min(rows - start);
             let matrix = &mut matrix[..count * self.width];
             let referrals = &mut referrals[start..start + count];
             encode::encode(frame, &self.encoders, start, self.width, matrix, referrals);
-            plan.run(self.width, matrix, &mut answers)?;
+            plan.run(self.width, matrix, &mut scores)?;
         }
 
-        Ok((referrals, answers))
+        Ok((referrals, scores))
     }
 
-    /// Asserted for every customer: reasons that do not add up to the score can't be defended.
-    fn check_additivity(&self, answers: &Answers) -> Result<(), ScoringError> {
+    /// Keeps promise 13 for every customer, in production: reasons that do not add up to the score
+    /// can't be defended.
+    fn check_additivity(&self, scores: &Scores) -> Result<(), ScoringError> {
         for (row, (raw, values)) in
-            answers.raw.iter().zip(answers.shap.chunks_exact(self.sources.len())).enumerate()
+            scores.raw.iter().zip(scores.shap.chunks_exact(self.sources.len())).enumerate()
         {
-            let sum = self.base_value + values.iter().sum::<f64>();
-            let close = (sum - raw).abs() <= TOLERANCE * raw.abs().max(1.0);
-            if !close {
+            let sum = self.base_value() + values.iter().sum::<f64>();
+            if !is_close(sum, *raw) {
                 return Err(ScoringError::NotAdditive { row, sum, raw: *raw });
             }
         }
@@ -174,6 +173,6 @@ pub struct Prediction {
     pub raw_value: f64,
     /// Probability of the bad class.
     pub probability: f64,
-    /// In points.
+    /// The score in points.
     pub score: CreditScore,
 }

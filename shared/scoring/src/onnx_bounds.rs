@@ -1,26 +1,30 @@
-//! What decoding an ONNX may cost in memory, told before it is decoded.
+//! Bounds the memory that decoding an ONNX file takes, before it is decoded.
 //!
-//! Two bytes of protobuf can become a message of several hundred, so a bound on the file's size alone bounds no memory. What
-//! CatBoost exports is one node with a few arrays, as long as the trees of `model.json` have nodes and leaves, and some
-//! texts. So the file's fields are counted as they lie there, and a file with more than that is refused undecoded.
+//! Two bytes of protobuf can become a message of several hundred bytes, so a bound on the size of
+//! the file does not bound the memory. CatBoost exports one node with a few arrays, whose length
+//! follows from the trees of `model.json`, and some texts. So the fields of the encoded file are
+//! counted, and a file with more than that is refused without decoding it.
 //!
-//! Field numbers are those of `onnx.proto`; the encoding is <https://protobuf.dev/programming-guides/encoding/>.
+//! Field numbers are those of `onnx.proto`; the encoding is
+//! <https://protobuf.dev/programming-guides/encoding/>.
 
 use crate::ensemble::Ensemble;
 use crate::error::ScoringError;
 
-/// Graphs, nodes, attributes and metadata entries; CatBoost writes 25.
+/// The most graphs, nodes, attributes and metadata entries together. CatBoost writes 25.
 const MAX_MESSAGES: usize = 256;
-/// Everything whose content is not looked into: names, types of inputs and outputs.
+/// The most bytes of fields that are not counted by their content: names, types of inputs and
+/// outputs.
 const MAX_OTHER_BYTES: usize = 16 << 10;
-/// Elements of arrays per leaf: nine for each of nearly two nodes and four for each of two classes are 26.
+/// The most elements of arrays per leaf. CatBoost writes 26: nine for each of nearly two nodes, and
+/// four for each of two classes.
 const MAX_ELEMENTS_PER_LEAF: usize = 32;
-/// Texts in arrays per leaf: the mode of each of nearly two nodes.
+/// The most texts in arrays per leaf. CatBoost writes the mode of each of nearly two nodes.
 const MAX_TEXTS_PER_LEAF: usize = 3;
-/// Elements beside those of trees: classes, biases.
+/// The most elements that do not belong to trees: classes and biases.
 const MAX_OTHER_ELEMENTS: usize = 1 << 10;
 
-/// What lies at a place of the file.
+/// The kind of message at a place of the file.
 #[derive(Clone, Copy)]
 enum Level {
     Model,
@@ -31,13 +35,13 @@ enum Level {
     Texts,
 }
 
-/// A field's value, as far as the encoding tells.
+/// A field's value, as far as the encoding says what it is.
 enum Value<'a> {
     Number,
     Bytes(&'a [u8]),
 }
 
-/// What may still come.
+/// How much of each kind the rest of the file may have.
 struct Budget {
     messages: usize,
     other_bytes: usize,
@@ -45,10 +49,10 @@ struct Budget {
     texts: usize,
 }
 
-/// Fails when decoding the ONNX could take more memory than a model with the ensemble's trees needs.
+/// Checks that the file has no more in it than a model with the ensemble's trees needs.
 ///
 /// # Errors
-/// When the file is no protobuf, or has more in it than such a model.
+/// When the file is not protobuf or has more in it.
 pub(crate) fn check(onnx: &[u8], ensemble: &Ensemble) -> Result<(), ScoringError> {
     let leaves: usize = ensemble.trees.iter().map(|tree| tree.leaf_values.len()).sum();
     let mut budget = Budget {
@@ -58,12 +62,17 @@ pub(crate) fn check(onnx: &[u8], ensemble: &Ensemble) -> Result<(), ScoringError
         texts: MAX_TEXTS_PER_LEAF * leaves + MAX_OTHER_ELEMENTS,
     };
 
-    walk(onnx, Level::Model, &mut budget).map_err(|problem| {
+    count_message(onnx, Level::Model, &mut budget).map_err(|problem| {
         ScoringError::Onnx(format!("{problem}, for {leaves} leaves in model.json"))
     })
 }
 
-fn walk(mut message: &[u8], level: Level, budget: &mut Budget) -> Result<(), &'static str> {
+/// Counts the fields of a message and of the messages in it.
+fn count_message(
+    mut message: &[u8],
+    level: Level,
+    budget: &mut Budget,
+) -> Result<(), &'static str> {
     while !message.is_empty() {
         let (field, value) = next_field(&mut message).ok_or("can't be read")?;
         let inner = match (level, field) {
@@ -72,22 +81,22 @@ fn walk(mut message: &[u8], level: Level, budget: &mut Budget) -> Result<(), &'s
             (Level::Graph, 1) => Level::Node,
             (Level::Node, 5) => Level::Attribute,
             _ => {
-                count(level, field, value, budget)?;
+                count_field(level, field, value, budget)?;
                 continue;
             }
         };
 
         if let Value::Bytes(content) = value {
             spend(&mut budget.messages, 1).ok_or("has too many nodes, attributes or entries")?;
-            walk(content, inner, budget)?;
+            count_message(content, inner, budget)?;
         }
     }
 
     Ok(())
 }
 
-/// Counts a field that is not walked into.
-fn count(
+/// Counts a field that is not a message of a known kind.
+fn count_field(
     level: Level,
     field: u64,
     value: Value<'_>,
@@ -95,7 +104,8 @@ fn count(
 ) -> Result<(), &'static str> {
     const TOO_LONG: &str = "has longer arrays than its trees need";
     match (level, field, value) {
-        // Texts of entries replace each other, and single numbers do.
+        // These take no memory beyond the message: a later value of such a field replaces an
+        // earlier one.
         (Level::Texts, ..) | (Level::Model | Level::Graph | Level::Node, _, Value::Number) => {
             Ok(())
         }
@@ -110,18 +120,19 @@ fn count(
         (Level::Attribute, 9, _) => spend(&mut budget.texts, 1).ok_or(TOO_LONG),
         (Level::Attribute, _, Value::Number) => spend(&mut budget.elements, 1).ok_or(TOO_LONG),
         (_, _, Value::Bytes(other)) => {
-            // An empty message takes memory too, and two bytes of the file.
+            // An empty message takes memory too. It has two bytes in the file.
             spend(&mut budget.other_bytes, other.len() + 2).ok_or("has too much beside its trees")
         }
     }
 }
 
+/// Takes an amount out of what is left; `None` when it is more.
 fn spend(left: &mut usize, amount: usize) -> Option<()> {
     *left = left.checked_sub(amount)?;
     Some(())
 }
 
-/// Takes a field off the front of a message.
+/// Takes a field off the front of a message and gives its number and value.
 fn next_field<'a>(message: &mut &'a [u8]) -> Option<(u64, Value<'a>)> {
     let key = varint(message)?;
     let value = match key & 7 {
@@ -132,14 +143,14 @@ fn next_field<'a>(message: &mut &'a [u8]) -> Option<(u64, Value<'a>)> {
             message.split_off(..length).map(Value::Bytes)
         }
         5 => message.split_off(..4).map(|_| Value::Number),
-        // Groups, which ONNX does not have.
+        // Groups, which ONNX does not use, and kinds that do not exist.
         _ => None,
     };
 
     Some((key >> 3, value?))
 }
 
-/// Takes a number off the front: seven bits a byte, the lowest first.
+/// Takes a number off the front of a message. Each byte has seven bits of it, the lowest first.
 fn varint(message: &mut &[u8]) -> Option<u64> {
     let length = 1 + message.iter().take(10).position(|byte| *byte < 0x80)?;
     let bytes = message.split_off(..length)?;

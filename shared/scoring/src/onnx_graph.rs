@@ -1,8 +1,8 @@
-//! Reading the ONNX, down to the one node that scores.
+//! Reads the ONNX file and builds the graph that tract is given.
 //!
-//! The file comes from whoever can write to the bucket, and tract's parser takes a file to be well-formed: it panics, for
-//! one, on an output that no node has. So what is handed to tract is put together here from what has been checked, and
-//! from nothing else.
+//! The file is untrusted input, but tract's parser expects a well-formed file. For example, it
+//! panics on an output that no node has. So tract is given a new graph, which is built from the
+//! checked parts of the file alone.
 
 use std::io::Cursor;
 
@@ -20,17 +20,20 @@ use crate::{onnx_bounds, onnx_trees};
 
 /// The operator that scores.
 pub(crate) const CLASSIFIER: &str = "TreeEnsembleClassifier";
-/// Makes dictionaries for Python from the probabilities; tract has no place for them, and nobody here reads them.
+/// The operator that makes Python dictionaries of the probabilities. It is accepted and left out,
+/// because nothing here reads dictionaries.
 const DICTIONARIES: &str = "ZipMap";
-/// What the classifier reads.
+/// The name of the graph's input.
 const INPUT: &str = "features";
-/// What it gives, in the operator's order.
+/// The names of the graph's outputs, in the operator's order.
 const OUTPUTS: [&str; 2] = ["label", "probabilities"];
 
-/// Reads the ONNX: a graph of one input `[rows, columns]` f32 and the classifier.
+/// Reads the ONNX and gives a graph of the classifier alone, whose input is `[rows, columns]` in
+/// f32.
 ///
 /// # Errors
-/// When it can't be read, has anything but the one classifier, or describes another model than the ensemble.
+/// When the file can't be read, has more than the one classifier, or describes another model than
+/// the ensemble.
 pub(crate) fn read(
     onnx: &tract_onnx::Onnx,
     bytes: &[u8],
@@ -40,36 +43,42 @@ pub(crate) fn read(
     let proto = onnx
         .proto_model_for_read(&mut Cursor::new(bytes))
         .map_err(|error| ScoringError::Onnx(format!("can't be read: {error:#}")))?;
-    let Some(graph) = proto.graph else { return refuse("has no graph") };
+    let Some(graph) = proto.graph else { return Err(onnx_error("has no graph")) };
     if let Some(other) =
         graph.node.iter().find(|node| ![CLASSIFIER, DICTIONARIES].contains(&&*node.op_type))
     {
-        return refuse(format!("has the operator {:?} beside {CLASSIFIER}", other.op_type));
+        return Err(onnx_error(format!(
+            "has the operator {:?} beside {CLASSIFIER}",
+            other.op_type
+        )));
     }
 
     let mut nodes = graph.node.into_iter().filter(|node| node.op_type == CLASSIFIER);
     let (Some(node), None) = (nodes.next(), nodes.next()) else {
-        return refuse(format!("must have exactly one {CLASSIFIER}"));
+        return Err(onnx_error(format!("must have exactly one {CLASSIFIER}")));
     };
 
     let [input] = graph.input.as_slice() else {
-        return refuse(format!("must have exactly one input, and has {}", graph.input.len()));
+        return Err(onnx_error(format!(
+            "must have exactly one input, and has {}",
+            graph.input.len()
+        )));
     };
 
     check_input(input, ensemble.columns.len())?;
     if node.input != [input.name.as_str()] {
-        return refuse(format!("its {CLASSIFIER} does not read the graph's input"));
+        return Err(onnx_error(format!("its {CLASSIFIER} does not read the graph's input")));
     }
 
     onnx_trees::check(&node, ensemble)?;
-    Ok(of_classifier(node, ensemble.columns.len()))
+    Ok(classifier_graph(node, ensemble.columns.len()))
 }
 
-fn refuse<T>(problem: impl Into<String>) -> Result<T, ScoringError> {
-    Err(ScoringError::Onnx(problem.into()))
+fn onnx_error(problem: impl Into<String>) -> ScoringError {
+    ScoringError::Onnx(problem.into())
 }
 
-/// Any number of rows of as many float32 as the model has columns.
+/// Checks that the input is any number of rows, each of one float32 per column.
 fn check_input(input: &ValueInfoProto, columns: usize) -> Result<(), ScoringError> {
     let tensor = input
         .r#type
@@ -77,11 +86,11 @@ fn check_input(input: &ValueInfoProto, columns: usize) -> Result<(), ScoringErro
         .and_then(|kind| kind.value.as_ref())
         .map(|Value::TensorType(tensor)| tensor);
     let Some(Tensor { elem_type, shape: Some(shape) }) = tensor else {
-        return refuse("its input is no tensor of a shape");
+        return Err(onnx_error("its input is no tensor of a shape"));
     };
 
     if *elem_type != DataType::Float as i32 {
-        return refuse("its input is not float32");
+        return Err(onnx_error("its input is not float32"));
     }
 
     let size = |dimension: &Dimension| match dimension.value {
@@ -93,15 +102,15 @@ fn check_input(input: &ValueInfoProto, columns: usize) -> Result<(), ScoringErro
         [rows, row] if size(rows).is_none() && size(row) == Some(columns) => Ok(()),
         dimensions => {
             let sizes: Vec<Option<usize>> = dimensions.iter().map(size).collect();
-            refuse(format!(
+            Err(onnx_error(format!(
                 "its input has the shape {sizes:?}, and must have any number of rows of {columns}"
-            ))
+            )))
         }
     }
 }
 
-/// The graph of this node alone.
-fn of_classifier(mut node: NodeProto, columns: usize) -> ModelProto {
+/// Builds the graph of this node alone.
+fn classifier_graph(mut node: NodeProto, columns: usize) -> ModelProto {
     node.name = CLASSIFIER.to_owned();
     node.input = vec![INPUT.to_owned()];
     node.output = OUTPUTS.map(str::to_owned).to_vec();

@@ -1,8 +1,9 @@
-//! Checking that the ONNX describes the very trees of `model.json`.
+//! Checks that the ONNX describes the same trees as `model.json`.
 //!
-//! tract runs the ONNX, but float64 leaf values and leaf weights come from the JSON. So the two must be one model, which
-//! a damaged or mixed-up export is not. CatBoost writes a symmetric tree as a full binary one, level by level:
-//! node `i` has the children `2i + 1` (no) and `2i + 2` (yes), and what it writes that way is all that is accepted.
+//! tract runs the ONNX, but float64 leaf values and leaf weights come from the JSON. So both files
+//! must be of one model, and a damaged or mixed-up export is refused. CatBoost writes a symmetric
+//! tree as a full binary tree, level by level: node `i` has the children `2i + 1` (no) and `2i + 2`
+//! (yes). Only trees that are written like this are accepted.
 
 use std::cmp::Ordering;
 
@@ -11,30 +12,32 @@ use tract_onnx::pb::{AttributeProto, NodeProto};
 use crate::ensemble::{Ensemble, NanTreatment, Tree};
 use crate::error::ScoringError;
 
-/// Largest difference between a float64 value and the ONNX's float32, relative; a little over one float32 rounding.
+/// The largest relative difference between a float64 value and its float32 in the ONNX, a little
+/// more than one rounding.
 const FLOAT32_TOLERANCE: f64 = 2e-7;
-/// What float32 rounds to zero or to a subnormal number.
+/// The largest absolute difference, for values that float32 rounds to zero or to a subnormal
+/// number.
 const FLOAT32_TINY: f64 = 1e-37;
 
-/// Fails unless the operator's trees are those of the ensemble.
+/// Checks that the operator's trees are those of the ensemble.
 ///
 /// # Errors
 /// The first difference.
 pub(crate) fn check(node: &NodeProto, ensemble: &Ensemble) -> Result<(), ScoringError> {
     check_operator(node)?;
     check_bias(floats(node, "base_values"), ensemble.bias)?;
-    let mut nodes = Nodes::read(node)?;
-    let mut leaves = Leaves::read(node)?;
+    let mut nodes = NodeArrays::read(node)?;
+    let mut leaves = LeafArrays::read(node)?;
     for (number, tree) in ensemble.trees.iter().enumerate() {
         let tree_nodes = nodes.take(2 * tree.leaf_values.len() - 1);
         let tree_leaves = leaves.take(2 * tree.leaf_values.len());
         match (tree_nodes, tree_leaves) {
             (Some(nodes), Some(leaves)) => {
                 check_tree(&nodes, &leaves, number, tree, ensemble)
-                    .map_err(|problem| different(format!("tree {number} {problem}")))?;
+                    .map_err(|problem| different_model_error(format!("tree {number} {problem}")))?;
             }
             _ => {
-                return Err(different(format!(
+                return Err(different_model_error(format!(
                     "it ends within tree {number} of {}",
                     ensemble.trees.len()
                 )));
@@ -45,15 +48,19 @@ pub(crate) fn check(node: &NodeProto, ensemble: &Ensemble) -> Result<(), Scoring
     if nodes.ids.is_empty() && leaves.ids.is_empty() {
         Ok(())
     } else {
-        Err(different(format!("it has more than the {} trees of model.json", ensemble.trees.len())))
+        Err(different_model_error(format!(
+            "it has more than the {} trees of model.json",
+            ensemble.trees.len()
+        )))
     }
 }
 
-fn different(problem: String) -> ScoringError {
+fn different_model_error(problem: String) -> ScoringError {
     ScoringError::Onnx(format!("not the model of model.json: {problem}"))
 }
 
-fn close(exact: f64, single: f32) -> bool {
+/// Whether the ONNX's float32 is this float64, rounded.
+fn is_rounded(exact: f64, single: f32) -> bool {
     let single = f64::from(single);
     (exact - single).abs() <= FLOAT32_TOLERANCE * exact.abs().max(single.abs()) + FLOAT32_TINY
 }
@@ -70,7 +77,8 @@ fn floats<'a>(node: &'a NodeProto, name: &str) -> &'a [f32] {
     find(node, name).map_or(&[], |attribute| &attribute.floats)
 }
 
-/// Two classes, with the logistic function at the end: what CatBoost exports for Logloss.
+/// Checks that the operator has two classes and applies the logistic function, as CatBoost exports
+/// a model with Logloss.
 fn check_operator(node: &NodeProto) -> Result<(), ScoringError> {
     let transform = find(node, "post_transform").map_or(&b""[..], |attribute| &attribute.s[..]);
     if transform != b"LOGISTIC" {
@@ -95,23 +103,23 @@ fn check_operator(node: &NodeProto) -> Result<(), ScoringError> {
     Ok(())
 }
 
-/// CatBoost writes a bias for both classes, with opposite signs, or none.
+/// Checks the bias, which CatBoost writes for both classes with opposite signs, or not at all.
 fn check_bias(written: &[f32], bias: f64) -> Result<(), ScoringError> {
     let same = match written {
         [] => bias.abs() <= FLOAT32_TINY,
-        [good, bad] => close(-bias, *good) && close(bias, *bad),
+        [good, bad] => is_rounded(-bias, *good) && is_rounded(bias, *bad),
         _ => false,
     };
 
     if same {
         Ok(())
     } else {
-        Err(different(format!("its base_values are {written:?}, the bias is {bias}")))
+        Err(different_model_error(format!("its base_values are {written:?}, the bias is {bias}")))
     }
 }
 
-/// The nodes not yet compared, as ONNX has them: parallel arrays.
-struct Nodes<'a> {
+/// The nodes that were not compared yet. ONNX has them in parallel arrays.
+struct NodeArrays<'a> {
     trees: &'a [i64],
     ids: &'a [i64],
     columns: &'a [i64],
@@ -122,7 +130,7 @@ struct Nodes<'a> {
     nan_is_yes: &'a [i64],
 }
 
-impl<'a> Nodes<'a> {
+impl<'a> NodeArrays<'a> {
     fn read(node: &'a NodeProto) -> Result<Self, ScoringError> {
         let nodes = Self {
             trees: ints(node, "nodes_treeids"),
@@ -152,7 +160,7 @@ impl<'a> Nodes<'a> {
         }
     }
 
-    /// Splits off as many nodes as a tree has.
+    /// Splits off the nodes of a tree; `None` when there are fewer.
     fn take(&mut self, count: usize) -> Option<Self> {
         Some(Self {
             trees: self.trees.split_off(..count)?,
@@ -167,15 +175,15 @@ impl<'a> Nodes<'a> {
     }
 }
 
-/// The leaves not yet compared: for each leaf its value for either class.
-struct Leaves<'a> {
+/// The leaves that were not compared yet, with a value for each of the two classes.
+struct LeafArrays<'a> {
     trees: &'a [i64],
     ids: &'a [i64],
     classes: &'a [i64],
     values: &'a [f32],
 }
 
-impl<'a> Leaves<'a> {
+impl<'a> LeafArrays<'a> {
     fn read(node: &'a NodeProto) -> Result<Self, ScoringError> {
         let leaves = Self {
             trees: ints(node, "class_treeids"),
@@ -192,6 +200,7 @@ impl<'a> Leaves<'a> {
         }
     }
 
+    /// Splits off the leaves of a tree; `None` when there are fewer.
     fn take(&mut self, count: usize) -> Option<Self> {
         Some(Self {
             trees: self.trees.split_off(..count)?,
@@ -203,8 +212,8 @@ impl<'a> Leaves<'a> {
 }
 
 fn check_tree(
-    nodes: &Nodes<'_>,
-    leaves: &Leaves<'_>,
+    nodes: &NodeArrays<'_>,
+    leaves: &LeafArrays<'_>,
     number: usize,
     tree: &Tree,
     ensemble: &Ensemble,
@@ -215,20 +224,20 @@ fn check_tree(
 
     let inner = tree.leaf_values.len() - 1;
     for id in 0..nodes.ids.len() {
-        let wrong = |problem: &str| Err(format!("node {id} {problem}"));
+        let node_error = |problem: &str| Err(format!("node {id} {problem}"));
         if nodes.ids[id] != id as i64 {
-            return wrong("is out of order");
+            return node_error("is out of order");
         }
 
         if id >= inner {
             if nodes.modes[id] != b"LEAF" {
-                return wrong("is not a leaf");
+                return node_error("is not a leaf");
             }
 
             continue;
         }
 
-        // The root asks the last split.
+        // The root is the last split.
         let level = (id + 1).ilog2() as usize;
         let split = tree.splits[tree.splits.len() - 1 - level];
         let column = &ensemble.columns[split.column];
@@ -236,24 +245,24 @@ fn check_tree(
             || nodes.no[id] != 2 * id as i64 + 1
             || nodes.yes[id] != 2 * id as i64 + 2
         {
-            return wrong("does not branch as a symmetric tree does");
+            return node_error("does not branch as a symmetric tree does");
         }
 
         let same_border =
             nodes.borders[id].partial_cmp(&column.borders[split.border]) == Some(Ordering::Equal);
         if nodes.columns[id] != split.column as i64 || !same_border {
-            return wrong("asks another question");
+            return node_error("asks another question");
         }
 
         if (nodes.nan_is_yes[id] != 0) != (column.nan == NanTreatment::AsTrue) {
-            return wrong("takes missing values another way");
+            return node_error("takes missing values another way");
         }
     }
 
     check_leaves(leaves, tree, ensemble.scale)
 }
 
-fn check_leaves(leaves: &Leaves<'_>, tree: &Tree, scale: f64) -> Result<(), String> {
+fn check_leaves(leaves: &LeafArrays<'_>, tree: &Tree, scale: f64) -> Result<(), String> {
     let inner = tree.leaf_values.len() - 1;
     for (leaf, value) in tree.leaf_values.iter().enumerate() {
         for (at, class, exact) in [(2 * leaf, 0, -scale * value), (2 * leaf + 1, 1, scale * value)]
@@ -262,7 +271,7 @@ fn check_leaves(leaves: &Leaves<'_>, tree: &Tree, scale: f64) -> Result<(), Stri
                 return Err(format!("leaf {leaf} is out of order"));
             }
 
-            if !close(exact, leaves.values[at]) {
+            if !is_rounded(exact, leaves.values[at]) {
                 return Err(format!(
                     "leaf {leaf} has the value {:e}, not {exact:e}",
                     leaves.values[at]

@@ -1,12 +1,14 @@
-//! tract's `TreeEnsembleClassifier`, in our implementation.
+//! The ONNX operator `TreeEnsembleClassifier` for tract, implemented by [`Kernel`].
 //!
-//! tract-onnx 0.23.9 brings an operator of its own, which reads the leaf array from its start for every leaf of every
-//! row: 21 rows a second for 300 trees. tract lets a caller register the function that builds an operator, and so tract
-//! still parses, types and runs the graph, while the node does its work as [`Kernel`] does.
+//! tract-onnx 0.23.9 has its own operator of this name. It reads the leaf array from its start for
+//! every leaf of every row, which gives 21 rows a second for 300 trees. tract lets a caller
+//! register the function that builds an operator. So tract still parses, types and runs the graph,
+//! and the node calls the kernel.
 //!
-//! The node's first output is declared as the label, which in CatBoost's export is not to be trusted. Ours carries there
-//! what the export has no place for: the raw value in float64, computed from float64 leaves. The second output has the
-//! probabilities, in float64 too. A third, where it was asked for, has the SHAP values.
+//! The outputs are not those of the ONNX standard. The first is declared as the label, which is not
+//! reliable in CatBoost's export. Here it has the raw value in float64, computed from float64
+//! leaves, for which the standard has no output. The second has the probabilities, in float64 too.
+//! A plan that explains has a third output, the SHAP values.
 
 use std::sync::Arc;
 
@@ -23,24 +25,24 @@ use crate::explainer::Explainer;
 use crate::kernel::Kernel;
 use crate::onnx_graph::{self, CLASSIFIER};
 
-/// The ONNX, read and found to be the ensemble's model.
+/// A parsed ONNX file that describes the ensemble's trees.
 pub(crate) struct Graph {
     onnx: tract_onnx::Onnx,
     proto: ModelProto,
 }
 
-/// A plan of tract's for the graph.
+/// The graph as tract runs it.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan(Arc<TypedRunnableModel>);
 
-/// What a plan gives, batch after batch.
+/// What a plan computes for the rows that it has run over so far.
 #[derive(Debug, Default)]
-pub(crate) struct Answers {
+pub(crate) struct Scores {
     /// Log-odds of the bad class, by row.
     pub(crate) raw: Vec<f64>,
     /// Probability of the bad class, by row.
     pub(crate) probability: Vec<f64>,
-    /// SHAP values, row after row; empty when the plan does not explain.
+    /// SHAP values in log-odds, row after row. Empty when the plan does not explain.
     pub(crate) shap: Vec<f64>,
 }
 
@@ -48,7 +50,8 @@ impl Graph {
     /// Reads the ONNX.
     ///
     /// # Errors
-    /// When it can't be read, has anything but the one classifier, or describes another model than the ensemble.
+    /// When the file can't be read, has more than the one classifier, or describes another model
+    /// than the ensemble.
     pub(crate) fn read(bytes: &[u8], ensemble: &Ensemble) -> Result<Self, ScoringError> {
         let mut onnx = tract_onnx::onnx();
         onnx.op_register.insert(CLASSIFIER, build);
@@ -56,7 +59,7 @@ impl Graph {
         Ok(Self { onnx, proto })
     }
 
-    /// Has tract parse, type and plan the graph.
+    /// Lets tract parse, type and plan the graph. The plan explains if it is given an explainer.
     ///
     /// # Errors
     /// When tract finds the graph to be inconsistent.
@@ -88,11 +91,12 @@ impl Graph {
             .map(|node| node.id);
         let id = id.context("the operator is not in the parsed graph")?;
         ensure!(model.nodes[id].inputs == [input], "the operator does not read the graph's input");
+
         let outputs = 2 + usize::from(classifier.explainer.is_some());
         model.nodes[id].op = expand(classifier);
         model.nodes[id].outputs.resize_with(outputs, Default::default);
         for output in &mut model.nodes[id].outputs {
-            // The graph declares a label and float32 probabilities, which is not what the operator gives.
+            // The graph declares a label and float32 probabilities; the operator gives other types.
             output.fact = InferenceFact::default();
         }
 
@@ -103,50 +107,51 @@ impl Graph {
 }
 
 impl Plan {
-    /// Evaluates rows given one after the other, and adds what comes out to `answers`.
+    /// Evaluates rows of `width` columns, given one after the other, and appends the results to
+    /// `scores`.
     ///
     /// # Errors
-    /// When tract fails, which it has no reason to.
+    /// If tract fails, which is not expected.
     pub(crate) fn run(
         &self,
         width: usize,
         rows: &[f32],
-        answers: &mut Answers,
+        scores: &mut Scores,
     ) -> Result<(), ScoringError> {
-        self.try_run(width, rows, answers)
-            .map_err(|error| ScoringError::Tract(format!("{error:#}")))
+        self.try_run(width, rows, scores).map_err(|error| ScoringError::Tract(format!("{error:#}")))
     }
 
-    fn try_run(&self, width: usize, rows: &[f32], answers: &mut Answers) -> TractResult<()> {
+    fn try_run(&self, width: usize, rows: &[f32], scores: &mut Scores) -> TractResult<()> {
         let input = Tensor::from_shape(&[rows.len() / width, width], rows)?;
         let outputs = self.0.run(tvec!(input.into_tvalue()))?;
         let [raw, probabilities, shap @ ..] = outputs.as_slice() else {
             bail!("{} outputs", outputs.len())
         };
 
-        answers.raw.extend_from_slice(raw.try_as_plain_ram()?.as_slice()?);
+        scores.raw.extend_from_slice(raw.try_as_plain_ram()?.as_slice()?);
         let probabilities = probabilities.try_as_plain_ram()?;
-        answers
+        scores
             .probability
             .extend(probabilities.as_slice::<f64>()?.chunks_exact(2).map(|classes| classes[1]));
         for shap in shap {
-            answers.shap.extend_from_slice(shap.try_as_plain_ram()?.as_slice()?);
+            scores.shap.extend_from_slice(shap.try_as_plain_ram()?.as_slice()?);
         }
 
         Ok(())
     }
 }
 
-/// Builds the operator while tract parses. A plain function can't know the ensemble, so the node is a place that
-/// [`Graph::wire`] fills.
+/// Builds the operator while tract parses. A plain function can't know the ensemble, so this builds
+/// a placeholder, which [`Graph::wire`] replaces.
 fn build(_: &ParsingContext, _: &NodeProto) -> TractResult<(Box<dyn InferenceOp>, Vec<String>)> {
-    Ok((expand(Place), vec![]))
+    Ok((expand(Placeholder), vec![]))
 }
 
+/// The operator before it has its trees.
 #[derive(Debug, Clone)]
-struct Place;
+struct Placeholder;
 
-impl Expansion for Place {
+impl Expansion for Placeholder {
     fn name(&self) -> StaticName {
         CLASSIFIER.into()
     }
@@ -169,14 +174,16 @@ impl Expansion for Place {
     }
 }
 
-/// Rows `[N, columns]` f32 to raw values `[N]`, probabilities `[N, 2]` (good, bad) and SHAP values `[N, groups]`.
+/// The operator. It turns rows `[N, columns]` in f32 into raw values `[N]`, probabilities `[N, 2]`
+/// (good, bad) and SHAP values `[N, groups]`, all in f64.
 #[derive(Debug, Clone)]
 struct Classifier {
     kernel: Arc<Kernel>,
     explainer: Option<Arc<Explainer>>,
 }
 
-// An operator is equal to itself alone, which is all that tract asks when it looks for common subexpressions.
+// Two operators are equal when they share their trees. tract compares operators only to find common
+// subexpressions.
 impl PartialEq for Classifier {
     fn eq(&self, other: &Self) -> bool {
         self.identity() == other.identity()
@@ -302,9 +309,10 @@ impl TypedOp for Classifier {
     as_op!();
 }
 
-/// The probabilities of the good and of the bad class, of the log-odds of the bad one.
+/// The probabilities of the good and of the bad class, from the log-odds of the bad class.
 ///
-/// Of the one exponential that can't overflow: the smaller probability is then exact to the last digits, however small.
+/// This is the logistic function, written with the one exponential that can't overflow. So the
+/// smaller probability keeps its last digits, however small it is.
 pub(crate) fn probabilities(log_odds: f64) -> [f64; 2] {
     let odds = (-log_odds.abs()).exp();
     let (larger, smaller) = (1.0 / (1.0 + odds), odds / (1.0 + odds));

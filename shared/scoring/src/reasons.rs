@@ -1,4 +1,4 @@
-//! Adverse-action reasons: what took most points from a customer, in words.
+//! Adverse-action reasons: what took the most points from a customer, in words.
 
 use std::cmp::Ordering;
 use std::fmt::Write as _;
@@ -9,24 +9,24 @@ use limit_increase_domain::decision::MAX_REASONS;
 
 use crate::encode::Column;
 
-/// Digits, sign and point of most numbers, and a bracket.
+/// Bytes for the digits, sign and point of most numbers, and a bracket.
 const ROOM_FOR_A_NUMBER: usize = 14;
 
-/// What the words of a source's reasons are made of.
+/// The parts of the sentences about one source.
 #[derive(Debug)]
 pub(crate) struct Wording {
     description: String,
-    /// The middle of the training rows, in the float32 that the model reads.
+    /// The median of the training rows, in the float32 that the model reads.
     median: Option<f32>,
 }
 
 /// The wording of each source.
 pub(crate) fn wordings(manifest: &Manifest, sources: &[ModelInput]) -> Vec<Wording> {
     let median = |source: &ModelInput| {
-        let feature =
-            manifest.features.iter().find(|feature| feature.source_column == source.column.name);
+        let column =
+            manifest.columns.iter().find(|column| column.source_column == source.column.name);
         (source.column.kind == ColumnKind::Number)
-            .then(|| feature?.median.flatten().map(|median| median as f32))
+            .then(|| column?.median.flatten().map(|median| median as f32))
             .flatten()
     };
 
@@ -38,11 +38,12 @@ pub(crate) fn wordings(manifest: &Manifest, sources: &[ModelInput]) -> Vec<Wordi
     sources.iter().map(wording).collect()
 }
 
-/// The sources that took most points, worst first; of two that took the same, the earlier one first.
+/// The sources that took the most points and their SHAP values, worst first. Of two that took the
+/// same, the earlier one comes first.
 pub(crate) fn worst(shap_values: &[f64]) -> impl Iterator<Item = (usize, f64)> {
     let mut worst: [Option<(usize, f64)>; MAX_REASONS] = [None; MAX_REASONS];
     for (source, &value) in shap_values.iter().enumerate() {
-        // A positive value raises the log-odds of bad, and takes points.
+        // A positive value raises the log-odds of bad, so it takes points.
         if value > 0.0 && worst[MAX_REASONS - 1].is_none_or(|(_, least)| value > least) {
             let at = worst
                 .iter()
@@ -57,19 +58,19 @@ pub(crate) fn worst(shap_values: &[f64]) -> impl Iterator<Item = (usize, f64)> {
 }
 
 impl Wording {
-    /// What is said of a customer.
+    /// The sentence about the customer in this row of the column.
     pub(crate) fn text(&self, column: &Column<'_>, row: usize) -> String {
         match column {
-            Column::Numbers(values) if values[row].is_nan() => self.say(&[" is missing"]),
+            Column::Numbers(values) if values[row].is_nan() => self.sentence(&[" is missing"]),
             Column::Numbers(values) => self.number(values[row] as f32),
             Column::Texts(values) => match values[row] {
-                None | Some("") => self.say(&[" is missing"]),
-                Some(category) => self.say(&[" is '", category, "'"]),
+                None | Some("") => self.sentence(&[" is missing"]),
+                Some(category) => self.sentence(&[" is '", category, "'"]),
             },
         }
     }
 
-    /// In float32, which prints as what was meant: 0.93 and not 0.930000007.
+    /// The sentence about a number. A float32 prints as it was written: 0.93, not 0.930000007.
     fn number(&self, value: f32) -> String {
         let (before, after) = match self.median.and_then(|median| value.partial_cmp(&median)) {
             Some(Ordering::Less) => (" is low (", ")"),
@@ -77,15 +78,16 @@ impl Wording {
             Some(Ordering::Equal) | None => (" is ", ""),
         };
 
-        let mut text = self.say(&[before]);
-        // Minus zero is zero to a reader. Writing to a string can't fail.
+        let mut text = self.sentence(&[before]);
+        // Adding zero makes zero of minus zero. Writing to a string can't fail.
         let _ = write!(text, "{}", value + 0.0);
         text.push_str(after);
         text
     }
 
-    /// A reason is written for every customer up to four times, so its text is allocated once.
-    fn say(&self, parts: &[&str]) -> String {
+    /// The description and these parts in one text. Up to four are written for every customer, so
+    /// each is allocated once, with room for a number.
+    fn sentence(&self, parts: &[&str]) -> String {
         let length: usize = parts.iter().map(|part| part.len()).sum();
         let mut text = String::with_capacity(self.description.len() + length + ROOM_FOR_A_NUMBER);
         text.push_str(&self.description);

@@ -6,8 +6,9 @@ use limit_increase_domain::CreditScore;
 /// The linear scaling `points = offset - factor * log-odds(bad)`, with `factor = PDO / ln 2` and
 /// `offset = target score - factor * ln(target odds)`.
 ///
-/// So a customer whose odds of good to bad are the target odds has the target score, and each doubling of the odds adds
-/// PDO points. Source: N. Siddiqi, *Credit Risk Scorecards* (Wiley, 2006), chapter 6, "Scorecard scaling".
+/// So a customer whose odds of good to bad are the target odds has the target score, and each
+/// doubling of the odds adds PDO points. Source: N. Siddiqi, *Credit Risk Scorecards* (Wiley,
+/// 2006), chapter 6, "Scorecard scaling".
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scorecard {
     factor: f64,
@@ -15,22 +16,24 @@ pub struct Scorecard {
 }
 
 impl Scorecard {
-    /// The scaling of these parameters, which the manifest has checked to be positive.
+    /// Makes the scaling of these parameters. PDO and target odds are positive, which the manifest
+    /// was checked for.
     #[must_use]
     pub fn new(parameters: ScorecardParameters) -> Self {
         let factor = parameters.pdo / std::f64::consts::LN_2;
         Self { factor, offset: parameters.target_score - factor * parameters.target_odds.ln() }
     }
 
-    /// The score in points of a customer with these log-odds of the bad class, rounded once, half away from zero.
+    /// The score in points of a customer with these log-odds of the bad class. It is rounded once,
+    /// half away from zero.
     #[must_use]
     pub fn score(&self, log_odds: f64) -> CreditScore {
-        // `as` saturates at the ends of i32, which no threshold comes near.
+        // `as` saturates at the ends of i32, which are far beyond any threshold.
         CreditScore::new((self.offset - self.factor * log_odds).round() as i32)
     }
 
-    /// The points that a SHAP value, in log-odds, takes from the customer; negative where it adds some. Points are linear in
-    /// log-odds, so the points of all SHAP values add up as the values do.
+    /// The points that a SHAP value, in log-odds, takes from the customer. It is negative where the
+    /// value adds points. Points are linear in log-odds, so they add up as the SHAP values do.
     #[must_use]
     pub fn points(&self, shap_value: f64) -> f64 {
         self.factor * shap_value
@@ -64,6 +67,14 @@ mod tests {
         assert_eq!(unit.score(-649.5).value(), 650);
         assert_eq!(unit.score(-649.499_999).value(), 649);
         assert_eq!(unit.score(649.5).value(), -650);
+    }
+
+    #[test]
+    fn pdo_points_are_taken_where_the_log_odds_rise_by_ln_2() {
+        let scorecard = Scorecard::new(STANDARD);
+        for (shap_value, points) in [(2.0_f64.ln(), 20.0), (-(4.0_f64.ln()), -40.0), (0.0, 0.0)] {
+            assert!((scorecard.points(shap_value) - points).abs() < 1e-12, "{shap_value}");
+        }
     }
 
     #[test]

@@ -1,14 +1,16 @@
 //! Exact path-dependent SHAP values of one symmetric tree.
 //!
-//! The game is that of path-dependent TreeSHAP (Lundberg, Erion and Lee, "Consistent individualized feature attribution for
-//! tree ensembles", 2018, algorithm 1; Lundberg et al., "From local explanations to global understanding with explainable
-//! AI for trees", 2020) as CatBoost plays it: a coalition of columns is worth what the tree returns when splits on
-//! its columns follow the row, and all others go both ways in proportion to the training rows that did. What a column
-//! gets is Shapley's formula ("A value for n-person games", 1953): for each coalition S of the others among k columns,
-//! |S|! (k - |S| - 1)! / k! times what the column adds to S.
+//! The game is that of path-dependent TreeSHAP (Lundberg, Erion and Lee, "Consistent individualized
+//! feature attribution for tree ensembles", 2018, algorithm 1; Lundberg et al., "From local
+//! explanations to global understanding with explainable AI for trees", 2020) as CatBoost plays it:
+//! a coalition of columns is worth what the tree returns when splits on its columns follow the row,
+//! and all others go both ways in proportion to the training rows that did. What a column gets is
+//! Shapley's formula ("A value for n-person games", 1953): for each coalition S of the others among
+//! k columns, |S|! (k - |S| - 1)! / k! times what the column adds to S.
 //!
-//! TreeSHAP finds that sum without listing coalitions, for trees with many columns. A symmetric tree of depth d asks at
-//! most d columns, so here all 2^d coalitions are valued at once, in d * 2^d steps, and the formula is taken as it is.
+//! TreeSHAP finds that sum without listing coalitions, for trees with many columns. A symmetric
+//! tree of depth d asks at most d columns, so here all 2^d coalitions are valued together,
+//! in d * 2^d steps, and the formula is applied as it stands.
 
 use crate::ensemble::Tree;
 
@@ -17,7 +19,8 @@ use crate::ensemble::Tree;
 pub(crate) struct TreeGame {
     /// Distinct columns, in the order in which the levels above the leaves ask them.
     columns: Vec<usize>,
-    /// By level from the leaves: which of `columns` it asks, and for each node the shares of training rows below it.
+    /// By level from the leaves: which of `columns` it asks, and for each node the shares of
+    /// training rows below it.
     levels: Vec<Level>,
     leaf_values: Vec<f64>,
     /// By coalition: |S|! (k - |S| - 1)! / k!, the weight of a column's joining S.
@@ -65,8 +68,9 @@ impl TreeGame {
         );
     }
 
-    /// What each coalition is worth, from the leaves up. Before a level, `worth` has for each node the worth of each
-    /// coalition of the columns asked below it; a level joins two nodes into one, in place.
+    /// What each coalition is worth, from the leaves up. Before a level, `worth` has for each node
+    /// the worth of each coalition of the columns asked below it; a level joins two nodes into one,
+    /// in place.
     #[inline(always)]
     fn value_coalitions(&self, leaf: usize, worth: &mut Vec<f64>) {
         worth.clear();
@@ -92,8 +96,9 @@ impl TreeGame {
     }
 }
 
-/// The shares of a node's training rows that go each way. Where none came, any shares will do: a leaf without rows has
-/// the value 0 in CatBoost's models, and halves keep the SHAP values adding up where it has not.
+/// The shares of a node's training rows that go each way. Where none came, any shares will do: a
+/// leaf without rows has the value 0 in CatBoost's models, and halves keep the SHAP values adding
+/// up where it has not.
 fn shares([no, yes]: &[f64; 2]) -> [f64; 2] {
     let total = no + yes;
     if total > 0.0 { [no / total, yes / total] } else { [0.5, 0.5] }
@@ -111,7 +116,8 @@ fn join_weights(players: usize) -> Vec<f64> {
     (0..1_usize << players).map(|coalition| by_size[coalition.count_ones() as usize]).collect()
 }
 
-/// Joins two nodes whose question is about a column not asked below: coalitions without it, then those with it.
+/// Joins two nodes whose question is about a column not asked below: coalitions without it, then
+/// those with it.
 #[inline(always)]
 fn join_new(pair: &mut [f64], [no_share, yes_share]: [f64; 2], yes: bool) {
     let (no_worth, yes_worth) = pair.split_at_mut(pair.len() / 2);
@@ -152,7 +158,7 @@ fn shapley_value(player: usize, worth: &[f64], weights: &[f64]) -> f64 {
     let mut lanes = [0.0; 4];
     for (worth, weights) in worth.chunks_exact(2 * stride).zip(weights.chunks_exact(2 * stride)) {
         let (without, with) = worth.split_at(stride);
-        // Several sums at once, because the compiler may not reorder one.
+        // Four sums side by side, because the compiler may not reorder the terms of one.
         let quads = without.chunks(4).zip(with.chunks(4)).zip(weights.chunks(4));
         for ((without, with), weights) in quads {
             for (lane, ((without, with), weight)) in

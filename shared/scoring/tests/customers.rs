@@ -1,4 +1,5 @@
-//! What a customer gets: a score with reasons, or a referral that says why, whatever the others in the batch are.
+//! A customer gets a score with reasons, or a referral that says why, whoever else is in the batch
+//! (promise 9).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::float_cmp)]
 
 mod support;
@@ -13,7 +14,7 @@ fn load(name: &str) -> (Artifact, Model) {
     (artifact, model)
 }
 
-/// One customer of the model `one_hot`: a number, a home, a number.
+/// One customer of the model `one_hot`, which reads a number, a home and a number.
 fn customer(first: f64, home: Option<&str>, second: f64) -> Frame<'_> {
     let columns = vec![
         Column::Numbers(vec![first]),
@@ -94,7 +95,7 @@ fn null_and_empty_text_are_one_category() {
 fn a_missing_number_is_scored_where_the_model_knows_missing_values() {
     for name in ["nan_min", "nan_max"] {
         let (artifact, model) = load(name);
-        let all_missing = vec![vec![f32::NAN; artifact.manifest.features.len()]];
+        let all_missing = vec![vec![f32::NAN; artifact.manifest.columns.len()]];
         assert_eq!(referral(&model, &frame(&artifact.manifest, &all_missing)), None, "{name}");
     }
 }
@@ -140,7 +141,7 @@ fn a_frame_of_other_columns_is_an_error_that_names_the_column() {
     }
 }
 
-/// Checked against the SHAP values themselves, for every golden row of several models.
+/// The reasons are compared with the SHAP values, for every golden row of several models.
 #[test]
 fn reasons_are_what_took_most_points_worst_first() {
     for name in ["depth_2_trees_1000", "depth_6", "many_columns", "nan_min", "one_hot"] {
@@ -160,7 +161,7 @@ fn reasons_are_what_took_most_points_worst_first() {
                 .enumerate()
                 .filter(|(_, points)| *points > 0.0)
                 .collect();
-            // Stable: of equal costs the earlier source stays first.
+            // The sort is stable: of equal costs the earlier source stays first.
             costs.sort_by(|left, right| right.1.total_cmp(&left.1));
             let reasons = scored.reasons();
             assert_eq!(reasons.len(), costs.len().min(4), "{name}: row {row}");
@@ -175,7 +176,7 @@ fn reasons_are_what_took_most_points_worst_first() {
     }
 }
 
-/// The reason of each source that has one, for a customer of one model.
+/// The texts of a customer's reasons.
 fn texts(model: &Model, frame: &Frame<'_>) -> Vec<String> {
     let batch = model.score(frame).unwrap();
     let RowOutcome::Scored(scored) = batch.row(0) else { panic!("not scored") };
@@ -184,7 +185,7 @@ fn texts(model: &Model, frame: &Frame<'_>) -> Vec<String> {
 
 #[test]
 fn reasons_say_how_the_value_compares_with_the_median() {
-    // SHAP values do not depend on medians, so a model is asked again with other ones for the same customer.
+    // SHAP values do not depend on medians. So the same customer is scored with several medians.
     let good = golden("one_feature");
     let mut seen = Vec::new();
     for row in good
@@ -201,8 +202,8 @@ fn reasons_say_how_the_value_compares_with_the_median() {
             None,
         ] {
             let mut artifact = good.clone();
-            artifact.manifest.features[0].median = Some(median);
-            artifact.manifest.features[0].description = "Bureau score".to_owned();
+            artifact.manifest.columns[0].median = Some(median);
+            artifact.manifest.columns[0].description = "Bureau score".to_owned();
             let found =
                 texts(&Model::load(&artifact).unwrap(), &frame(&good.manifest, &[vec![value]]));
             let expected = match median {
@@ -233,7 +234,7 @@ fn reasons_name_categories_and_missing_values() {
         ["Home is 'owner'", "Home is 'tenant'", "Home is 'with parents'", "Home is missing"];
     assert!(found.iter().all(|text| expected.contains(&text.as_str())), "{found:?}");
     let (artifact, model) = load("nan_max");
-    let all_missing = vec![vec![f32::NAN; artifact.manifest.features.len()]];
+    let all_missing = vec![vec![f32::NAN; artifact.manifest.columns.len()]];
     let found = texts(&model, &frame(&artifact.manifest, &all_missing));
     assert!(
         !found.is_empty() && found.iter().all(|text| text.ends_with("is missing")),

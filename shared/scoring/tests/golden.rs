@@ -1,8 +1,9 @@
-//! CatBoost's own answers, on models at the edges of what it trains.
+//! CatBoost's own answers, for models that cover the extremes of what it trains.
 //! `training/make_golden_models.py` makes them.
 //!
-//! Loading repeats all rows of the manifest, infinities and forbidden missing values included; here those that a customer
-//! can have go through the public way too, and the largest differences are measured.
+//! Loading a model repeats all rows of its manifest, with infinities and with missing values that
+//! the model does not accept. Here the rows that a customer can have go through `Model::score` too,
+//! and the largest differences are measured. Scoring also checks promise 13 on each of them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::float_cmp)]
 
 mod support;
@@ -63,7 +64,7 @@ impl Differences {
 #[test]
 fn every_golden_model_gives_catboosts_figures() {
     let names = golden_names();
-    // A case that got lost would go unnoticed otherwise.
+    // Without this, a lost model would go unnoticed.
     assert_eq!(names.len(), 24, "golden models: {names:?}");
     let mut wrong = Vec::new();
     for name in names {
@@ -104,7 +105,7 @@ fn columns_in_another_order_give_the_same_values_in_that_order() {
     let [straight_model, permuted_model] =
         [&straight, &permuted].map(|artifact| Model::load(artifact).unwrap());
     let names = |artifact: &Artifact| -> Vec<String> {
-        artifact.manifest.features.iter().map(|feature| feature.name.clone()).collect()
+        artifact.manifest.columns.iter().map(|feature| feature.name.clone()).collect()
     };
 
     let place = |name: &String| names(&straight).iter().position(|other| other == name).unwrap();

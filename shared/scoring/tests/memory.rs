@@ -1,55 +1,32 @@
-//! Loading takes no more memory than is stated, whatever the files of an artifact are made to expand to.
+//! Loading takes bounded memory, whatever the files of an artifact would expand to.
 //!
-//! One test alone in its process, because memory is the process's.
+//! This file has only one test, because it measures the memory of the whole process.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 mod support;
 
 use limit_increase_scoring::{MAX_LOAD_BYTES, Model};
 use support::golden;
+use support::protobuf::{attribute, field, graph};
 
-/// What a file of ONNX is blown up to. The artifact's own bounds allow more; it is the expansion that is measured here.
+/// The size of the ONNX bombs. The artifact allows larger files, but this measures how much more
+/// memory than its size a file can take.
 const FILE_BYTES: usize = 32 << 20;
-/// Nearly as many values as `model.json` may have.
+/// A few values less than `model.json` may have.
 const VALUES: usize = 4_000_000;
 
-/// A file that is short for what reading it makes of it.
+/// A name, and a file that takes much more memory than its size when it is read.
 type Bomb = (&'static str, fn() -> Vec<u8>);
 
-/// Most memory that this process has had, where the system says so.
+/// The most memory that this process has had, where the system reports it.
 fn peak_bytes() -> Option<usize> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     Some(line.trim().strip_suffix(" kB")?.trim().parse::<usize>().ok()? * 1024)
 }
 
-/// A number as protobuf has it: seven bits a byte.
-fn number(mut number: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    while number >= 0x80 {
-        bytes.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-
-    bytes.push(number as u8);
-    bytes
-}
-
-/// A protobuf field of bytes.
-fn field(field: usize, content: &[u8]) -> Vec<u8> {
-    [&number(field << 3 | 2), &number(content.len()), content].concat()
-}
-
-fn empty_fields(of: usize) -> Vec<u8> {
+fn empty_fields(of: u64) -> Vec<u8> {
     field(of, &[]).repeat(FILE_BYTES / 3)
-}
-
-fn graph(content: &[u8]) -> Vec<u8> {
-    field(7, content)
-}
-
-fn attribute(content: &[u8]) -> Vec<u8> {
-    graph(&field(1, &field(5, content)))
 }
 
 const ONNX_BOMBS: [Bomb; 15] = [
@@ -125,7 +102,7 @@ fn memory_stays_within_the_stated_bound() {
     for (in_onnx, (name, make)) in onnx.chain(JSON_BOMBS.into_iter().map(|bomb| (false, bomb))) {
         let mut artifact = good.clone();
         *(if in_onnx { &mut artifact.onnx } else { &mut artifact.model_json }) = make();
-        // Making the bomb has cost more than loading it may, so the peak is begun anew.
+        // Making the bomb takes more memory than loading it may, so the peak is reset.
         let Some(before) = reset_peak() else {
             println!("memory is not checked: this system does not tell it");
             return;
@@ -147,7 +124,7 @@ fn memory_stays_within_the_stated_bound() {
     println!("at most {} KiB of {} KiB", largest >> 10, MAX_LOAD_BYTES >> 10);
 }
 
-/// Makes the present memory the peak, where the system can, and tells it.
+/// Makes the current memory the peak and returns it, where the system can do that.
 fn reset_peak() -> Option<usize> {
     std::fs::write("/proc/self/clear_refs", "5").ok()?;
     peak_bytes()

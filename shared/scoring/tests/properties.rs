@@ -1,4 +1,6 @@
-//! What must hold for any customer and any model, tried on the golden models with values at and around their thresholds.
+//! What must hold for any customer and any model: above all, that base value and SHAP values add up
+//! to the raw value (promise 13). The golden models are asked with values at and around their
+//! thresholds.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::float_cmp)]
 
 mod support;
@@ -11,7 +13,7 @@ use proptest::prelude::*;
 use support::{Reference, by_source, distance, frame, golden, source_columns};
 
 const TOLERANCE: f64 = 1e-9;
-/// Small enough for Shapley values by their definition.
+/// Models that are small enough for Shapley values by their definition.
 const NAMES: [&str; 10] = [
     "constant_feature",
     "depth_1",
@@ -43,7 +45,8 @@ static MODELS: LazyLock<Vec<Loaded>> = LazyLock::new(|| {
 });
 
 impl Loaded {
-    /// Model inputs that a customer can have, out of random numbers: thresholds, their neighbours, and anything else.
+    /// Makes model inputs that a customer can have out of random numbers: thresholds, their
+    /// neighbours, and any other number.
     fn row(&self, picks: &[u64]) -> Vec<f32> {
         let mut row = vec![0.0; self.reference.columns];
         for (source, columns) in source_columns(&self.manifest).iter().enumerate() {
@@ -80,7 +83,8 @@ fn random_rows(most: usize) -> impl Strategy<Value = Vec<Vec<u64>>> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 6, max_shrink_iters: 64, ..ProptestConfig::default() })]
 
-    /// An evaluation and Shapley values by their definition, written independently, come to the same.
+    /// The reference evaluates the trees and works out Shapley values by their definition. It
+    /// shares no code with the crate.
     #[test]
     fn values_are_those_of_the_definition(which in 0..NAMES.len(), picks in random_rows(3)) {
         let loaded = &MODELS[which];
@@ -105,6 +109,7 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 40, max_shrink_iters: 64, ..ProptestConfig::default() })]
 
+    /// Promise 13.
     #[test]
     fn base_and_shap_values_add_up_and_unused_sources_have_none(which in 0..NAMES.len(), picks in random_rows(20)) {
         let loaded = &MODELS[which];
@@ -115,7 +120,7 @@ proptest! {
         for at in 0..rows.len() {
             let RowOutcome::Scored(scored) = batch.row(at) else { panic!("{}: row {at}", loaded.name) };
             let sum = scored.base_value + scored.shap_values.iter().sum::<f64>();
-            prop_assert!(distance(sum, scored.raw_value) <= TOLERANCE, "{}: {sum} {}", loaded.name, scored.raw_value);
+            prop_assert!(distance(sum, scored.raw_value) <= TOLERANCE, "promise 13: {}: {sum} {}", loaded.name, scored.raw_value);
             let odds = (scored.probability / (1.0 - scored.probability)).ln();
             prop_assert!(distance(odds, scored.raw_value) <= 1e-6, "{}: probability", loaded.name);
             for (value, columns) in scored.shap_values.iter().zip(&columns) {
@@ -125,7 +130,7 @@ proptest! {
         }
     }
 
-    /// To the last bit: a customer's score can't depend on who else is in the batch.
+    /// A customer's score does not depend, to the last bit, on who else is in the batch.
     #[test]
     fn a_batch_is_its_rows_one_by_one(which in 0..NAMES.len(), picks in random_rows(20), size in 0_usize..300) {
         let loaded = &MODELS[which];
@@ -150,7 +155,7 @@ proptest! {
     }
 }
 
-/// More rows than are handed to tract at a time, and not a multiple of a block.
+/// The batch has more rows than one call of tract, and their number is not a multiple of a block.
 #[test]
 fn a_batch_larger_than_one_call_of_tract_is_scored_alike() {
     let loaded = MODELS.iter().find(|loaded| loaded.name == "many_columns").unwrap();

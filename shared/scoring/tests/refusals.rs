@@ -1,4 +1,5 @@
-//! Models that must not be scored with: of other kinds, damaged, or put together from two. Each refusal says what to do.
+//! Models that are of another kind, damaged, or made of two models are refused, with what to do
+//! about it (promise 10).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::float_cmp, clippy::print_stdout)]
 
 mod support;
@@ -118,7 +119,7 @@ fn a_model_json_that_is_not_the_onnx_or_contradicts_itself_is_refused() {
     }));
 
     assert!(too_deep.contains("depth 17") && too_deep.contains("depth up to 16"), "{too_deep}");
-    // JSON can write what float64 does not hold.
+    // JSON can write numbers that are too large for float64.
     let text = String::from_utf8(
         with_json(|model| model["oblivious_trees"][0]["leaf_values"][0] = json!(0.5)).model_json,
     );
@@ -196,7 +197,7 @@ fn a_leaf_or_border_changed_in_the_onnx_is_refused() {
     }
 }
 
-/// An artifact without what nobody reads, and so small that every bit of it can be tried.
+/// An artifact without the parts that are not read. It is so small that every bit can be tried.
 fn smallest() -> Artifact {
     let mut artifact = golden("stumps");
     let mut model: Value = serde_json::from_slice(&artifact.model_json).unwrap();
@@ -220,7 +221,7 @@ fn without_metadata(onnx: &[u8]) -> Vec<u8> {
         };
 
         let (length, value) = number(&rest[1..]);
-        // A whole number, or bytes with their length before them.
+        // The field is a whole number, or bytes with their length before them.
         let field = if key & 7 == 0 { 1 + length } else { 1 + length + value };
         if key >> 3 != 14 {
             kept.extend_from_slice(&rest[..field]);
@@ -232,7 +233,8 @@ fn without_metadata(onnx: &[u8]) -> Vec<u8> {
     kept
 }
 
-/// Neither this program nor tract nor what decodes protobuf may panic, and whatever loads repeats CatBoost's figures.
+/// This program, tract and the protobuf decoder do not panic, and a model that still loads gives
+/// CatBoost's figures.
 #[test]
 fn every_flipped_bit_of_the_model_is_refused_or_changes_no_figure() {
     let good = &*SMALLEST;
@@ -273,7 +275,7 @@ fn every_flipped_bit_of_the_model_is_refused_or_changes_no_figure() {
     assert!(refused > loaded);
 }
 
-/// Puts anything anywhere into a document.
+/// Replaces the part of a document at this path.
 fn mutate(value: &mut Value, path: &[usize], with: &Value) {
     let Some((first, rest)) = path.split_first() else {
         *value = with.clone();
@@ -315,7 +317,7 @@ fn anything() -> impl Strategy<Value = Value> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
-    /// What loads scores its golden rows as CatBoost did, whatever was done to it; everything else is an error.
+    /// A model with a changed bit is refused, or gives CatBoost's figures for its golden rows.
     #[test]
     fn flipped_bits_never_panic(at in any::<prop::sample::Index>(), bit in 0..8, in_onnx in any::<bool>()) {
         let mut artifact = GOOD.clone();
@@ -325,7 +327,7 @@ proptest! {
         let _ = Model::load(&artifact);
     }
 
-    /// As an attacker would have it: parts taken out, doubled, moved, or replaced, at any place.
+    /// The changes that an attacker would try: parts removed, doubled, moved or replaced anywhere.
     #[test]
     fn parts_moved_about_never_panic(
         cuts in prop::collection::vec((any::<prop::sample::Index>(), 0_usize..40, any::<prop::sample::Index>(), 0..3), 1..4),
@@ -369,7 +371,7 @@ proptest! {
         let _ = Model::load(&with_json(|model| mutate(model, &path, &with)));
     }
 
-    /// A caller may fill the public manifest without parsing it.
+    /// A caller can build the public manifest without parsing it.
     #[test]
     fn golden_rows_of_any_numbers_never_panic(
         row in 0_usize..20, raw in any::<f64>(), input in any::<f32>(), shap in any::<f64>()

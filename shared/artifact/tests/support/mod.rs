@@ -1,4 +1,4 @@
-//! Archives put together by hand, right ones and wrong ones.
+//! Makes archives by hand, good ones and bad ones.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
 use std::io::Write;
@@ -16,22 +16,29 @@ pub(crate) const MODEL: &[u8] = b"{\"the\": \"model\"}";
 pub(crate) fn manifest() -> Value {
     let digest = |content: &[u8]| json!({"sha256": sha256_hex(content), "bytes": content.len()});
     json!({
-        "schema_version": 1, "model_name": "m", "created_at": "2026-11-24T02:00:00Z", "catboost_version": "1.2.10",
+        "schema_version": 1, "model_name": "m", "created_at": "2026-11-24T02:00:00Z",
+        "catboost_version": "1.2.10",
         "target": {"column": "bad", "positive_class": "1"},
         "features": [
-            {"name": "a", "kind": "numeric", "source_column": "a", "description": "A", "median": 1.0},
-            {"name": "b=x", "kind": "one_hot", "source_column": "b", "description": "B", "category": "x"},
-            {"name": "b=", "kind": "one_hot", "source_column": "b", "description": "B", "category": null},
-            {"name": "c", "kind": "numeric", "source_column": "c", "description": "C", "median": null}
+            {"name": "a", "kind": "numeric", "source_column": "a",
+             "description": "A", "median": 1.0},
+            {"name": "b=x", "kind": "one_hot", "source_column": "b",
+             "description": "B", "category": "x"},
+            {"name": "b=", "kind": "one_hot", "source_column": "b",
+             "description": "B", "category": null},
+            {"name": "c", "kind": "numeric", "source_column": "c",
+             "description": "C", "median": null}
         ],
         "scorecard": {"pdo": 20.0, "target_score": 600.0, "target_odds": 30.0},
         "training": {
-            "rows": 10, "validation_rows": 0, "trees": 1, "depth": 1, "bad_rate": null, "auc": null, "gini": null,
-            "ks": null, "log_loss": null, "calibration": []
+            "rows": 10, "validation_rows": 2, "trees": 1, "depth": 1, "bad_rate": 0.1,
+            "auc": null, "gini": null, "ks": null, "log_loss": 0.1,
+            "calibration": [{"rows": 2, "predicted": 0.1, "observed": 0.0}]
         },
         "files": {"model.onnx": digest(ONNX), "model.json": digest(MODEL)},
         "golden_rows": [{
-            "inputs": [null, 1.0, "inf", "-inf"], "raw_value": 0.0, "probability": 0.5, "base_value": 0.0,
+            "inputs": [null, 1.0, "inf", "-inf"],
+            "raw_value": 0.0, "probability": 0.5, "base_value": 0.0,
             "shap_values": [0.0, 0.0, 0.0, 0.0]
         }]
     })
@@ -39,7 +46,7 @@ pub(crate) fn manifest() -> Value {
 
 pub(crate) fn header(name: &str, size: u64, kind: EntryType) -> Header {
     let mut header = Header::new_ustar();
-    // Not `set_path`, which refuses the very names that a test is about.
+    // `set_path` would refuse the names that some tests are about.
     header.as_ustar_mut().unwrap().name[..name.len()].copy_from_slice(name.as_bytes());
     header.set_entry_type(kind);
     header.set_size(size);

@@ -1,14 +1,17 @@
-#![allow(clippy::float_cmp)]
-use super::*;
+#![allow(clippy::float_cmp, clippy::unwrap_used)]
+use limit_increase_artifact::Artifact;
 use limit_increase_domain::SourceColumn;
+
+use super::*;
+use crate::ensemble::FloatFeature;
 
 fn number(may_be_missing: bool) -> Encoder {
     let source =
         ModelInput { column: SourceColumn::number("income"), description: "Income".into() };
-    Encoder { source, first: 0, how: How::Number { may_be_missing } }
+    Encoder { source, first: 0, encoding: Encoding::Number { may_be_missing } }
 }
 
-/// Two categories, and with `missing` a third column for none.
+/// Two categories, and with `missing` a third column for a missing value.
 fn category(missing: bool) -> Encoder {
     let source =
         ModelInput { column: SourceColumn::category("home"), description: "FICO home".into() };
@@ -16,7 +19,7 @@ fn category(missing: bool) -> Encoder {
     Encoder {
         source,
         first: 1,
-        how: How::Categories { offsets: offsets.into(), missing: missing.then_some(2) },
+        encoding: Encoding::Categories { offsets: offsets.into(), missing: missing.then_some(2) },
     }
 }
 
@@ -85,6 +88,19 @@ fn values_that_it_does_not_are_referred_with_the_first_reason() {
     }
 }
 
+/// A column that may be missing is NaN in the model for a missing number only.
+#[test]
+fn infinite_and_large_numbers_are_referred_where_missing_ones_are_scored() {
+    let encoders = [number(true), category(true)];
+    for (value, expected) in [
+        (f64::INFINITY, "income is infinite"),
+        (f64::NEG_INFINITY, "income is infinite"),
+        (-1e39, "income is larger than the model can read"),
+    ] {
+        assert_eq!(encoded(&encoders, value, None, true), Err(expected.to_owned()));
+    }
+}
+
 #[test]
 fn a_referred_row_leaves_the_others_alone() {
     let frame = Frame {
@@ -137,4 +153,32 @@ fn descriptions_begin_in_lower_case_within_a_sentence() {
     for (description, expected) in cases {
         assert_eq!(lower_first(description), expected);
     }
+}
+
+/// The model reads a number, a home with four columns, and a number that may be missing.
+#[test]
+fn encoders_follow_the_manifest_and_the_treatment_of_missing_values() {
+    let artifact = Artifact::open(include_bytes!("../../tests/golden/one_hot.tar.gz")).unwrap();
+    let column = |nan| FloatFeature { borders: vec![], nan };
+    let mut columns = vec![column(NanTreatment::AsIs); 5];
+    columns.push(column(NanTreatment::AsFalse));
+    let ensemble = Ensemble { columns, trees: vec![], scale: 1.0, bias: 0.0 };
+    let encoders = encoders(&artifact.manifest, &ensemble);
+
+    let frame = Frame {
+        columns: vec![
+            Column::Numbers(vec![0.5, 0.5, f64::NAN]),
+            Column::Texts(vec![Some("tenant"), None, Some("owner")]),
+            Column::Numbers(vec![1.5, f64::NAN, 1.5]),
+        ],
+        has_features: vec![true; 3],
+    };
+
+    check(&frame, &encoders).unwrap();
+    let (mut matrix, mut referrals) = ([7.0; 18], [const { None }; 3]);
+    encode(&frame, &encoders, 0, 6, &mut matrix, &mut referrals);
+    assert_eq!(matrix[..6], [0.5, 0.0, 1.0, 0.0, 0.0, 1.5]);
+    assert_eq!(matrix[6..11], [0.5, 0.0, 0.0, 0.0, 1.0]);
+    assert!(matrix[11].is_nan());
+    assert_eq!(referrals.map(|referral| referral.is_some()), [false, false, true]);
 }

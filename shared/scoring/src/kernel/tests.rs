@@ -8,15 +8,16 @@ fn column(borders: Vec<f32>, nan: NanTreatment) -> FloatFeature {
     FloatFeature { borders, nan }
 }
 
-/// One question: the raw value is 1 where the answer is yes.
+/// A model of one question. The raw value is 1 where the answer is yes.
 fn question(column: FloatFeature, border: usize) -> Kernel {
     let splits = vec![Split { column: 0, border }];
     let tree = Tree { splits, leaf_values: vec![0.0, 1.0], leaf_weights: vec![1.0, 1.0] };
     Kernel::new(&Ensemble { columns: vec![column], trees: vec![tree], scale: 1.0, bias: 0.0 })
 }
 
-/// Asked alone and in a large block, which are read in different ways.
-fn ask_one(kernel: &Kernel, value: f32) -> bool {
+/// Asks the question of one row in a small block and of many in a large one, which use different
+/// code.
+fn answer(kernel: &Kernel, value: f32) -> bool {
     let (mut alone, mut among) = ([0.0], [0.0; BLOCK]);
     kernel.score(&[value], &mut alone);
     kernel.score(&[value; BLOCK], &mut among);
@@ -31,18 +32,18 @@ fn ask_one(kernel: &Kernel, value: f32) -> bool {
 #[test]
 fn a_threshold_hit_exactly_is_not_passed() {
     let kernel = question(column(vec![0.1], NanTreatment::AsIs), 0);
-    assert!(!ask_one(&kernel, 0.1));
-    assert!(ask_one(&kernel, 0.1_f32.next_up()));
-    assert!(!ask_one(&kernel, 0.1_f32.next_down()));
+    assert!(!answer(&kernel, 0.1));
+    assert!(answer(&kernel, 0.1_f32.next_up()));
+    assert!(!answer(&kernel, 0.1_f32.next_down()));
 }
 
 #[test]
 fn zeros_of_both_signs_are_one_threshold() {
     for border in [0.0, -0.0] {
         let kernel = question(column(vec![border], NanTreatment::AsIs), 0);
-        assert!(!ask_one(&kernel, 0.0));
-        assert!(!ask_one(&kernel, -0.0));
-        assert!(ask_one(&kernel, f32::from_bits(1)));
+        assert!(!answer(&kernel, 0.0));
+        assert!(!answer(&kernel, -0.0));
+        assert!(answer(&kernel, f32::from_bits(1)));
     }
 }
 
@@ -54,9 +55,9 @@ fn missing_values_and_infinities_are_where_catboost_has_them() {
     {
         for border in 0..3 {
             let kernel = question(column(borders.clone(), treatment), border);
-            assert_eq!(ask_one(&kernel, f32::NAN), expected, "{treatment:?}");
-            assert!(ask_one(&kernel, f32::INFINITY));
-            assert!(!ask_one(&kernel, f32::NEG_INFINITY));
+            assert_eq!(answer(&kernel, f32::NAN), expected, "{treatment:?}");
+            assert!(answer(&kernel, f32::INFINITY));
+            assert!(!answer(&kernel, f32::NEG_INFINITY));
         }
     }
 }
@@ -66,13 +67,13 @@ fn more_borders_than_a_byte_counts() {
     let borders: Vec<f32> = (0..1000).map(|border| border as f32).collect();
     for border in [0, 254, 255, 256, 510, 511, 999] {
         let kernel = question(column(borders.clone(), NanTreatment::AsTrue), border);
-        assert!(!ask_one(&kernel, border as f32), "{border}");
-        assert!(ask_one(&kernel, border as f32 + 0.5), "{border}");
-        assert!(ask_one(&kernel, f32::NAN), "{border}");
+        assert!(!answer(&kernel, border as f32), "{border}");
+        assert!(answer(&kernel, border as f32 + 0.5), "{border}");
+        assert!(answer(&kernel, f32::NAN), "{border}");
     }
 }
 
-/// The meaning of an ensemble, row by row and word for word.
+/// The raw value by the definition of an ensemble.
 fn by_definition(ensemble: &Ensemble, row: &[f32]) -> f64 {
     let leaf = |tree: &Tree| {
         let answer = |split: &Split| {
@@ -154,7 +155,7 @@ fn ensembles() -> impl Strategy<Value = Ensemble> {
     })
 }
 
-/// Values on thresholds more often than not.
+/// Values that often lie on thresholds.
 fn values() -> impl Strategy<Value = f32> {
     prop_oneof![
         8 => (-60_i16..60).prop_map(|value| f32::from(value) / 4.0),
@@ -177,9 +178,10 @@ proptest! {
             prop_assert!((raw - expected).abs() < 1e-12, "{row:?}: {raw}, not {expected}");
         }
 
-        // What a processor without vectors would do.
+        // The code for a processor without vector instructions.
         let mut plain = vec![0.0; rows.len()];
-        Scoring { kernel: &kernel, rows: &rows.concat(), raw: &mut plain }.with_simd(pulp::Scalar::new());
+        Evaluation { kernel: &kernel, rows: &rows.concat(), raw: &mut plain, explanation: Unexplained }
+            .with_simd(pulp::Scalar::new());
         prop_assert_eq!(plain, raw);
     }
 

@@ -1,36 +1,18 @@
 #![allow(clippy::unwrap_used)]
 use proptest::prelude::*;
 
+use self::protobuf::{attribute, field, key, number};
 use super::*;
 use crate::ensemble::Tree;
+
+#[allow(dead_code, reason = "the tests in `tests/` use the other functions")]
+#[path = "../../tests/support/protobuf.rs"]
+mod protobuf;
 
 fn ensemble(leaves: usize) -> Ensemble {
     let tree =
         Tree { splits: vec![], leaf_values: vec![0.0; leaves], leaf_weights: vec![1.0; leaves] };
     Ensemble { columns: vec![], trees: vec![tree], scale: 1.0, bias: 0.0 }
-}
-
-fn key(field: u64, kind: u64) -> Vec<u8> {
-    number(field << 3 | kind)
-}
-
-fn number(mut number: u64) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    while number >= 0x80 {
-        bytes.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-
-    bytes.push(number as u8);
-    bytes
-}
-
-fn field(number_of: u64, content: &[u8]) -> Vec<u8> {
-    [key(number_of, 2), number(content.len() as u64), content.to_vec()].concat()
-}
-
-fn attribute(content: &[u8]) -> Vec<u8> {
-    field(7, &field(1, &field(5, content)))
 }
 
 #[test]

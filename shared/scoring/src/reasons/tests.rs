@@ -1,9 +1,24 @@
+#![allow(clippy::unwrap_used)]
+use limit_increase_artifact::Artifact;
 use proptest::prelude::*;
 
 use super::*;
 
 fn wording(median: Option<f32>) -> Wording {
     Wording { description: "Bureau score".to_owned(), median }
+}
+
+#[test]
+fn each_source_has_its_description_and_numbers_have_their_median() {
+    let artifact = Artifact::open(include_bytes!("../../tests/golden/one_hot.tar.gz")).unwrap();
+    let mut manifest = artifact.manifest;
+    manifest.columns[0].median = Some(Some(0.93));
+    manifest.columns[5].median = Some(None);
+    let wordings = wordings(&manifest, &manifest.inputs());
+    let expected = [("Column 0", Some(0.93)), ("Home", None), ("Column 5", None)];
+    let found: Vec<_> =
+        wordings.iter().map(|wording| (wording.description.as_str(), wording.median)).collect();
+    assert_eq!(found, expected);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::ensemble::Split;
 
-/// The definition, word for word: what a coalition is worth, from the root down.
+/// What a coalition is worth by its definition, from the root down.
 fn worth(tree: &Tree, leaf: usize, coalition: &[usize], levels: usize, node: usize) -> f64 {
     if levels == 0 {
         return tree.leaf_values[node];

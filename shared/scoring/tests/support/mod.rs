@@ -1,13 +1,14 @@
-//! What the tests of golden models share: reading them, their rows as a caller has them, and a slow, literal reading of
-//! `model.json` to compare with.
+//! Shared by the tests of golden models: reading the models, their rows as a caller has them, and a
+//! slow second implementation to compare with.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
 use std::path::{Path, PathBuf};
 
-use limit_increase_artifact::{Artifact, Feature, GoldenRow, Manifest};
+use limit_increase_artifact::{Artifact, GoldenRow, Manifest, ModelColumn};
 use limit_increase_domain::ColumnKind;
 use limit_increase_scoring::{Column, Frame};
 
+pub(crate) mod protobuf;
 mod reference;
 #[allow(unused_imports, reason = "not every test compares with it")]
 pub(crate) use reference::Reference;
@@ -33,15 +34,16 @@ pub(crate) fn golden(name: &str) -> Artifact {
 
 /// The model columns of each source, one after the other.
 pub(crate) fn source_columns(manifest: &Manifest) -> Vec<Vec<usize>> {
-    let mut next = 0..manifest.features.len();
+    let mut next = 0..manifest.columns.len();
     manifest
-        .features
+        .columns
         .chunk_by(|left, right| left.source_column == right.source_column)
         .map(|group| next.by_ref().take(group.len()).collect())
         .collect()
 }
 
-/// A customer's columns that encode to these model inputs; only for rows that a customer can have.
+/// The frame of customers whose columns encode to these model inputs. The rows must be ones that a
+/// customer can have.
 pub(crate) fn frame<'a>(manifest: &'a Manifest, rows: &[Vec<f32>]) -> Frame<'a> {
     let columns =
         manifest.inputs().into_iter().zip(source_columns(manifest)).map(|(source, columns)| {
@@ -53,7 +55,7 @@ pub(crate) fn frame<'a>(manifest: &'a Manifest, rows: &[Vec<f32>]) -> Frame<'a> 
                     rows.iter()
                         .map(|row| {
                             category(
-                                &manifest.features[columns[0]..][..columns.len()],
+                                &manifest.columns[columns[0]..][..columns.len()],
                                 &row[columns[0]..],
                             )
                         })
@@ -64,7 +66,7 @@ pub(crate) fn frame<'a>(manifest: &'a Manifest, rows: &[Vec<f32>]) -> Frame<'a> 
     Frame { columns: columns.collect(), has_features: vec![true; rows.len()] }
 }
 
-fn category<'a>(features: &'a [Feature], inputs: &[f32]) -> Option<&'a str> {
+fn category<'a>(features: &'a [ModelColumn], inputs: &[f32]) -> Option<&'a str> {
     let at = inputs.iter().position(|input| *input > 0.5).unwrap();
     features[at].category.as_ref().unwrap().as_deref()
 }
@@ -73,7 +75,7 @@ pub(crate) fn inputs(row: &GoldenRow) -> Vec<f32> {
     row.inputs.iter().map(|input| input.0).collect()
 }
 
-/// SHAP values of sources from those of model columns.
+/// Adds up the SHAP values of model columns by source.
 pub(crate) fn by_source(manifest: &Manifest, columns: &[f64]) -> Vec<f64> {
     source_columns(manifest)
         .iter()
@@ -81,7 +83,7 @@ pub(crate) fn by_source(manifest: &Manifest, columns: &[f64]) -> Vec<f64> {
         .collect()
 }
 
-/// How far apart, relative to the larger of the expected value and one.
+/// The difference, relative to the larger of the expected value and one.
 pub(crate) fn distance(found: f64, expected: f64) -> f64 {
     (found - expected).abs() / expected.abs().max(1.0)
 }

@@ -1,6 +1,8 @@
-//! `model.json` taken literally: one row, one tree, one node at a time, and SHAP values by their definition.
+//! A second implementation: it evaluates `model.json` one row, one tree and one node at a time, and
+//! works out SHAP values by their definition.
 //!
-//! Written from CatBoost's description of the format and from Shapley's formula, and sharing nothing with the crate.
+//! It was written from CatBoost's description of the format and from Shapley's formula, and shares
+//! no code with the crate.
 
 use serde_json::Value;
 
@@ -81,8 +83,8 @@ impl Reference {
         self.scale * self.trees.iter().map(leaf).sum::<f64>() + self.bias
     }
 
-    /// The expected value of a tree when only the columns in `known` are known: down from the root, both ways in
-    /// proportion to the training rows where the column is not known.
+    /// The expected value of a tree when only the columns in `known` are known: down from the root,
+    /// both ways in proportion to the training rows where the column is not known.
     fn expectation(
         &self,
         tree: &Tree,
