@@ -14,7 +14,7 @@ pub struct Counts {
     pub declined: u64,
     /// Left to a person.
     pub referred: u64,
-    /// Changed or decided by somebody else since the query; left as they are.
+    /// Changed, or decided by another run, since the query. Their rows are left as they are.
     pub stale: u64,
 }
 
@@ -31,6 +31,34 @@ impl Counts {
             Outcome::Approved => self.approved += 1,
             Outcome::Declined => self.declined += 1,
             Outcome::Referred => self.referred += 1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_total_is_the_sum_of_the_four() {
+        let counts = Counts { approved: 1000, declined: 200, referred: 30, stale: 4 };
+        assert_eq!(counts.total(), 1234);
+        assert_eq!(Counts::default().total(), 0);
+    }
+
+    #[test]
+    fn each_outcome_is_counted_once_and_in_its_own_place() {
+        let before = Counts { approved: 10, declined: 20, referred: 30, stale: 40 };
+        let cases = [
+            (Outcome::Approved, Counts { approved: 11, ..before }),
+            (Outcome::Declined, Counts { declined: 21, ..before }),
+            (Outcome::Referred, Counts { referred: 31, ..before }),
+        ];
+
+        for (outcome, expected) in cases {
+            let mut counts = before;
+            counts.add(outcome);
+            assert_eq!(counts, expected, "{outcome}");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-/// What a customer value must be, and was not.
+/// Why a value was refused: what it must be, and what was found.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidValue {
     /// Empty, or longer than the 50 characters of `batch_scores.customer_id`.
@@ -67,14 +67,14 @@ impl fmt::Display for CustomerId {
 
 /// A credit score in points; higher is safer.
 ///
-/// An integer by design: the score is rounded once, where it is computed, and the decision and its reason use
-/// that same integer, so that no customer is ever told "650" and declined for 649.6.
+/// The score is an integer on purpose. It is rounded once, where it is computed. The decision and its
+/// reason use that same integer, so no customer is told "650" and declined for 649.6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct CreditScore(i32);
 
 impl CreditScore {
-    /// A score of so many points.
+    /// A score of `points`.
     #[must_use]
     pub const fn new(points: i32) -> Self {
         Self(points)
@@ -162,6 +162,36 @@ mod tests {
         assert_eq!(limit("-0.00").unwrap().to_string(), "0.00");
         assert!(limit("0.001").is_err());
         assert!(limit("-0.01").is_err());
+    }
+
+    #[test]
+    fn a_refused_value_is_named_with_what_was_found() {
+        assert_eq!(
+            limit("-0.01").unwrap_err().to_string(),
+            "credit limit must be from 0.00 to 99999999.99 with at most two decimals, found -0.01"
+        );
+        assert_eq!(
+            CustomerId::try_from("x".repeat(51)).unwrap_err().to_string(),
+            "customer id must have 1 to 50 characters, found 51"
+        );
+    }
+
+    #[test]
+    fn an_id_keeps_its_text_in_every_form() {
+        let id = CustomerId::try_from("CUST-1".to_owned()).unwrap();
+        assert_eq!(id.as_str(), "CUST-1");
+        assert_eq!(id.to_string(), "CUST-1");
+        assert_eq!(serde_json::to_string(&id).unwrap(), r#""CUST-1""#);
+        assert_eq!(String::from(id), "CUST-1");
+    }
+
+    #[test]
+    fn a_score_keeps_its_points_in_every_form() {
+        for points in [i32::MIN, -7, 0, 1, 650, i32::MAX] {
+            let score = CreditScore::new(points);
+            assert_eq!(score.value(), points);
+            assert_eq!(score.to_string(), points.to_string());
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The decision: a pure function of the policy, the new score and the present limit.
+//! The decision: a pure function of the policy, the new score and the current limit.
 
 use std::fmt;
 
@@ -35,7 +35,7 @@ impl Outcome {
         }
     }
 
-    /// The outcome of a stored text, if it is one.
+    /// The outcome that a stored text names.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         [Self::Approved, Self::Declined, Self::Referred]
@@ -73,17 +73,19 @@ pub enum Scoring<'a> {
     },
     /// The model could not score the customer.
     NotScored {
-        /// Why.
+        /// The reason, without a full stop.
         reason: &'a str,
     },
 }
 
 /// Decides one customer.
 ///
-/// `current_limit` is the amount as stored: a negative or otherwise impossible limit is referred, not an
-/// error, so that one bad row never stops the others. `annual_income` is used only under an affordability cap.
-/// The new limit is `min(current * (1 + growth), maximum_limit, income * share)`, rounded down to a multiple of
-/// `round_down_to`, and approved only if that is above the present limit.
+/// `current_limit` is the amount as stored. A negative or otherwise impossible limit is referred; it
+/// is not an error, so that one bad row never stops the others (promise 9). `annual_income` is used
+/// only under an affordability cap.
+///
+/// The new limit is `min(current * (1 + growth), maximum_limit, income * share)`, rounded down to a
+/// multiple of `round_down_to`. It is approved only if it is above the current limit.
 #[must_use]
 pub fn decide(
     policy: &Policy,
@@ -125,7 +127,7 @@ pub fn decide(
             outcome: Outcome::Declined,
             new_limit: None,
             reason: format!(
-                "Score {score} meets the minimum of {minimum}, but the policy allows no limit above the present {current}{}.",
+                "Score {score} meets the minimum of {minimum}, but the policy allows no limit above the current {current}{}.",
                 binding_cap(policy, current, current, cap)
             ),
         },
@@ -165,8 +167,13 @@ fn affordable(
         return Err("the annual income is negative, and the policy caps limits by income");
     }
 
-    // An income times share that overflows 96 bits is no cap at all.
+    // A product that overflows the 96 bits of a `Decimal` is above every limit, so it caps nothing.
     Ok(Some(income.checked_mul(rule.maximum_share).unwrap_or(Decimal::MAX)))
+}
+
+/// The current limit and its growth, before every cap.
+fn grown_amount(policy: &Policy, current: CreditLimit) -> Decimal {
+    current.amount() * (Decimal::ONE + policy.growth_for(current))
 }
 
 fn raised_limit(
@@ -174,8 +181,8 @@ fn raised_limit(
     current: CreditLimit,
     cap: Option<Decimal>,
 ) -> Option<CreditLimit> {
-    let grown = current.amount() * (Decimal::ONE + policy.growth_for(current));
-    let capped = grown.min(policy.maximum_limit).min(cap.unwrap_or(Decimal::MAX));
+    let capped =
+        grown_amount(policy, current).min(policy.maximum_limit).min(cap.unwrap_or(Decimal::MAX));
     let rounded = capped - capped % policy.round_down_to;
     CreditLimit::try_from(rounded).ok().filter(|limit| *limit > current)
 }
@@ -187,7 +194,7 @@ fn binding_cap(
     new_limit: CreditLimit,
     cap: Option<Decimal>,
 ) -> String {
-    let grown = current.amount() * (Decimal::ONE + policy.growth_for(current));
+    let grown = grown_amount(policy, current);
     let lowest = policy.maximum_limit.min(cap.unwrap_or(Decimal::MAX));
     if grown <= lowest || new_limit.amount() > lowest {
         String::new()

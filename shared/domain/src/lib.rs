@@ -1,9 +1,32 @@
-//! The rules of a credit-limit increase, and nothing else.
+//! The rules of a credit-limit increase.
 //!
-//! What lives here: who is eligible, what a score is, and how the policy turns a score and a limit into a decision.
+//! A run asks one question about each customer: may the limit grow, and to what amount? [`decide`]
+//! answers it from a [`Policy`], the current limit, the income and the new score. It is a pure
+//! function, so a decision can be repeated years later from what was recorded.
 //!
-//! What must not: I/O of any kind, AWS, SQL, async, the model, the workflow. Everything here is a pure function of its
-//! arguments, which is what makes a decision reproducible years later.
+//! ```
+//! use limit_increase_domain::{CreditScore, Outcome, Policy, Scoring, decide};
+//!
+//! let scoring = Scoring::Scored { score: CreditScore::new(687), reasons: &[] };
+//! let decision = decide(&Policy::default(), 4000.into(), None, scoring);
+//! assert_eq!(decision.outcome, Outcome::Approved);
+//! assert_eq!(decision.new_limit.map(|limit| limit.to_string()), Some("6000.00".to_owned()));
+//! assert_eq!(
+//!     decision.reason,
+//!     "Score 687 meets the minimum of 650; limit raised from 4000.00 to 6000.00."
+//! );
+//! ```
+//!
+//! # Overview
+//!
+//! * [`Policy`] is the document that a risk analyst writes. [`Policy::validate`] refuses one that
+//!   could not be applied to every limit.
+//! * [`CustomerId`], [`CreditScore`] and [`CreditLimit`] are values that are checked when they are
+//!   made. Money is an exact decimal, never a floating-point number.
+//! * [`Decision`] is the result, and [`Counts`] adds results up.
+//! * [`SourceColumn`] names a column of the lender's table that the model reads.
+//!
+//! This crate does no I/O, and it knows no AWS, no SQL, no model and no workflow.
 
 pub mod column;
 pub mod counts;
@@ -16,6 +39,6 @@ pub mod policy;
 pub use column::{ColumnKind, SourceColumn};
 pub use counts::Counts;
 pub use customer::{CreditLimit, CreditScore, CustomerId};
-pub use decision::{Decision, Outcome};
+pub use decision::{Decision, Outcome, Scoring, decide};
 pub use digest::sha256_hex;
 pub use policy::Policy;

@@ -1,11 +1,13 @@
-//! Documents that people write are JSON objects, and nothing else is taken for one.
-//!
-//! What serde derives for a struct reads an array too, by position: `[]` would be a policy of nothing but defaults. These
-//! types are therefore derived for themselves as a "remote" type, which leaves their own traits to be written here.
+//! Reading the documents that people write, which have to be JSON objects.
 
-/// Reads and writes types that are derived with `#[serde(remote = "Self")]`.
+/// Implements `Deserialize` and `Serialize` for types that may be read from a JSON object only.
+///
+/// The code that serde derives for a struct also reads an array, by position. An empty array would
+/// then be a policy with nothing but defaults, and a swapped pair would be a wrong rule. The types
+/// are therefore derived with `#[serde(remote = "Self")]`, which gives them functions instead of
+/// the traits. This macro writes the traits around those functions, and refuses an array.
 #[macro_export]
-macro_rules! read_from_objects_alone {
+macro_rules! deserialize_from_object {
     ($($name:ident),+ $(,)?) => {$(
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

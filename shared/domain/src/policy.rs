@@ -1,14 +1,15 @@
-//! The limit policy: a document that a risk analyst can read and change, checked before anything uses it.
+//! The limit policy: a document that a risk analyst can read and change. It is checked before any
+//! other code uses it.
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use crate::customer::{CreditLimit, CreditScore};
+use crate::deserialize_from_object;
 use crate::digest::sha256_hex;
-use crate::read_from_objects_alone;
 
-/// The rules by which a limit grows. Field names are those of the JSON document; a field left out keeps the
-/// default shown, an unknown field is refused.
+/// The rules by which a limit grows. The field names are those of the JSON document. A field that is
+/// left out keeps the default shown here, and an unknown field is refused.
 ///
 /// ```json
 /// {
@@ -27,7 +28,7 @@ pub struct Policy {
     pub eligibility: Eligibility,
     /// The lowest new score that is approved, in points.
     pub minimum_score: CreditScore,
-    /// How far a limit grows, by its present size; the first tier that holds the limit applies.
+    /// How far a limit grows, by its current size; the first tier that holds the limit applies.
     pub tiers: Vec<Tier>,
     /// No new limit is ever above this.
     pub maximum_limit: Decimal,
@@ -47,7 +48,7 @@ pub struct Eligibility {
     pub current_limit_below: Decimal,
 }
 
-/// One band of present limits and its growth.
+/// One band of current limits and its growth.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, remote = "Self")]
 pub struct Tier {
@@ -68,7 +69,7 @@ pub struct Affordability {
     pub maximum_share: Decimal,
 }
 
-read_from_objects_alone!(Policy, Eligibility, Tier, Affordability);
+deserialize_from_object!(Policy, Eligibility, Tier, Affordability);
 
 /// Why a policy was refused: the field, and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -106,7 +107,8 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// SHA-256 of the policy's JSON, with the fields in the order of the type: the identity of a policy.
+    /// SHA-256 of the policy's JSON, with the fields in the order of the type. It identifies a
+    /// policy.
     #[must_use]
     #[expect(
         clippy::expect_used,
@@ -121,18 +123,19 @@ impl Policy {
     /// A tier may grow a limit by at most ten times itself.
     pub const MAX_GROWTH: Decimal = Decimal::from_parts(10, 0, 0, false, 0);
 
-    /// Checks that the document can be applied to every limit.
+    /// Checks that the document can be applied to every limit, so that [`decide`](crate::decide)
+    /// cannot fail. A policy that is refused here decides nobody (promise 10).
     ///
     /// # Errors
-    /// The first field that is wrong: bounds out of order or overlapping, a last tier that leaves a gap, negative numbers,
-    /// amounts that are no cents, a cap that no approved limit could reach.
+    /// Names the first field that is wrong: bounds that do not rise, a last tier that leaves a gap,
+    /// a negative number, an amount that is not in whole cents, or a step that no new limit reaches.
     pub fn validate(&self) -> Result<(), PolicyError> {
-        money("eligibility.current_limit_below", self.eligibility.current_limit_below)?;
-        money("maximum_limit", self.maximum_limit)?;
-        money("round_down_to", self.round_down_to)?;
+        check_amount("eligibility.current_limit_below", self.eligibility.current_limit_below)?;
+        check_amount("maximum_limit", self.maximum_limit)?;
+        check_amount("round_down_to", self.round_down_to)?;
         self.validate_tiers()?;
         if self.round_down_to > self.maximum_limit {
-            return Err(wrong(
+            return Err(policy_error(
                 "round_down_to",
                 "must not be above maximum_limit, or every new limit rounds down to zero",
             ));
@@ -140,14 +143,14 @@ impl Policy {
 
         if let Some(cap) = &self.affordability {
             if cap.income_column.is_empty() || cap.income_column.len() > 63 {
-                return Err(wrong(
+                return Err(policy_error(
                     "affordability.income_column",
                     "must name a column of customer_features (1 to 63 bytes)",
                 ));
             }
 
             if cap.maximum_share <= Decimal::ZERO || !is_fraction(cap.maximum_share) {
-                return Err(wrong(
+                return Err(policy_error(
                     "affordability.maximum_share",
                     "must be above 0 and at most 10, with at most six decimals",
                 ));
@@ -159,11 +162,11 @@ impl Policy {
 
     fn validate_tiers(&self) -> Result<(), PolicyError> {
         let Some((last, bounded)) = self.tiers.split_last() else {
-            return Err(wrong("tiers", "must have at least one tier"));
+            return Err(policy_error("tiers", "must have at least one tier"));
         };
 
         if self.tiers.len() > Self::MAX_TIERS {
-            return Err(wrong(
+            return Err(policy_error(
                 "tiers",
                 &format!("must have at most {} tiers, found {}", Self::MAX_TIERS, self.tiers.len()),
             ));
@@ -173,19 +176,22 @@ impl Policy {
         for (position, tier) in bounded.iter().enumerate() {
             let field = format!("tiers[{position}].limit_below");
             let Some(bound) = tier.limit_below else {
-                return Err(wrong(&field, "is missing: only the last tier has no upper bound"));
+                return Err(policy_error(
+                    &field,
+                    "is missing: only the last tier has no upper bound",
+                ));
             };
 
-            money(&field, bound)?;
+            check_amount(&field, bound)?;
             if bound <= previous {
-                return Err(wrong(
+                return Err(policy_error(
                     &field,
                     &format!("is {bound}, but tiers must rise: it has to be above {previous}"),
                 ));
             }
 
             if bound >= self.maximum_limit {
-                return Err(wrong(
+                return Err(policy_error(
                     &field,
                     &format!(
                         "is {bound}: the tiers above it start at or over maximum_limit {} and could never grow a limit",
@@ -199,7 +205,7 @@ impl Policy {
 
         if last.limit_below.is_some() {
             let field = format!("tiers[{}].limit_below", bounded.len());
-            return Err(wrong(
+            return Err(policy_error(
                 &field,
                 "must be absent: the last tier has no upper bound, or larger limits would have no rule",
             ));
@@ -207,7 +213,7 @@ impl Policy {
 
         for (position, tier) in self.tiers.iter().enumerate() {
             if tier.growth < Decimal::ZERO || !is_fraction(tier.growth) {
-                return Err(wrong(
+                return Err(policy_error(
                     &format!("tiers[{position}].growth"),
                     "must be from 0 to 10 with at most six decimals (0.50 is 50 %)",
                 ));
@@ -217,7 +223,7 @@ impl Policy {
         Ok(())
     }
 
-    /// The growth that applies to a present limit.
+    /// The growth that applies to a current limit.
     #[must_use]
     pub fn growth_for(&self, current: CreditLimit) -> Decimal {
         self.tiers
@@ -227,20 +233,21 @@ impl Policy {
     }
 }
 
-fn wrong(field: &str, problem: &str) -> PolicyError {
+fn policy_error(field: &str, problem: &str) -> PolicyError {
     PolicyError { field: field.to_owned(), problem: problem.to_owned() }
 }
 
-/// At most 10, to six decimals: the product with any limit is exact in a `Decimal`.
+/// Whether a value is at most 10 with at most six decimals. Its product with any limit is then exact
+/// in a `Decimal`.
 fn is_fraction(value: Decimal) -> bool {
     value <= Policy::MAX_GROWTH && value.normalize().scale() <= 6
 }
 
-/// A positive amount that `DECIMAL(10, 2)` holds.
-fn money(field: &str, amount: Decimal) -> Result<(), PolicyError> {
+/// Checks that `amount` is above zero and that `DECIMAL(10, 2)` holds it.
+fn check_amount(field: &str, amount: Decimal) -> Result<(), PolicyError> {
     match CreditLimit::try_from(amount) {
         Ok(limit) if !limit.amount().is_zero() => Ok(()),
-        _ => Err(wrong(
+        _ => Err(policy_error(
             field,
             &format!(
                 "must be above 0, at most {} and in whole cents, found {amount}",
@@ -298,7 +305,12 @@ mod tests {
                 r#"{"tiers":[{"limit_below":"500","growth":"1"},{"limit_below":"500","growth":"1"},{"growth":"1"}]}"#,
                 "policy.tiers[1].limit_below: is 500, but tiers must rise",
             ),
+            (
+                r#"{"maximum_limit":"5000"}"#,
+                "policy.tiers[0].limit_below: is 5000.00: the tiers above it start at or over",
+            ),
             (r#"{"tiers":[{"growth":"-0.1"}]}"#, "policy.tiers[0].growth"),
+            (r#"{"tiers":[{"growth":"10.000001"}]}"#, "policy.tiers[0].growth"),
             (r#"{"tiers":[{"growth":"11"}]}"#, "policy.tiers[0].growth"),
             (r#"{"tiers":[{"growth":"0.1234567"}]}"#, "policy.tiers[0].growth"),
             (r#"{"maximum_limit":"-1"}"#, "policy.maximum_limit"),
@@ -319,12 +331,111 @@ mod tests {
                 r#"{"affordability":{"income_column":"x","maximum_share":"0"}}"#,
                 "policy.affordability.maximum_share",
             ),
+            (
+                r#"{"affordability":{"income_column":"x","maximum_share":"10.1"}}"#,
+                "policy.affordability.maximum_share",
+            ),
+            (
+                r#"{"affordability":{"income_column":"x","maximum_share":"0.1234567"}}"#,
+                "policy.affordability.maximum_share",
+            ),
         ];
 
         for (json, expected) in cases {
             let message = refused(json);
             assert!(message.starts_with(expected), "{json}: {message}");
         }
+    }
+
+    #[test]
+    fn every_bound_itself_is_accepted() {
+        let documents = [
+            r#"{"round_down_to":"20000"}"#,
+            r#"{"round_down_to":"0.01"}"#,
+            r#"{"maximum_limit":"5000.01"}"#,
+            r#"{"maximum_limit":"99999999.99"}"#,
+            r#"{"tiers":[{"growth":"0"}]}"#,
+            r#"{"tiers":[{"growth":"10"}]}"#,
+            r#"{"tiers":[{"growth":"0.123456"}]}"#,
+            r#"{"affordability":{"income_column":"x","maximum_share":"0.000001"}}"#,
+            r#"{"affordability":{"income_column":"x","maximum_share":"10"}}"#,
+        ];
+
+        for json in documents {
+            let policy: Policy = serde_json::from_str(json).unwrap();
+            assert_eq!(policy.validate(), Ok(()), "{json}");
+        }
+    }
+
+    #[test]
+    fn an_income_column_has_1_to_63_bytes_as_in_postgresql() {
+        let with_column = |name: &str| Policy {
+            affordability: Some(Affordability {
+                income_column: name.to_owned(),
+                maximum_share: Decimal::ONE,
+            }),
+            ..Policy::default()
+        };
+
+        for bytes in [1, 62, 63] {
+            assert_eq!(with_column(&"x".repeat(bytes)).validate(), Ok(()), "{bytes} bytes");
+        }
+
+        for name in [String::new(), "x".repeat(64), "x".repeat(100), "ü".repeat(32)] {
+            let error = with_column(&name).validate().unwrap_err();
+            assert_eq!(error.field, "affordability.income_column", "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_policy_has_at_most_32_tiers() {
+        let with_tiers = |count: i64| {
+            let bounded = (1..count).map(|bound| Some(Decimal::from(bound)));
+            let tiers = bounded
+                .chain([None])
+                .map(|limit_below| Tier { limit_below, growth: Decimal::ONE })
+                .collect();
+            Policy { tiers, ..Policy::default() }
+        };
+
+        for count in [1, 31, 32] {
+            assert_eq!(with_tiers(count).validate(), Ok(()), "{count} tiers");
+        }
+
+        for count in [33, 100] {
+            assert_eq!(
+                with_tiers(count).validate().unwrap_err().to_string(),
+                format!("policy.tiers: must have at most 32 tiers, found {count}")
+            );
+        }
+    }
+
+    #[test]
+    fn a_tier_ends_one_cent_below_its_bound() {
+        let growth = |cents| {
+            let limit = CreditLimit::try_from(Decimal::new(cents, 2)).unwrap();
+            Policy::default().growth_for(limit).to_string()
+        };
+
+        assert_eq!(growth(0), "0.50");
+        assert_eq!(growth(499_999), "0.50");
+        assert_eq!(growth(500_000), "0.25");
+        assert_eq!(growth(9_999_999_999), "0.25");
+    }
+
+    /// Runs that are open keep this digest in the ledger, so the order of the fields is fixed.
+    #[test]
+    fn the_digest_is_of_the_json_in_the_order_of_the_fields() {
+        let json = concat!(
+            r#"{"eligibility":{"minimum_current_score":600,"current_limit_below":"10000.00"},"#,
+            r#""minimum_score":650,"tiers":[{"limit_below":"5000.00","growth":"0.50"},"#,
+            r#"{"growth":"0.25"}],"maximum_limit":"20000.00","round_down_to":"1.00","#,
+            r#""affordability":null}"#,
+        );
+
+        assert_eq!(Policy::default().sha256(), sha256_hex(json.as_bytes()));
+        let stricter = Policy { minimum_score: CreditScore::new(651), ..Policy::default() };
+        assert_ne!(stricter.sha256(), Policy::default().sha256());
     }
 
     #[test]

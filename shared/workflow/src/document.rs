@@ -8,9 +8,11 @@ use crate::failure::{Failure, FailureKind};
 /// Reads an event as a type; the error names the field.
 ///
 /// # Errors
-/// `Permanent.InvalidRequest` with the path of the field that is unknown, missing or of the wrong type.
+/// `Permanent.InvalidRequest`, with the path of the field that is unknown, missing or of the wrong
+/// type.
 pub fn parse<T: DeserializeOwned>(event: Value) -> Result<T, Failure> {
-    // serde would take an array for a struct, field by field, and an empty one for a struct of nothing but defaults.
+    // The code that serde derives reads a struct from an array too, field by field. An empty array
+    // would then be a request with nothing but defaults.
     if event.is_array() {
         return Err(Failure::new(
             FailureKind::InvalidRequest,
@@ -42,6 +44,9 @@ mod tests {
             (json!({"policy": {"floor": 1}}), "policy.floor: unknown field"),
             (json!({"as_of": "yesterday"}), "as_of: "),
             (json!([]), "invalid type: array"),
+            // The document itself has no path, so the message starts with the problem.
+            (json!(7), "invalid type: integer `7`, expected an object"),
+            (json!(null), "invalid type: null, expected an object"),
         ];
 
         for (event, expected) in cases {
@@ -49,5 +54,11 @@ mod tests {
             assert_eq!(failure.kind, FailureKind::InvalidRequest);
             assert!(failure.message.starts_with(expected), "{event}: {}", failure.message);
         }
+    }
+
+    #[test]
+    fn a_good_request_is_read_as_written() {
+        let request: RunRequest = parse(json!({"limit": 7, "dry_run": true})).unwrap();
+        assert_eq!(request, RunRequest { limit: Some(7), dry_run: true, ..RunRequest::default() });
     }
 }

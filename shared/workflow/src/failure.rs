@@ -100,12 +100,12 @@ impl fmt::Display for FailureKind {
 pub struct Failure {
     /// The stable name.
     pub kind: FailureKind,
-    /// For people.
+    /// What was wrong, for the people who read it.
     pub message: String,
 }
 
 impl Failure {
-    /// A failure with its message.
+    /// Makes a failure of a kind, with its message.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into() }
     }
@@ -114,6 +114,35 @@ impl Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The state machine and the runbook match these texts.
+    #[test]
+    fn a_failure_is_shown_with_its_stable_name() {
+        let cases = [
+            (FailureKind::TransientDatabase, "Transient.Database", true),
+            (FailureKind::TransientStorage, "Transient.Storage", true),
+            (FailureKind::TransientSecrets, "Transient.Secrets", true),
+            (FailureKind::InvalidRequest, "Permanent.InvalidRequest", false),
+            (FailureKind::InvalidPolicy, "Permanent.InvalidPolicy", false),
+            (FailureKind::Configuration, "Permanent.Configuration", false),
+            (FailureKind::DatabaseSchema, "Permanent.DatabaseSchema", false),
+            (FailureKind::DatabaseRefused, "Permanent.DatabaseRefused", false),
+            (FailureKind::StorageRefused, "Permanent.StorageRefused", false),
+            (FailureKind::ModelMissing, "Permanent.ModelMissing", false),
+            (FailureKind::ModelInvalid, "Permanent.ModelInvalid", false),
+            (FailureKind::ModelChanged, "Permanent.ModelChanged", false),
+            (FailureKind::HandoffInvalid, "Permanent.HandoffInvalid", false),
+            (FailureKind::RunConflict, "Permanent.RunConflict", false),
+            (FailureKind::Internal, "Permanent.Internal", false),
+        ];
+
+        assert_eq!(cases.map(|(kind, ..)| kind), FailureKind::ALL);
+        for (kind, name, transient) in cases {
+            assert_eq!(kind.name(), name);
+            assert_eq!(kind.is_transient(), transient, "{name}");
+            assert_eq!(Failure::new(kind, "why").to_string(), format!("{name}: why"));
+        }
+    }
 
     #[test]
     fn names_are_unique_and_say_whether_a_retry_helps() {

@@ -1,6 +1,7 @@
 //! The S3 keys that follow from a run and a shard.
 //!
-//! A key is a pure function of run and shard, so that a retry overwrites its own output and nothing else.
+//! A key is a pure function of run and shard, so that a retry overwrites its own output and nothing
+//! else.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +12,8 @@ use crate::shard::ShardIndex;
 pub const DEFAULT_BUCKET: &str = "credit-scoring-models";
 /// Key of the model artifact, unless the deployment names another.
 pub const DEFAULT_MODEL_KEY: &str = "models/catboost_model.tar.gz";
-/// Key of the policy document in force, unless the deployment names another. The object need not exist.
+/// Key of the policy document in force, unless the deployment names another. Without the object, the
+/// default policy applies.
 pub const DEFAULT_POLICY_KEY: &str = "policies/limit-increase-policy.json";
 
 /// An S3 object.
@@ -68,7 +70,7 @@ pub fn shard_list_key(run: &RunId) -> String {
     format!("{}manifest.json", Stage::Customers.prefix(run))
 }
 
-/// The key of the list of those shards that a resumed run has still to do.
+/// The key of the list of those shards that a resumed run still has to do.
 #[must_use]
 pub fn remaining_list_key(run: &RunId) -> String {
     format!("{}remaining/manifest.json", Stage::Customers.prefix(run))
@@ -86,14 +88,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_those_of_the_design() {
+    fn a_key_names_the_stage_the_run_and_the_shard() {
         let run = RunId::try_from("nightly-1".to_owned()).unwrap();
-        assert_eq!(
-            Stage::ScoredCustomers.shard_key(&run, ShardIndex(7)),
-            "pipeline/scored_customers/run=nightly-1/part-00007.parquet"
-        );
+        let cases = [
+            (Stage::Customers, "pipeline/customers/run=nightly-1/"),
+            (Stage::ScoredCustomers, "pipeline/scored_customers/run=nightly-1/"),
+            (Stage::Evaluations, "pipeline/evaluations/run=nightly-1/"),
+            (Stage::Results, "pipeline/results/run=nightly-1/"),
+        ];
+
+        for (stage, prefix) in cases {
+            assert_eq!(stage.prefix(&run), prefix);
+            let key = stage.shard_key(&run, ShardIndex(7));
+            assert_eq!(key, format!("{prefix}part-00007.parquet"));
+        }
 
         assert_eq!(shard_list_key(&run), "pipeline/customers/run=nightly-1/manifest.json");
+        assert_eq!(
+            remaining_list_key(&run),
+            "pipeline/customers/run=nightly-1/remaining/manifest.json"
+        );
         assert_eq!(summary_key(&run), "pipeline/results/run=nightly-1/summary.json");
     }
 }

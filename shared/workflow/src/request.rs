@@ -1,35 +1,42 @@
 //! What a run is asked to do.
 
 use chrono::NaiveDate;
+use limit_increase_domain::deserialize_from_object;
 use limit_increase_domain::policy::{Policy, PolicyError};
-use limit_increase_domain::read_from_objects_alone;
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// A manual request; `{}` is the nightly default. A field left out keeps its default, an unknown one is refused.
+/// What a run is asked to do; `{}` is the nightly request. A field that is left out keeps its default,
+/// and an unknown field is refused.
 ///
 /// ```json
-/// { "limit": 20, "shard_size": 25000, "as_of": "2026-11-24", "dry_run": false, "policy": { "minimum_score": 660 } }
+/// {
+///   "limit": 20,
+///   "shard_size": 25000,
+///   "as_of": "2026-11-24",
+///   "dry_run": false,
+///   "policy": { "minimum_score": 660 }
+/// }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, remote = "Self")]
 pub struct RunRequest {
-    /// At most so many customers; `null` for all that are eligible. Default 20.
+    /// The largest number of customers; `null` takes all who are eligible. Default 20.
     pub limit: Option<u64>,
     /// Customers in one shard.
     pub shard_size: u32,
-    /// The business date the run is recorded under; default the day (UTC) on which it starts.
+    /// The business date under which the run is recorded. Default: the day (UTC) on which it starts.
     #[serde(deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
     pub as_of: Option<NaiveDate>,
     /// Score and decide, but leave the table as it is.
     pub dry_run: bool,
-    /// A policy for this run alone; default the policy in force.
+    /// A policy for this run only. Default: the policy in force.
     #[serde(deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
     pub policy: Option<Policy>,
 }
 
-read_from_objects_alone!(RunRequest);
+deserialize_from_object!(RunRequest);
 
-/// `null` is a word with a meaning for `limit` alone; anywhere else it is a mistake worth an error.
+/// Reads a value and refuses `null`, which has a meaning only for `limit`.
 fn not_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
@@ -57,14 +64,15 @@ pub enum RequestError {
 }
 
 impl RunRequest {
-    /// The original's batch.
+    /// Customers in a nightly run that names no limit.
     pub const DEFAULT_LIMIT: u64 = 20;
     /// Above this, ask for no cap at all.
     pub const MAX_LIMIT: u64 = 1_000_000_000;
-    /// Default rows per shard: forty shards a million, each some 60 MB at most in a function. Smaller ones cost more requests
-    /// and invocations, larger ones more memory, and leave fewer to work on at once (ARCHITECTURE.md has the figures).
+    /// Default rows per shard: a million customers are forty shards, and each takes about 60 MB in
+    /// a function. Smaller shards cost more requests and invocations. Larger shards cost more
+    /// memory, and fewer of them run simultaneously. ARCHITECTURE.md has the figures.
     pub const DEFAULT_SHARD_SIZE: u32 = 25_000;
-    /// A shard is held in a function's memory; this bounds it.
+    /// The largest shard. A function holds a whole shard in memory.
     pub const MAX_SHARD_SIZE: u32 = 50_000;
 
     /// Checks every field.
@@ -140,6 +148,19 @@ mod tests {
     #[test]
     fn null_limit_means_no_cap() {
         assert_eq!(parse(r#"{"limit":null}"#).unwrap().limit, None);
+    }
+
+    #[test]
+    fn every_bound_itself_is_accepted() {
+        for limit in [1, RunRequest::MAX_LIMIT] {
+            let request = parse(&format!(r#"{{"limit":{limit}}}"#)).unwrap();
+            assert_eq!(request.limit, Some(limit));
+        }
+
+        for shard_size in [1, RunRequest::MAX_SHARD_SIZE] {
+            let request = parse(&format!(r#"{{"shard_size":{shard_size}}}"#)).unwrap();
+            assert_eq!(request.shard_size, shard_size);
+        }
     }
 
     #[test]

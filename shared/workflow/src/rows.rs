@@ -1,4 +1,5 @@
-//! The rows that travel between the steps, whatever carries them: a table, a Parquet file, a test.
+//! The rows that travel between the steps, independent of what carries them: a table, a Parquet
+//! file, a test.
 
 use chrono::NaiveDate;
 use limit_increase_domain::Outcome;
@@ -9,9 +10,9 @@ use rust_decimal::Decimal;
 pub struct CustomerRow<'a> {
     /// Key in `batch_scores`.
     pub customer_id: &'a str,
-    /// Present score.
+    /// Current score.
     pub current_score: i32,
-    /// Present limit.
+    /// Current limit.
     pub current_limit: Decimal,
     /// Application date; `None` when it is outside the years 1 to 9999.
     pub application_date: Option<NaiveDate>,
@@ -21,7 +22,7 @@ pub struct CustomerRow<'a> {
     pub has_features: bool,
 }
 
-/// A feature's value of one customer.
+/// The value of one source column for one customer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum CellValue<'a> {
     /// A number, or missing.
@@ -33,11 +34,11 @@ pub enum CellValue<'a> {
 /// One customer's evaluation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evaluation<'a> {
-    /// Key.
+    /// Key in `batch_scores`.
     pub customer_id: &'a str,
-    /// Present score at the time of the query.
+    /// Score at the time of the query.
     pub current_score: i32,
-    /// Present limit at the time of the query.
+    /// Limit at the time of the query.
     pub current_limit: Decimal,
     /// How the case ended.
     pub outcome: Outcome,

@@ -58,7 +58,7 @@ fn a_limit_is_never_lowered_nor_raised_by_nothing() {
         assert_eq!(decision.outcome, Outcome::Declined, "{limit}");
         assert_eq!(decision.new_limit, None);
         assert!(
-            decision.reason.contains("allows no limit above the present"),
+            decision.reason.contains("allows no limit above the current"),
             "{}",
             decision.reason
         );
@@ -179,5 +179,47 @@ proptest! {
         let expected = (grown / 100 * 100).min(2_000_000);
         let decision = decide(&Policy::default(), Decimal::new(cents, 2), None, Scoring::Scored { score: CreditScore::new(650), reasons: &[] });
         prop_assert_eq!(decision.new_limit.unwrap().amount(), Decimal::new(expected, 2));
+    }
+}
+
+#[test]
+fn an_outcome_is_read_back_from_its_stored_text() {
+    let cases = [
+        (Outcome::Approved, "APPROVED"),
+        (Outcome::Declined, "DECLINED"),
+        (Outcome::Referred, "REFERRED"),
+    ];
+
+    for (outcome, text) in cases {
+        assert_eq!(outcome.as_str(), text);
+        assert_eq!(outcome.to_string(), text);
+        assert_eq!(Outcome::parse(text), Some(outcome));
+        assert_eq!(serde_json::to_string(&outcome).unwrap(), format!("\"{text}\""));
+    }
+
+    for text in ["", "approved", "APPROVED ", "PENDING"] {
+        assert_eq!(Outcome::parse(text), None, "{text:?}");
+    }
+}
+
+/// The reason names a cap exactly when the cap, and not the growth, set the new limit.
+#[test]
+fn the_reason_names_the_cap_that_bound() {
+    let cases = [
+        // 22500 by growth, far above the maximum.
+        ("18000", "limit raised from 18000.00 to 20000.00 (capped at the maximum of 20000.00)."),
+        // 20000 by growth: the maximum itself, so no cap was needed.
+        ("16000", "limit raised from 16000.00 to 20000.00."),
+        // 20000.01 by growth and rounded down anyway, but the maximum bound first.
+        ("16000.01", "limit raised from 16000.01 to 20000.00 (capped at the maximum of 20000.00)."),
+        ("20000", "no limit above the current 20000.00 (capped at the maximum of 20000.00)."),
+        // Above the maximum already: the limit was not capped there.
+        ("25000", "no limit above the current 25000.00."),
+        ("0", "no limit above the current 0.00."),
+    ];
+
+    for (limit, ending) in cases {
+        let reason = at(800, limit).reason;
+        assert!(reason.ends_with(ending), "from {limit}: {reason}");
     }
 }
