@@ -1,12 +1,14 @@
 //! The `limit-increase` program.
 
+mod cli;
+mod commands;
+
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use limit_increase::cli::Cli;
-use limit_increase::commands;
-use limit_increase::problem::Problem;
-use limit_increase::ui::Ui;
+use limit_increase::terminal::{Problem, Ui};
+
+use crate::cli::Cli;
 
 #[tokio::main]
 async fn main() -> ExitCode {

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result, ensure};
-use limit_increase::aws::execution::{self, Finished, Followed};
-use limit_increase::context::Context;
+use limit_increase::customers::portfolio::SAMPLE_CUSTOMERS;
+use limit_increase::customers::{self, Source};
+use limit_increase::local::Context;
 use limit_increase::local::services;
-use limit_increase::portfolio::SAMPLE_CUSTOMERS;
-use limit_increase::workflow::customers::{self, Source};
-use limit_increase::workflow::{model, runs};
+use limit_increase::runs::execution::{self, Finished, Followed};
+use limit_increase::{model, runs};
 use limit_increase_database::DatabaseUrl;
 use limit_increase_workflow::{RunId, RunRequest};
 use serde_json::Value;

@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode, Output};
 use std::sync::OnceLock;
 
 use anyhow::{Context as _, Result, ensure};
-use limit_increase::workflow::model::{BUCKET, KEY};
+use limit_increase::model::{BUCKET, KEY};
 use limit_increase_tests::environment::Environment;
 use limit_increase_tests::suite;
 

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, ensure};
-use limit_increase::aws::execution::Finished;
-use limit_increase::aws::schedule;
-use limit_increase::aws::timeline::{Failure, explain_cause};
-use limit_increase::workflow::model::{BUCKET, KEY};
+use limit_increase::deployment::schedule;
+use limit_increase::model::{BUCKET, KEY};
+use limit_increase::runs::execution::Finished;
+use limit_increase::runs::timeline::{Failure, explain_cause};
 use limit_increase_domain::CreditScore;
 use limit_increase_domain::policy::Policy;
 use limit_increase_tests::environment::Environment;

@@ -11,7 +11,7 @@ use aws_sdk_s3::types::{
 use bytes::Bytes;
 
 use super::clients::{Aws, LOCAL_REGION, describe};
-use crate::problem::Problem;
+use crate::terminal::Problem;
 
 /// Makes the bucket, versioned, unless it is there.
 pub async fn ensure_bucket(aws: &Aws, bucket: &str) -> Result<()> {

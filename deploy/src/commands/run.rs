@@ -9,14 +9,14 @@ use limit_increase_domain::Policy;
 use limit_increase_workflow::{RunId, RunRequest, RunSummary};
 
 use super::results;
-use crate::aws::execution::{self, Finished, Followed};
 use crate::cli::{Limit, RunArgs};
-use crate::context::Context;
-use crate::database;
-use crate::problem::{Exit, Problem};
-use crate::ui::{self, money, thousands};
-use crate::workflow::model::BUCKET;
-use crate::workflow::runs::{self, Ready};
+use limit_increase::database;
+use limit_increase::local::Context;
+use limit_increase::model::BUCKET;
+use limit_increase::runs::execution::{self, Finished, Followed};
+use limit_increase::runs::{self, Ready};
+use limit_increase::terminal::{self, money, thousands};
+use limit_increase::terminal::{Exit, Problem};
 
 pub(super) async fn run(context: &Context, arguments: RunArgs) -> Result<Exit> {
     // Checked before anything is started: a slip of the pen should not cost minutes.
@@ -104,7 +104,7 @@ fn stop_watching_on_interrupt(flag: &Arc<AtomicBool>) -> Result<()> {
 async fn succeeded(context: &Context, ready: &Ready, finished: &Finished) -> Result<Exit> {
     let summary = runs::summary(&ready.aws, BUCKET, &finished.name).await?;
     let mut client = database::connect(&ready.services.database_url).await?;
-    let results = database::results::read(&mut client, 6).await?;
+    let results = limit_increase::runs::results::read(&mut client, 6).await?;
     show_summary(context, &summary, finished);
     if summary.eligible > 0 {
         results::show(&context.ui, &results);
@@ -119,7 +119,7 @@ async fn succeeded(context: &Context, ready: &Ready, finished: &Finished) -> Res
 
 fn show_summary(context: &Context, summary: &RunSummary, finished: &Finished) {
     let ui = &context.ui;
-    let took = ui::duration(std::time::Duration::from_secs_f64(finished.seconds));
+    let took = terminal::duration(std::time::Duration::from_secs_f64(finished.seconds));
     let style = console::style("SUCCEEDED").green().bold();
     ui.line(format!(
         "\n{style}  {} in {took}{}",

@@ -2,17 +2,17 @@
 
 use anyhow::Result;
 
-use crate::aws::Aws;
 use crate::cli::SetupDbArgs;
-use crate::context::Context;
-use crate::database;
-use crate::load::{CsvColumns, sample};
-use crate::local::services;
-use crate::portfolio::SAMPLE_CUSTOMERS;
-use crate::problem::Problem;
-use crate::ui::thousands;
-use crate::workflow::customers::{self, Source};
-use crate::workflow::model;
+use limit_increase::aws::Aws;
+use limit_increase::customers::portfolio::SAMPLE_CUSTOMERS;
+use limit_increase::customers::{self, Source};
+use limit_increase::customers::{CsvColumns, sample};
+use limit_increase::database;
+use limit_increase::local::Context;
+use limit_increase::local::services;
+use limit_increase::model;
+use limit_increase::terminal::Problem;
+use limit_increase::terminal::thousands;
 use limit_increase_domain::{ColumnKind, SourceColumn};
 
 pub(super) async fn run(context: &Context, arguments: SetupDbArgs) -> Result<()> {
@@ -23,7 +23,7 @@ pub(super) async fn run(context: &Context, arguments: SetupDbArgs) -> Result<()>
     let mut client = database::connect(&services.database_url).await?;
     customers::migrate(context, &mut client).await?;
     let loaded = customers::fill(context, &mut client, source, columns, arguments.reset).await?;
-    let total = database::results::customer_count(&client).await?.unwrap_or_default();
+    let total = customers::customer_count(&client).await?.unwrap_or_default();
     context
         .ui
         .line(format!("\n  {} customers are in batch_scores.", thousands(total.unsigned_abs())));

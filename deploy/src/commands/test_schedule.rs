@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-use crate::aws::execution::{self, Followed};
-use crate::aws::schedule;
-use crate::context::Context;
-use crate::problem::Problem;
-use crate::workflow::runs;
+use limit_increase::deployment::schedule;
+use limit_increase::local::Context;
+use limit_increase::runs;
+use limit_increase::runs::execution::{self, Followed};
+use limit_increase::terminal::Problem;
 
 pub(super) async fn run(context: &Context) -> Result<()> {
     let ready = runs::prepare(context).await?;

@@ -5,15 +5,15 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
 
-use crate::aws::build::FUNCTIONS;
-use crate::aws::{clients::describe, storage};
-use crate::context::Context;
-use crate::database;
-use crate::local::http;
-use crate::problem::{Exit, Problem};
-use crate::ui::Task;
-use crate::workflow::deployment::LOCAL_ARTIFACT_BUCKET;
-use crate::workflow::runs::{self, Ready};
+use limit_increase::aws::{clients::describe, storage};
+use limit_increase::database;
+use limit_increase::deployment::LOCAL_ARTIFACT_BUCKET;
+use limit_increase::deployment::build::FUNCTIONS;
+use limit_increase::local::Context;
+use limit_increase::local::http;
+use limit_increase::runs::{self, Ready};
+use limit_increase::terminal::Task;
+use limit_increase::terminal::{Exit, Problem};
 
 pub(super) async fn run(context: &Context) -> Result<Exit> {
     let ready = runs::prepare(context).await?;
@@ -133,7 +133,10 @@ async fn machine(ready: &Ready) -> Result<String> {
 }
 
 async fn rule(ready: &Ready) -> Result<String> {
-    let schedule =
-        crate::aws::schedule::read(&ready.aws, ready.stack.output("EventBridgeRuleName")?).await?;
+    let schedule = limit_increase::deployment::schedule::read(
+        &ready.aws,
+        ready.stack.output("EventBridgeRuleName")?,
+    )
+    .await?;
     Ok(format!("{} {} is {}", schedule.rule, schedule.expression, schedule.state))
 }

@@ -4,12 +4,12 @@ use std::process::{Command, Stdio};
 
 use anyhow::Result;
 
+use crate::local::Project;
 use crate::local::localstack;
 use crate::local::python::run_shown;
 use crate::local::state::{LocalStackState, PostgresState};
-use crate::problem::Problem;
-use crate::project::Project;
-use crate::ui::Ui;
+use crate::terminal::Problem;
+use crate::terminal::Ui;
 
 /// The ports that the containers publish on this machine.
 #[derive(Debug, Clone, Copy)]

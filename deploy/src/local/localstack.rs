@@ -9,9 +9,9 @@ use crate::local::http;
 use crate::local::ports;
 use crate::local::process::{ProcessIdentity, log_tail, spawn_detached};
 use crate::local::state::LocalStackState;
-use crate::problem::Problem;
-use crate::project::{Home, Project, Venv};
-use crate::ui::{Task, Ui};
+use crate::local::{Home, Project, Venv};
+use crate::terminal::Problem;
+use crate::terminal::{Task, Ui};
 
 /// A cold start takes some 5 s here; a laptop that is busy compiling takes longer.
 const START_TIMEOUT: Duration = Duration::from_secs(120);

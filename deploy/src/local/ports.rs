@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, TcpListener};
 
 use anyhow::Result;
 
-use crate::problem::Problem;
+use crate::terminal::Problem;
 
 /// How far above the wanted port a free one is looked for.
 const SEARCHED: u16 = 200;

@@ -11,9 +11,9 @@ use crate::local::ports;
 use crate::local::process::{ProcessIdentity, log_tail};
 use crate::local::python::run_shown;
 use crate::local::state::PostgresState;
-use crate::problem::Problem;
-use crate::project::{Home, Project, Venv};
-use crate::ui::Ui;
+use crate::local::{Home, Project, Venv};
+use crate::terminal::Problem;
+use crate::terminal::Ui;
 
 /// What `postgres.py start` prints.
 #[derive(Debug, Deserialize)]

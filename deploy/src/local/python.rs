@@ -6,9 +6,9 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result};
 
-use crate::problem::Problem;
-use crate::project::{Project, Venv};
-use crate::ui::{Task, Ui};
+use crate::local::{Project, Venv};
+use crate::terminal::Problem;
+use crate::terminal::{Task, Ui};
 
 /// The interpreter for the environments: LocalStack 4.9 runs on Python 3.11 and no other.
 pub fn find() -> Result<PathBuf> {
@@ -23,7 +23,7 @@ pub fn find() -> Result<PathBuf> {
         match version(candidate) {
             Some((3, 11)) => return Ok(candidate.clone()),
             Some((major, minor)) => {
-                found.push(format!("{} is Python {major}.{minor}", candidate.display()))
+                found.push(format!("{} is Python {major}.{minor}", candidate.display()));
             }
             None => found.push(format!("{} does not run", candidate.display())),
         }

@@ -2,14 +2,14 @@
 
 use anyhow::Result;
 
-use crate::context::Context;
+use crate::local::Venv;
+use crate::local::context::Context;
 use crate::local::docker::{self, Published};
 use crate::local::localstack;
 use crate::local::postgres;
 use crate::local::python;
 use crate::local::state::{PostgresState, Runtime, State};
-use crate::problem::Problem;
-use crate::project::Venv;
+use crate::terminal::Problem;
 
 /// The ports that people expect the services on.
 pub const POSTGRES_PORT: u16 = 5432;

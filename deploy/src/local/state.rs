@@ -6,8 +6,8 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::local::process::ProcessIdentity;
-use crate::problem::Problem;
-use crate::project::write_whole;
+use crate::local::write_whole;
+use crate::terminal::Problem;
 
 /// How the local services run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]

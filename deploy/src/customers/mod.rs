@@ -1,0 +1,16 @@
+//! The customers' tables: made, and filled from the sample portfolio or from a lender's own file.
+
+pub(crate) mod bulk;
+mod columns;
+mod csv_file;
+mod dates;
+mod fill;
+pub mod portfolio;
+pub mod sample;
+mod table;
+mod values;
+
+pub use bulk::Loaded;
+pub use csv_file::{CsvColumns, CustomerFile};
+pub use fill::{Source, ensure, fill, migrate};
+pub use table::{customer_count, has_tables};
