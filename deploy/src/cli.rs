@@ -48,10 +48,10 @@ pub(crate) struct ServiceArgs {
     /// Use this PostgreSQL instead of the embedded one
     #[arg(long, global = true, env = "DATABASE_URL", value_name = "URL", hide_env_values = true)]
     pub(crate) database_url: Option<String>,
-    /// Wanted port of the embedded PostgreSQL [default: 5432]; the next free one is taken if it is in use
+    /// StackSpec port of the embedded PostgreSQL [default: 5432]; the next free one is taken if it is in use
     #[arg(long, global = true, env = "POSTGRES_PORT", value_name = "PORT")]
     pub(crate) postgres_port: Option<u16>,
-    /// Wanted port of LocalStack [default: 4566]; the next free one is taken if it is in use
+    /// StackSpec port of LocalStack [default: 4566]; the next free one is taken if it is in use
     #[arg(long, global = true, env = "LOCALSTACK_PORT", value_name = "PORT")]
     pub(crate) localstack_port: Option<u16>,
 }

@@ -14,7 +14,7 @@ pub async fn connect(url: &str) -> Result<Client> {
 }
 
 /// Brings the schema up to date; returns the names of the migrations that were applied now.
-pub async fn migrate(client: &mut Client) -> Result<Vec<&'static str>> {
+pub(crate) async fn migrate(client: &mut Client) -> Result<Vec<&'static str>> {
     postgres::migrate(client).await.map_err(|failure| {
         Problem::new(failure.to_string())
             .next("check that the database's user may create tables, or use a database of its own")

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, ensure};
 use limit_increase::deployment::schedule;
 use limit_increase::model::{BUCKET, KEY};
-use limit_increase::runs::execution::Finished;
-use limit_increase::runs::timeline::{Failure, explain_cause};
+use limit_increase::runs::execution::ExecutionReport;
+use limit_increase::runs::timeline::{StepFailure, explain_cause};
 use limit_increase_domain::CreditScore;
 use limit_increase_domain::policy::Policy;
 use limit_increase_tests::environment::Environment;
@@ -435,7 +435,7 @@ struct Sabotaged {
     /// The decisions of an undisturbed run over the same customers.
     undisturbed: BTreeMap<String, Stored>,
     /// How the run ended.
-    failed: Failure,
+    failed: StepFailure,
 }
 
 impl Sabotaged {
@@ -482,7 +482,11 @@ fn mend(environment: &Environment) -> Result<()> {
 }
 
 /// Goes on with the run `redriven` as a redrive would, and waits for the end.
-fn redrive(environment: &Environment, failed: &Failure, machine: &str) -> Result<Finished> {
+fn redrive(
+    environment: &Environment,
+    failed: &StepFailure,
+    machine: &str,
+) -> Result<ExecutionReport> {
     let machine = redriving_machine(environment, failed, machine)?;
     let states = &environment.ready.aws.states;
     let started = environment.block_on(
@@ -498,7 +502,11 @@ fn redrive(environment: &Environment, failed: &Failure, machine: &str) -> Result
 }
 
 /// The deployed definition, entered as a redriven execution enters it.
-fn redriving_machine(environment: &Environment, failed: &Failure, name: &str) -> Result<String> {
+fn redriving_machine(
+    environment: &Environment,
+    failed: &StepFailure,
+    name: &str,
+) -> Result<String> {
     let states = &environment.ready.aws.states;
     let deployed = environment.block_on(
         states.describe_state_machine().state_machine_arn(environment.machine()?).send(),

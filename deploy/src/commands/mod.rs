@@ -22,7 +22,7 @@ use limit_increase::terminal::Exit;
 use limit_increase::terminal::Ui;
 
 /// Does what was typed.
-pub async fn dispatch(cli: Cli, ui: Ui) -> Result<Exit> {
+pub(crate) async fn dispatch(cli: Cli, ui: Ui) -> Result<Exit> {
     let given = |text: Option<String>| text.filter(|text| !text.is_empty());
     let options = ServiceOptions {
         runtime: cli.services.runtime,

@@ -5,7 +5,7 @@ use anyhow::Result;
 use crate::cli::SetupDbArgs;
 use limit_increase::aws::Aws;
 use limit_increase::customers::portfolio::SAMPLE_CUSTOMERS;
-use limit_increase::customers::{self, Source};
+use limit_increase::customers::{self, CustomerSource};
 use limit_increase::customers::{CsvColumns, sample};
 use limit_increase::database;
 use limit_increase::local::Context;
@@ -34,12 +34,12 @@ pub(super) async fn run(context: &Context, arguments: SetupDbArgs) -> Result<()>
 fn plan(
     arguments: &SetupDbArgs,
     model: Option<Vec<SourceColumn>>,
-) -> Result<(Source, Vec<SourceColumn>)> {
+) -> Result<(CustomerSource, Vec<SourceColumn>)> {
     let (Some(path), Some(id), Some(score), Some(limit)) =
         (&arguments.data, &arguments.id_column, &arguments.score_column, &arguments.limit_column)
     else {
         let count = arguments.customers.unwrap_or(SAMPLE_CUSTOMERS.into());
-        return Ok((Source::Sample { count }, model.unwrap_or_else(sample::own_columns)));
+        return Ok((CustomerSource::Sample { count }, model.unwrap_or_else(sample::own_columns)));
     };
 
     let features = match &arguments.features {
@@ -60,7 +60,7 @@ fn plan(
         features: features.clone(),
     };
 
-    Ok((Source::File { path: std::path::absolute(path)?, columns }, features))
+    Ok((CustomerSource::File { path: std::path::absolute(path)?, columns }, features))
 }
 
 /// The columns asked for, in the kinds that the model knows them as; others are numbers unless said otherwise.

@@ -7,7 +7,7 @@ use anyhow::Result;
 use limit_increase::deployment::schedule;
 use limit_increase::local::Context;
 use limit_increase::runs;
-use limit_increase::runs::execution::{self, Followed};
+use limit_increase::runs::execution::{self, WatchEnd};
 use limit_increase::terminal::Problem;
 
 pub(super) async fn run(context: &Context) -> Result<()> {
@@ -33,7 +33,7 @@ pub(super) async fn run(context: &Context) -> Result<()> {
     let arn = schedule::fire(&ready.aws, &found).await?;
     task.done(format!("started {}", arn.rsplit(':').next().unwrap_or(&arn)));
     let followed = execution::follow(&ready.aws, &arn, &Arc::default(), ui).await?;
-    let Followed::Finished(finished) = followed else {
+    let WatchEnd::Ended(finished) = followed else {
         return Err(Problem::new("the run was left running").into());
     };
 

@@ -16,22 +16,22 @@ use limit_increase_domain::{ColumnKind, SourceColumn};
 
 /// A customer to load.
 #[derive(Debug, Clone, PartialEq)]
-pub struct CustomerRow {
+pub(crate) struct CustomerRow {
     /// Key, at most 50 characters.
-    pub customer_id: String,
+    pub(crate) customer_id: String,
     /// Points.
-    pub current_score: i32,
+    pub(crate) current_score: i32,
     /// Two decimals.
-    pub current_limit: Decimal,
+    pub(crate) current_limit: Decimal,
     /// When the customer applied.
-    pub application_date: NaiveDate,
+    pub(crate) application_date: NaiveDate,
     /// In the order of the loader's columns.
-    pub features: Vec<FeatureCell>,
+    pub(crate) features: Vec<FeatureCell>,
 }
 
 /// A feature's value; `None` is NULL.
 #[derive(Debug, Clone, PartialEq)]
-pub enum FeatureCell {
+pub(crate) enum FeatureCell {
     /// For a numeric column.
     Number(Option<f64>),
     /// For a category.
@@ -40,7 +40,7 @@ pub enum FeatureCell {
 
 /// What happens to a customer who is in the table already. A decision is never overwritten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Existing {
+pub(crate) enum ExistingCustomers {
     /// Score and limit stay as they are.
     Keep,
     /// Score, limit and date follow the new data while the customer is undecided.
@@ -51,24 +51,24 @@ pub(crate) enum Existing {
 #[derive(Debug, Clone)]
 pub(crate) struct Load {
     /// Columns of `customer_features` to fill.
-    pub columns: Vec<SourceColumn>,
+    pub(crate) columns: Vec<SourceColumn>,
     /// What happens to customers who are there already.
-    pub existing: Existing,
+    pub(crate) existing: ExistingCustomers,
     /// Empty both tables first; decisions go too. The ledger of runs stays.
-    pub reset: bool,
+    pub(crate) reset: bool,
 }
 
 /// What was loaded.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Loaded {
+pub struct LoadReport {
     /// Customers in the source.
-    pub rows: u64,
+    pub(crate) rows: u64,
     /// Of them new to the table.
-    pub inserted: u64,
+    pub(crate) inserted: u64,
     /// Of them there already, with their data brought up to date.
-    pub updated: u64,
+    pub(crate) updated: u64,
     /// Columns that were added to `customer_features`.
-    pub columns_added: Vec<String>,
+    pub(crate) columns_added: Vec<String>,
 }
 
 /// Rows travel to the connection in batches of this many.
@@ -85,7 +85,7 @@ pub(crate) async fn load<S>(
     plan: &Load,
     source: S,
     progress: impl Fn(u64),
-) -> Result<Loaded>
+) -> Result<LoadReport>
 where
     S: FnOnce(mpsc::Sender<Vec<CustomerRow>>) -> Result<()> + Send + 'static,
 {
@@ -109,7 +109,7 @@ where
     progress(rows);
     let (inserted, updated) = merge(&transaction, plan).await?;
     transaction.commit().await?;
-    Ok(Loaded { rows, inserted, updated, columns_added })
+    Ok(LoadReport { rows, inserted, updated, columns_added })
 }
 
 fn incoming_table(columns: &[SourceColumn]) -> String {
@@ -172,8 +172,8 @@ async fn copy(
 /// Moves the incoming rows into both tables; returns how many customers are new, and how many were brought up to date.
 async fn merge(transaction: &Transaction<'_>, plan: &Load) -> Result<(u64, u64)> {
     let on_conflict = match plan.existing {
-        Existing::Keep => "DO NOTHING",
-        Existing::UpdateUndecided => {
+        ExistingCustomers::Keep => "DO NOTHING",
+        ExistingCustomers::UpdateUndecided => {
             "DO UPDATE SET current_score = excluded.current_score, current_limit = excluded.current_limit,
                            application_date = excluded.application_date
              WHERE known.limit_increase_decision IS NULL

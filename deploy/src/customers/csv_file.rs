@@ -53,7 +53,7 @@ struct Positions {
 
 impl CustomerFile {
     /// Opens the file, plain or gzip, and finds the columns in its header.
-    pub fn open(path: &Path, columns: CsvColumns, default_date: NaiveDate) -> Result<Self> {
+    pub(crate) fn open(path: &Path, columns: CsvColumns, default_date: NaiveDate) -> Result<Self> {
         let mut reader = csv::ReaderBuilder::new().has_headers(true).from_reader(open(path)?);
         let header = reader.headers().map_err(|error| unreadable(path, &error))?.clone();
         let positions = positions(path, &header, &columns)?;
@@ -68,7 +68,7 @@ impl CustomerFile {
     }
 
     /// The next customer, `None` after the last.
-    pub fn next_row(&mut self) -> Result<Option<CustomerRow>> {
+    pub(crate) fn next_row(&mut self) -> Result<Option<CustomerRow>> {
         let mut record = StringRecord::new();
         if !self.reader.read_record(&mut record).map_err(|error| unreadable(&self.path, &error))? {
             return Ok(None);

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio_postgres::Client;
 
 use super::table::customer_count;
-use crate::customers::bulk::{BATCH, CustomerRow, Existing, Load, Loaded, load};
+use crate::customers::bulk::{BATCH, CustomerRow, ExistingCustomers, Load, LoadReport, load};
 use crate::customers::portfolio::SAMPLE_CUSTOMERS;
 use crate::customers::{CsvColumns, CustomerFile, sample};
 use crate::database;
@@ -21,7 +21,7 @@ use limit_increase_domain::SourceColumn;
 
 /// What to fill the tables with.
 #[derive(Debug, Clone)]
-pub enum Source {
+pub enum CustomerSource {
     /// So many customers of the sample portfolio.
     Sample {
         /// How many.
@@ -53,25 +53,25 @@ pub async fn migrate(context: &Context, client: &mut Client) -> Result<()> {
 pub async fn fill(
     context: &Context,
     client: &mut Client,
-    source: Source,
+    source: CustomerSource,
     columns: Vec<SourceColumn>,
     reset: bool,
-) -> Result<Loaded> {
+) -> Result<LoadReport> {
     let mut task = context.ui.task("Customers");
     let today = Utc::now().date_naive();
     let existing = match &source {
-        Source::Sample { .. } => Existing::Keep,
-        Source::File { .. } => Existing::UpdateUndecided,
+        CustomerSource::Sample { .. } => ExistingCustomers::Keep,
+        CustomerSource::File { .. } => ExistingCustomers::UpdateUndecided,
     };
 
     let total = match &source {
-        Source::Sample { count } => Some(*count),
-        Source::File { .. } => None,
+        CustomerSource::Sample { count } => Some(*count),
+        CustomerSource::File { .. } => None,
     };
 
     let missing = match &source {
-        Source::Sample { .. } => sample::missing_columns(&columns),
-        Source::File { .. } => Vec::new(),
+        CustomerSource::Sample { .. } => sample::missing_columns(&columns),
+        CustomerSource::File { .. } => Vec::new(),
     };
 
     if !missing.is_empty() {
@@ -82,10 +82,10 @@ pub async fn fill(
     }
 
     task.phase(match &source {
-        Source::Sample { count } => {
+        CustomerSource::Sample { count } => {
             format!("loading {} of the sample portfolio", terminal::thousands(*count))
         }
-        Source::File { path, .. } => format!("loading {}", path.display()),
+        CustomerSource::File { path, .. } => format!("loading {}", path.display()),
     });
 
     let plan = Load { columns: columns.clone(), existing, reset };
@@ -117,20 +117,20 @@ pub async fn fill(
 }
 
 fn produce(
-    source: Source,
+    source: CustomerSource,
     columns: &[SourceColumn],
     today: NaiveDate,
     sender: &mpsc::Sender<Vec<CustomerRow>>,
 ) -> Result<()> {
     match source {
-        Source::Sample { count } => {
+        CustomerSource::Sample { count } => {
             for batch in sample::batches(count, columns, today) {
                 if sender.blocking_send(batch).is_err() {
                     break;
                 }
             }
         }
-        Source::File { path, columns } => {
+        CustomerSource::File { path, columns } => {
             let mut file = CustomerFile::open(&path, columns, today)?;
             let mut batch = Vec::with_capacity(BATCH);
             let mut rows = 0_u64;
@@ -166,7 +166,7 @@ pub async fn ensure(
 ) -> Result<()> {
     migrate(context, client).await?;
     if customer_count(client).await?.unwrap_or_default() == 0 {
-        let source = Source::Sample { count: SAMPLE_CUSTOMERS.into() };
+        let source = CustomerSource::Sample { count: SAMPLE_CUSTOMERS.into() };
         fill(context, client, source, columns, false).await?;
     }
 

@@ -10,7 +10,6 @@ pub mod sample;
 mod table;
 mod values;
 
-pub use bulk::Loaded;
 pub use csv_file::{CsvColumns, CustomerFile};
-pub use fill::{Source, ensure, fill, migrate};
+pub use fill::{CustomerSource, ensure, fill, migrate};
 pub use table::{customer_count, has_tables};

@@ -17,7 +17,7 @@ pub fn own_columns() -> Vec<SourceColumn> {
 
 /// Those of the model's columns that the portfolio does not have: they stay empty.
 #[must_use]
-pub fn missing_columns(columns: &[SourceColumn]) -> Vec<String> {
+pub(crate) fn missing_columns(columns: &[SourceColumn]) -> Vec<String> {
     let own = own_columns();
     columns
         .iter()
@@ -28,12 +28,12 @@ pub fn missing_columns(columns: &[SourceColumn]) -> Vec<String> {
 
 /// The key of customer number `index`, from 0: `CUST_0001` and on, wider beyond 9999.
 #[must_use]
-pub fn customer_id(index: u64) -> String {
+pub(crate) fn customer_id(index: u64) -> String {
     format!("CUST_{:04}", index + 1)
 }
 
 /// Customers `0..count` in batches, drawn as they are asked for.
-pub fn batches(
+pub(crate) fn batches(
     count: u64,
     columns: &[SourceColumn],
     today: NaiveDate,

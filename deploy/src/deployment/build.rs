@@ -19,7 +19,7 @@ pub struct Function {
     /// Its package and program.
     pub name: &'static str,
     /// The template's parameter for its archive.
-    pub code_parameter: &'static str,
+    pub(crate) code_parameter: &'static str,
 }
 
 /// The four functions.
@@ -49,7 +49,7 @@ impl Architecture {
 
     /// As the template's parameter has it.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Arm64 => "arm64",
             Self::X86_64 => "x86_64",
@@ -68,18 +68,18 @@ impl Architecture {
 #[derive(Debug, Clone)]
 pub struct Archive {
     /// Whose.
-    pub function: Function,
+    pub(crate) function: Function,
     /// The key that it goes under: it has the program's hash, so that an unchanged program is an unchanged key.
-    pub key: String,
+    pub(crate) key: String,
     /// The file.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// The program in it.
     pub program: PathBuf,
 }
 
 impl Archive {
     /// The archive's bytes.
-    pub fn read(&self) -> Result<Bytes> {
+    pub(crate) fn read(&self) -> Result<Bytes> {
         Ok(std::fs::read(&self.path)
             .with_context(|| format!("cannot read {}", self.path.display()))?
             .into())

@@ -13,7 +13,7 @@ use limit_increase_domain::sha256_hex;
 use serde::{Deserialize, Serialize};
 
 use self::build::{Architecture, Archive};
-use self::stack::{Deployed, Wanted};
+use self::stack::{Stack, StackSpec};
 use crate::aws::{Aws, storage};
 use crate::local::Context;
 use crate::local::python;
@@ -60,7 +60,7 @@ impl Deployment {
 }
 
 /// Builds, uploads and deploys; says and does nothing more than look where nothing has changed.
-pub async fn deploy(context: &Context, aws: &Aws, deployment: &Deployment) -> Result<Deployed> {
+pub async fn deploy(context: &Context, aws: &Aws, deployment: &Deployment) -> Result<Stack> {
     let archives = {
         let (context, architecture) = (context.clone(), deployment.architecture);
         tokio::task::spawn_blocking(move || {
@@ -94,14 +94,14 @@ pub async fn deploy(context: &Context, aws: &Aws, deployment: &Deployment) -> Re
 
     upload(context, aws, deployment, &archives, &definition_key, definition).await?;
     let deployed =
-        stack::apply(&aws.cloudformation, &Wanted { template, parameters }, &context.ui).await?;
+        stack::apply(&aws.cloudformation, &StackSpec { template, parameters }, &context.ui).await?;
     let record = Record { stack_id: deployed.id.clone(), sha256 };
     write_whole(&record_file(context, aws), &serde_json::to_vec_pretty(&record)?)?;
     Ok(deployed)
 }
 
 /// The stack, if it is the very one that was last deployed from here with the same inputs.
-async fn unchanged(context: &Context, aws: &Aws, sha256: &str) -> Result<Option<Deployed>> {
+async fn unchanged(context: &Context, aws: &Aws, sha256: &str) -> Result<Option<Stack>> {
     let Ok(text) = std::fs::read(record_file(context, aws)) else { return Ok(None) };
     let Ok(record) = serde_json::from_slice::<Record>(&text) else { return Ok(None) };
     if record.sha256 != sha256 {

@@ -6,29 +6,29 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use aws_sdk_cloudformation::Client;
 use aws_sdk_cloudformation::error::ProvideErrorMetadata as _;
-use aws_sdk_cloudformation::types::{Capability, Parameter, Stack, StackEvent};
+use aws_sdk_cloudformation::types::{Capability, Parameter, Stack as AwsStack, StackEvent};
 
 use crate::aws::clients::describe;
 use crate::terminal::Problem;
 use crate::terminal::{Task, Ui};
 
 /// The stack's name.
-pub const NAME: &str = "limit-increase";
+pub(crate) const NAME: &str = "limit-increase";
 /// A fresh stack takes seconds locally and a few minutes on AWS.
 const TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
 /// What the stack is to be.
 #[derive(Debug, Clone)]
-pub struct Wanted {
+pub(crate) struct StackSpec {
     /// The template's text.
-    pub template: String,
+    pub(crate) template: String,
     /// Values for its parameters; those left out keep the template's defaults.
-    pub parameters: BTreeMap<String, String>,
+    pub(crate) parameters: BTreeMap<String, String>,
 }
 
 /// The stack as it is.
 #[derive(Debug, Clone)]
-pub struct Deployed {
+pub struct Stack {
     /// Its id, another one for each creation.
     pub id: String,
     /// Its status.
@@ -37,10 +37,10 @@ pub struct Deployed {
     pub outputs: BTreeMap<String, String>,
 }
 
-impl Deployed {
+impl Stack {
     /// Whether the last operation on the stack went well.
     #[must_use]
-    pub fn is_sound(&self) -> bool {
+    pub(crate) fn is_sound(&self) -> bool {
         matches!(self.status.as_str(), "CREATE_COMPLETE" | "UPDATE_COMPLETE")
     }
 
@@ -56,7 +56,7 @@ impl Deployed {
 }
 
 /// The stack, if there is one.
-pub async fn find(client: &Client) -> Result<Option<Deployed>> {
+pub async fn find(client: &Client) -> Result<Option<Stack>> {
     match client.describe_stacks().stack_name(NAME).send().await {
         Ok(found) => Ok(found
             .stacks()
@@ -72,8 +72,8 @@ pub async fn find(client: &Client) -> Result<Option<Deployed>> {
     }
 }
 
-/// Makes the stack what is wanted.
-pub async fn apply(client: &Client, wanted: &Wanted, ui: &Ui) -> Result<Deployed> {
+/// Makes the stack what `spec` says.
+pub(crate) async fn apply(client: &Client, spec: &StackSpec, ui: &Ui) -> Result<Stack> {
     let mut task = ui.task("Stack");
     let mut present = find(client).await?;
     if let Some(stack) = &present
@@ -85,7 +85,7 @@ pub async fn apply(client: &Client, wanted: &Wanted, ui: &Ui) -> Result<Deployed
     }
 
     let mut seen = event_ids(client).await;
-    let parameters: Vec<Parameter> = wanted
+    let parameters: Vec<Parameter> = spec
         .parameters
         .iter()
         .map(|(key, value)| Parameter::builder().parameter_key(key).parameter_value(value).build())
@@ -96,7 +96,7 @@ pub async fn apply(client: &Client, wanted: &Wanted, ui: &Ui) -> Result<Deployed
         let sent = client
             .update_stack()
             .stack_name(NAME)
-            .template_body(&wanted.template)
+            .template_body(&spec.template)
             .set_parameters(Some(parameters))
             .capabilities(Capability::CapabilityNamedIam)
             .send()
@@ -114,7 +114,7 @@ pub async fn apply(client: &Client, wanted: &Wanted, ui: &Ui) -> Result<Deployed
         client
             .create_stack()
             .stack_name(NAME)
-            .template_body(&wanted.template)
+            .template_body(&spec.template)
             .set_parameters(Some(parameters))
             .capabilities(Capability::CapabilityNamedIam)
             .send()
@@ -144,13 +144,13 @@ fn refused(why: &str) -> Problem {
         .next("correct the template or its parameters, then: limit-increase deploy")
 }
 
-async fn found(client: &Client) -> Result<Deployed> {
+async fn found(client: &Client) -> Result<Stack> {
     find(client).await?.ok_or_else(|| {
         Problem::new("the stack has gone while it was being deployed").at(NAME).into()
     })
 }
 
-async fn wait(client: &Client, seen: &mut HashSet<String>, task: &Task) -> Result<Deployed> {
+async fn wait(client: &Client, seen: &mut HashSet<String>, task: &Task) -> Result<Stack> {
     let deadline = Instant::now() + TIMEOUT;
     loop {
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -179,7 +179,7 @@ async fn wait(client: &Client, seen: &mut HashSet<String>, task: &Task) -> Resul
 }
 
 /// Deletes the stack and waits until it is gone.
-pub async fn delete(client: &Client, id: &str) -> Result<()> {
+pub(crate) async fn delete(client: &Client, id: &str) -> Result<()> {
     client.delete_stack().stack_name(NAME).send().await.map_err(|error| {
         Problem::new(format!("cannot delete the failed stack: {}", describe(&error))).at(NAME)
     })?;
@@ -201,7 +201,7 @@ pub async fn delete(client: &Client, id: &str) -> Result<()> {
 }
 
 /// The failure as CloudFormation tells it: the first resource that failed of itself.
-async fn failed(client: &Client, stack: &Deployed) -> Problem {
+async fn failed(client: &Client, stack: &Stack) -> Problem {
     let events = events(client).await;
     let culprit = events.iter().find(|event| {
         let status = event.resource_status().map_or("", |status| status.as_str());
@@ -243,11 +243,11 @@ async fn event_ids(client: &Client) -> HashSet<String> {
         .collect()
 }
 
-fn status_of(stack: &Stack) -> &str {
+fn status_of(stack: &AwsStack) -> &str {
     stack.stack_status().map_or("", |status| status.as_str())
 }
 
-fn deployed(stack: &Stack) -> Deployed {
+fn deployed(stack: &AwsStack) -> Stack {
     let outputs = stack
         .outputs()
         .iter()
@@ -255,7 +255,7 @@ fn deployed(stack: &Stack) -> Deployed {
             Some((output.output_key()?.to_owned(), output.output_value()?.to_owned()))
         })
         .collect();
-    Deployed {
+    Stack {
         id: stack.stack_id().unwrap_or_default().to_owned(),
         status: status_of(stack).to_owned(),
         outputs,

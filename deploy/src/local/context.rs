@@ -15,9 +15,9 @@ pub struct ServiceOptions {
     pub runtime: Option<Runtime>,
     /// A server of the user's own instead of the embedded one.
     pub database_url: Option<String>,
-    /// Wanted port of the embedded PostgreSQL; 0 for any.
+    /// StackSpec port of the embedded PostgreSQL; 0 for any.
     pub postgres_port: Option<u16>,
-    /// Wanted port of LocalStack; 0 for any.
+    /// StackSpec port of LocalStack; 0 for any.
     pub localstack_port: Option<u16>,
 }
 

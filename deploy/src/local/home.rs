@@ -12,7 +12,7 @@ pub struct Home {
 
 impl Home {
     /// A home at this place, made when it is first written to.
-    pub fn new(root: impl Into<PathBuf>) -> Result<Self> {
+    pub(crate) fn new(root: impl Into<PathBuf>) -> Result<Self> {
         Ok(Self { root: std::path::absolute(root.into())? })
     }
 
@@ -30,7 +30,7 @@ impl Home {
 
     /// The embedded PostgreSQL's data.
     #[must_use]
-    pub fn postgres(&self) -> PathBuf {
+    pub(crate) fn postgres(&self) -> PathBuf {
         self.root.join("postgres")
     }
 
@@ -54,24 +54,24 @@ impl Home {
 
     /// What the model was trained from, and how well it does.
     #[must_use]
-    pub fn training_record(&self) -> PathBuf {
+    pub(crate) fn training_record(&self) -> PathBuf {
         self.root.join("model/training.json")
     }
 
     /// The generated training portfolio.
     #[must_use]
-    pub fn portfolio(&self) -> PathBuf {
+    pub(crate) fn portfolio(&self) -> PathBuf {
         self.root.join("portfolio.csv")
     }
 
     /// Makes a directory of the home, the home itself readable by its owner only: the state holds a password.
-    pub fn make(&self, dir: &Path) -> Result<()> {
+    pub(crate) fn make(&self, dir: &Path) -> Result<()> {
         std::fs::create_dir_all(dir)
             .with_context(|| format!("cannot make the directory {}", dir.display()))
     }
 
     /// Keeps other commands from changing this environment until the guard is dropped.
-    pub fn lock(&self) -> Result<HomeLock> {
+    pub(crate) fn lock(&self) -> Result<HomeLock> {
         self.make(&self.root)?;
         let path = self.root.join("lock");
         let file = std::fs::OpenOptions::new()

@@ -1,13 +1,13 @@
 //! The local environment: the checkout, the home, the services on this machine, and what is remembered of them.
 
 mod context;
-pub mod docker;
+pub(crate) mod docker;
 mod home;
 pub mod http;
-pub mod localstack;
-pub mod ports;
-pub mod postgres;
-pub mod process;
+pub(crate) mod localstack;
+pub(crate) mod ports;
+pub(crate) mod postgres;
+pub(crate) mod process;
 mod project;
 pub mod python;
 pub mod services;

@@ -27,7 +27,7 @@ pub enum Venv {
 impl Venv {
     /// Its directory's name, and what `install.py` calls it.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::LocalStack => "localstack",
             Self::Build => "build",
@@ -81,7 +81,7 @@ impl Project {
 
     /// The home that is used when no other is asked for.
     #[must_use]
-    pub fn default_home(&self) -> PathBuf {
+    pub(crate) fn default_home(&self) -> PathBuf {
         self.root.join(".local")
     }
 }

@@ -73,7 +73,7 @@ pub fn ensure_venv(project: &Project, venv: Venv, ui: &Ui) -> Result<()> {
 }
 
 /// Runs a program, its last line on the screen while it runs, its whole output in the error if it fails.
-pub fn run_shown(command: &mut Command, task: &Task) -> Result<String> {
+pub(crate) fn run_shown(command: &mut Command, task: &Task) -> Result<String> {
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -128,7 +128,7 @@ fn program_name(command: &Command) -> String {
 
 /// The end of a long output.
 #[must_use]
-pub fn last_lines(text: &str, count: usize) -> String {
+pub(crate) fn last_lines(text: &str, count: usize) -> String {
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(count)..].join("\n")
 }

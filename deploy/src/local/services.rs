@@ -12,9 +12,9 @@ use crate::local::state::{PostgresState, Runtime, State};
 use crate::terminal::Problem;
 
 /// The ports that people expect the services on.
-pub const POSTGRES_PORT: u16 = 5432;
+pub(crate) const POSTGRES_PORT: u16 = 5432;
 /// See [`POSTGRES_PORT`].
-pub const LOCALSTACK_PORT: u16 = 4566;
+pub(crate) const LOCALSTACK_PORT: u16 = 4566;
 
 /// The services, running.
 #[derive(Debug, Clone)]
@@ -91,7 +91,7 @@ async fn ensure_database(context: &Context, state: &State) -> Result<PostgresSta
 
 /// The services as remembered, without looking whether they still run.
 #[must_use]
-pub fn of(state: &State) -> Option<Services> {
+pub(crate) fn of(state: &State) -> Option<Services> {
     let database_url = state.postgres.as_ref()?.url().to_owned();
     let functions_database_url = if state.runtime == Runtime::Docker {
         docker::url_for_functions()

@@ -229,7 +229,7 @@ pub async fn upload(context: &Context, aws: &Aws, bucket: &str) -> Result<bool> 
 }
 
 /// A model where the functions read it: one that is there is left there, be it the user's own; else the home's.
-pub async fn ensure(context: &Context, aws: &Aws) -> Result<()> {
+pub(crate) async fn ensure(context: &Context, aws: &Aws) -> Result<()> {
     if context.home.model().exists() {
         upload(context, aws, BUCKET).await?;
         return Ok(());

@@ -10,38 +10,38 @@ use aws_sdk_sfn::types::{ExecutionStatus, HistoryEvent};
 use limit_increase_workflow::RunRequest;
 use serde::Serialize;
 
-use super::timeline::{Failure, Moment, Timeline, explain_cause};
+use super::timeline::{Moment, StepFailure, Timeline, explain_cause};
 use crate::aws::clients::{Aws, describe};
 use crate::terminal::{self, Task, Ui};
 use crate::terminal::{Exit, Problem};
 
 /// An execution that has ended.
 #[derive(Debug, Clone, Serialize)]
-pub struct Finished {
+pub struct ExecutionReport {
     /// Its ARN.
-    pub arn: String,
+    pub(crate) arn: String,
     /// Its name, which is the run's id.
     pub name: String,
     /// SUCCEEDED, FAILED, TIMED_OUT or ABORTED.
     pub status: String,
     /// What it answered.
-    pub output: Option<serde_json::Value>,
+    pub(crate) output: Option<serde_json::Value>,
     /// Why it failed.
-    pub failure: Option<Failure>,
+    pub failure: Option<StepFailure>,
     /// How long it took, in seconds.
     pub seconds: f64,
 }
 
 /// How following an execution ended.
 #[derive(Debug, Clone)]
-pub enum Followed {
+pub enum WatchEnd {
     /// It ended.
-    Finished(Finished),
+    Ended(ExecutionReport),
     /// The person stopped watching; it goes on.
     LeftRunning,
 }
 
-impl Finished {
+impl ExecutionReport {
     /// Whether the run did what it was asked.
     #[must_use]
     pub fn succeeded(&self) -> bool {
@@ -72,13 +72,13 @@ impl Finished {
 }
 
 /// Starts an execution. The name becomes the run's id.
-pub async fn start(
+pub(crate) async fn start(
     states: &Client,
     machine: &str,
     name: &str,
     request: &RunRequest,
 ) -> Result<String> {
-    let input = serde_json::to_string(&request_document(request)?)?;
+    let input = serde_json::to_string(request)?;
     let started =
         states.start_execution().state_machine_arn(machine).name(name).input(input).send().await;
     match started {
@@ -99,16 +99,6 @@ pub async fn start(
     }
 }
 
-/// The request without the fields that were left at nothing: `null` is refused where it has no meaning.
-fn request_document(request: &RunRequest) -> Result<serde_json::Value> {
-    let mut document = serde_json::to_value(request)?;
-    if let Some(fields) = document.as_object_mut() {
-        fields.retain(|name, value| name == "limit" || !value.is_null());
-    }
-
-    Ok(document)
-}
-
 /// The ARN of an execution by its name.
 #[must_use]
 pub fn arn_of(machine: &str, name: &str) -> String {
@@ -121,7 +111,7 @@ pub async fn follow(
     arn: &str,
     interrupted: &Arc<AtomicBool>,
     ui: &Ui,
-) -> Result<Followed> {
+) -> Result<WatchEnd> {
     // AWS allows 5 reads of a history in a second for the whole account; the local one has no such bound.
     let pause = if aws.local { Duration::from_millis(200) } else { Duration::from_secs(1) };
     let mut timeline = Timeline::default();
@@ -139,12 +129,12 @@ pub async fn follow(
             && *described.status() != ExecutionStatus::PendingRedrive
         {
             task.clear();
-            return finished(aws, arn, &described, &timeline).await.map(Followed::Finished);
+            return finished(aws, arn, &described, &timeline).await.map(WatchEnd::Ended);
         }
 
         if interrupted.load(Ordering::Relaxed) {
             task.clear();
-            return Ok(Followed::LeftRunning);
+            return Ok(WatchEnd::LeftRunning);
         }
 
         if let Some(state) = timeline.current() {
@@ -229,7 +219,7 @@ async fn finished(
     arn: &str,
     described: &aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput,
     timeline: &Timeline,
-) -> Result<Finished> {
+) -> Result<ExecutionReport> {
     let started = described.start_date().to_millis().unwrap_or_default();
     let ended = described.stop_date().map_or(started, |date| date.to_millis().unwrap_or_default());
     let failure = if *described.status() == ExecutionStatus::Succeeded {
@@ -238,7 +228,7 @@ async fn finished(
         Some(failure_of(aws, described.error(), described.cause(), timeline).await)
     };
 
-    Ok(Finished {
+    Ok(ExecutionReport {
         arn: arn.to_owned(),
         name: name_of(arn).to_owned(),
         status: described.status().as_str().to_owned(),
@@ -254,8 +244,8 @@ async fn failure_of(
     error: Option<&str>,
     cause: Option<&str>,
     timeline: &Timeline,
-) -> Failure {
-    let outer = timeline.failure().cloned().unwrap_or_else(|| Failure {
+) -> StepFailure {
+    let outer = timeline.failure().cloned().unwrap_or_else(|| StepFailure {
         state: timeline.current().unwrap_or("the workflow").to_owned(),
         error: error.unwrap_or("unknown").to_owned(),
         cause: cause.unwrap_or_default().to_owned(),
@@ -269,7 +259,7 @@ async fn failure_of(
     }
 }
 
-async fn failed_shard(states: &Client, map_run: &str) -> Option<Failure> {
+async fn failed_shard(states: &Client, map_run: &str) -> Option<StepFailure> {
     let failed = states
         .list_executions()
         .map_run_arn(map_run)
@@ -282,7 +272,7 @@ async fn failed_shard(states: &Client, map_run: &str) -> Option<Failure> {
     let mut timeline = Timeline::default();
     timeline.observe(&history(states, arn).await.ok()?);
     let failure = timeline.failure()?;
-    Some(Failure { state: format!("ProcessShards / {}", failure.state), ..failure.clone() })
+    Some(StepFailure { state: format!("ProcessShards / {}", failure.state), ..failure.clone() })
 }
 
 #[cfg(test)]
@@ -292,13 +282,14 @@ mod tests {
 
     #[test]
     fn the_request_leaves_out_what_was_not_asked_and_keeps_a_limit_of_null() {
-        let nightly = request_document(&RunRequest::default()).unwrap();
+        let nightly = serde_json::to_value(RunRequest::default()).unwrap();
         assert_eq!(
             nightly,
             serde_json::json!({"limit": 20, "shard_size": 25000, "dry_run": false})
         );
 
-        let all = request_document(&RunRequest { limit: None, ..RunRequest::default() }).unwrap();
+        let all =
+            serde_json::to_value(RunRequest { limit: None, ..RunRequest::default() }).unwrap();
         assert_eq!(all["limit"], serde_json::Value::Null);
         serde_json::from_value::<RunRequest>(all).unwrap();
     }

@@ -6,5 +6,5 @@ pub mod results;
 mod start;
 pub mod timeline;
 
-pub use prepare::{Ready, prepare};
+pub use prepare::{RunEnvironment, prepare};
 pub use start::{new_name, run, run_to_end, summary};

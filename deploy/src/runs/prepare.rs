@@ -4,24 +4,24 @@ use anyhow::Result;
 
 use crate::aws::Aws;
 use crate::customers::{self, sample};
-use crate::deployment::{self, stack::Deployed};
+use crate::deployment::{self, stack::Stack};
 use crate::local::Context;
 use crate::local::services::{self, Services};
 use crate::{database, model};
 
 /// A local environment that is ready to run.
 #[derive(Debug, Clone)]
-pub struct Ready {
+pub struct RunEnvironment {
     /// The services.
     pub services: Services,
     /// Clients for them.
     pub aws: Aws,
     /// The stack.
-    pub stack: Deployed,
+    pub stack: Stack,
 }
 
 /// Starts, trains, fills and deploys, as far as that is still to be done.
-pub async fn prepare(context: &Context) -> Result<Ready> {
+pub async fn prepare(context: &Context) -> Result<RunEnvironment> {
     let services = services::ensure(context).await?;
     let aws = Aws::local(services.localstack_port);
     model::ensure(context, &aws).await?;
@@ -30,5 +30,5 @@ pub async fn prepare(context: &Context) -> Result<Ready> {
     customers::ensure(context, &mut client, columns).await?;
     let stack =
         deployment::deploy(context, &aws, &deployment::Deployment::local(&services)).await?;
-    Ok(Ready { services, aws, stack })
+    Ok(RunEnvironment { services, aws, stack })
 }

@@ -8,8 +8,8 @@ use chrono::Utc;
 use limit_increase_workflow::keys::summary_key;
 use limit_increase_workflow::{RunId, RunRequest, RunSummary};
 
-use super::execution::{self, Finished, Followed};
-use super::prepare::Ready;
+use super::execution::{self, ExecutionReport, WatchEnd};
+use super::prepare::RunEnvironment;
 use crate::aws::{Aws, storage};
 use crate::local::Context;
 use crate::terminal::Problem;
@@ -23,11 +23,11 @@ pub fn new_name() -> String {
 /// Starts a run and follows it.
 pub async fn run(
     context: &Context,
-    ready: &Ready,
+    ready: &RunEnvironment,
     name: &str,
     request: &RunRequest,
     interrupted: &Arc<AtomicBool>,
-) -> Result<Followed> {
+) -> Result<WatchEnd> {
     request
         .validate()
         .map_err(|error| Problem::usage(error.to_string()).at("the request of the run"))?;
@@ -39,12 +39,12 @@ pub async fn run(
 /// Starts a run and waits for its end: for tests and programs.
 pub async fn run_to_end(
     context: &Context,
-    ready: &Ready,
+    ready: &RunEnvironment,
     request: &RunRequest,
-) -> Result<Finished> {
+) -> Result<ExecutionReport> {
     match run(context, ready, &new_name(), request, &Arc::default()).await? {
-        Followed::Finished(finished) => Ok(finished),
-        Followed::LeftRunning => Err(Problem::new("the run was left running").into()),
+        WatchEnd::Ended(finished) => Ok(finished),
+        WatchEnd::LeftRunning => Err(Problem::new("the run was left running").into()),
     }
 }
 

@@ -13,13 +13,13 @@ const FAILING_STATE: &str = "FailOrResume";
 
 /// What has become known of an execution so far.
 #[derive(Debug, Clone, Default)]
-pub struct Timeline {
+pub(crate) struct Timeline {
     last_event: i64,
     /// When each state was entered that has not been left yet, in milliseconds.
     entered: BTreeMap<String, i64>,
     /// The state that was entered last.
     current: Option<String>,
-    failure: Option<Failure>,
+    failure: Option<StepFailure>,
     map_run: Option<String>,
     /// Failures of the current state that its Retry may still mend.
     attempts: u32,
@@ -27,7 +27,7 @@ pub struct Timeline {
 
 /// Something to show.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Moment {
+pub(crate) enum Moment {
     /// A state was entered.
     Entered {
         /// Its name.
@@ -53,7 +53,7 @@ pub enum Moment {
 
 /// The failure that ended the execution, or is about to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Failure {
+pub struct StepFailure {
     /// The state in which it happened.
     pub state: String,
     /// The error's name.
@@ -64,7 +64,7 @@ pub struct Failure {
 
 impl Timeline {
     /// Takes in the next page of the history; events seen before are passed over.
-    pub fn observe(&mut self, events: &[HistoryEvent]) -> Vec<Moment> {
+    pub(crate) fn observe(&mut self, events: &[HistoryEvent]) -> Vec<Moment> {
         let mut moments = Vec::new();
         for event in events {
             if event.id() > self.last_event {
@@ -78,19 +78,19 @@ impl Timeline {
 
     /// The Distributed Map's run, once it has started.
     #[must_use]
-    pub fn map_run(&self) -> Option<&str> {
+    pub(crate) fn map_run(&self) -> Option<&str> {
         self.map_run.as_deref()
     }
 
     /// The state that the execution is in.
     #[must_use]
-    pub fn current(&self) -> Option<&str> {
+    pub(crate) fn current(&self) -> Option<&str> {
         self.current.as_deref().filter(|state| self.entered.contains_key(*state))
     }
 
     /// The failure that was seen last.
     #[must_use]
-    pub fn failure(&self) -> Option<&Failure> {
+    pub(crate) fn failure(&self) -> Option<&StepFailure> {
         self.failure.as_ref()
     }
 
@@ -140,7 +140,7 @@ impl Timeline {
         }
 
         self.attempts += 1;
-        self.failure = Some(Failure { state: state.clone(), error: error.clone(), cause });
+        self.failure = Some(StepFailure { state: state.clone(), error: error.clone(), cause });
         Some(Moment::Failed { state, error, attempt: self.attempts })
     }
 
@@ -152,7 +152,7 @@ impl Timeline {
             _ => self.current.clone().unwrap_or_default(),
         };
 
-        self.failure = Some(Failure {
+        self.failure = Some(StepFailure {
             state,
             error: error.unwrap_or("unknown").to_owned(),
             cause: cause.unwrap_or_default().to_owned(),

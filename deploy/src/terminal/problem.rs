@@ -36,10 +36,10 @@ pub struct Problem {
     pub what: String,
     /// Where: a file and line, a service, a state of the workflow.
     #[serde(rename = "where", skip_serializing_if = "Option::is_none")]
-    pub place: Option<String>,
+    pub(crate) place: Option<String>,
     /// What to do next.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub next: Option<String>,
+    pub(crate) next: Option<String>,
     /// What the process exits with.
     #[serde(rename = "exit_code")]
     pub exit: Exit,

@@ -29,7 +29,7 @@ impl Ui {
 
     /// For a test or a program that calls the library: says nothing.
     #[must_use]
-    pub const fn silent() -> Self {
+    pub(crate) const fn silent() -> Self {
         Self { json: true, terminal: false, quiet: true }
     }
 
@@ -37,12 +37,6 @@ impl Ui {
     #[must_use]
     pub fn can_ask(&self) -> bool {
         self.terminal && std::io::stdin().is_terminal()
-    }
-
-    /// Whether answers are JSON.
-    #[must_use]
-    pub const fn is_json(&self) -> bool {
-        self.json
     }
 
     /// A line of the answer, for people.
@@ -69,7 +63,7 @@ impl Ui {
     }
 
     /// Something that the person should know although it is no error.
-    pub fn warn(&self, text: impl AsRef<str>) {
+    pub(crate) fn warn(&self, text: impl AsRef<str>) {
         self.note(format!(
             "{} {}",
             console::style("!").yellow().bold().for_stderr(),
@@ -162,12 +156,12 @@ impl Task {
     }
 
     /// A sign of life, for terminals only.
-    pub fn tick(&self, text: impl Into<String>) {
+    pub(crate) fn tick(&self, text: impl Into<String>) {
         self.bar.set_message(text.into());
     }
 
     /// A line above the spinner, for instance a state that was left.
-    pub fn log(&self, text: impl AsRef<str>) {
+    pub(crate) fn log(&self, text: impl AsRef<str>) {
         self.bar.suspend(|| self.ui.note(text.as_ref()));
     }
 

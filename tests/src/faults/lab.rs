@@ -13,7 +13,7 @@ use limit_increase::local::Context;
 use limit_increase::local::services;
 use limit_increase::local::state::{PostgresState, State};
 use limit_increase::model::{BUCKET, KEY};
-use limit_increase::runs::Ready;
+use limit_increase::runs::RunEnvironment;
 use limit_increase_database::DatabaseUrl;
 use limit_increase_domain::Policy;
 use rustix::process::{Pid, Signal, kill_process};
@@ -39,7 +39,7 @@ pub struct Lab {
     /// The command line's context of the environment.
     pub context: Context,
     /// The services, past the proxies.
-    pub ready: Ready,
+    pub ready: RunEnvironment,
     /// The functions.
     pub pool: Pool,
     /// Between the functions and PostgreSQL.

@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 use super::draw::{Draws, logistic, round, round_3};
 
 /// The features in the order of the table: their columns, and whether they hold numbers.
-pub const FEATURES: [Feature; 12] = [
+pub(crate) const FEATURES: [Feature; 12] = [
     Feature { column: "bureau_score", kind: ColumnKind::Number },
     Feature { column: "utilisation", kind: ColumnKind::Number },
     Feature { column: "payment_ratio", kind: ColumnKind::Number },
@@ -24,16 +24,16 @@ pub const FEATURES: [Feature; 12] = [
 
 /// A feature of the portfolio.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Feature {
+pub(crate) struct Feature {
     /// Its column, in the training file and in `customer_features`.
-    pub column: &'static str,
+    pub(crate) column: &'static str,
     /// A number, or else a category.
-    pub kind: ColumnKind,
+    pub(crate) kind: ColumnKind,
 }
 
 /// A feature's value for one customer; `None` when it is missing.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum FeatureValue {
+pub(crate) enum FeatureValue {
     /// Of a numeric feature.
     Number(Option<f64>),
     /// Of a category.
@@ -42,22 +42,22 @@ pub enum FeatureValue {
 
 /// A synthetic customer.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Customer {
+pub(crate) struct Customer {
     /// In the order of [`FEATURES`].
-    pub features: [FeatureValue; 12],
+    pub(crate) features: [FeatureValue; 12],
     /// Points, 550 to 750.
-    pub current_score: i32,
+    pub(crate) current_score: i32,
     /// 2,000.00 to 12,000.00 in steps of 100.
-    pub current_limit: Decimal,
+    pub(crate) current_limit: Decimal,
     /// In the last six months.
-    pub application_date: NaiveDate,
+    pub(crate) application_date: NaiveDate,
     /// What the model is to foresee.
-    pub defaulted: bool,
+    pub(crate) defaulted: bool,
 }
 
 /// All customers of a seed.
 #[derive(Debug, Clone, Copy)]
-pub struct Portfolio {
+pub(crate) struct Portfolio {
     seed: u64,
     reference_day: NaiveDate,
 }
@@ -137,13 +137,13 @@ struct Risk {
 impl Portfolio {
     /// The customers of a seed, with application dates before this day.
     #[must_use]
-    pub const fn new(seed: u64, reference_day: NaiveDate) -> Self {
+    pub(crate) const fn new(seed: u64, reference_day: NaiveDate) -> Self {
         Self { seed, reference_day }
     }
 
     /// Customer number `index`, from 0.
     #[must_use]
-    pub fn customer(&self, index: u64) -> Customer {
+    pub(crate) fn customer(&self, index: u64) -> Customer {
         let mut draw = Draws::new(self.seed, index);
         let z = draw.normal();
         let bureau_score =

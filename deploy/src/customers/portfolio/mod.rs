@@ -7,16 +7,14 @@ mod customer;
 mod draw;
 mod training_file;
 
-pub use customer::{Customer, FEATURES, Feature, FeatureValue, Portfolio};
-pub use training_file::{POSITIVE, TARGET, write_training_file};
+pub(crate) use customer::{FEATURES, FeatureValue, Portfolio};
+pub(crate) use training_file::{POSITIVE, TARGET, write_training_file};
 
-/// Raised when the process changes: a model trained on another version is out of date.
-pub const VERSION: u32 = 1;
 /// Seed of the portfolio that the model is trained on.
-pub const TRAINING_SEED: u64 = 20_000;
+pub(crate) const TRAINING_SEED: u64 = 20_000;
 /// Seed of the customers in the database; other people than the model has seen.
-pub const CUSTOMER_SEED: u64 = 50;
+pub(crate) const CUSTOMER_SEED: u64 = 50;
 /// Customers of the training portfolio.
-pub const TRAINING_CUSTOMERS: u32 = 20_000;
+pub(crate) const TRAINING_CUSTOMERS: u32 = 20_000;
 /// Customers in the database unless asked otherwise.
 pub const SAMPLE_CUSTOMERS: u32 = 50;

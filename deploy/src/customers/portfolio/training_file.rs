@@ -10,12 +10,12 @@ use super::customer::{FEATURES, FeatureValue, Portfolio};
 use super::{TRAINING_CUSTOMERS, TRAINING_SEED};
 
 /// Column of the outcome.
-pub const TARGET: &str = "defaulted";
+pub(crate) const TARGET: &str = "defaulted";
 /// Its value for the bad class.
-pub const POSITIVE: &str = "1";
+pub(crate) const POSITIVE: &str = "1";
 
 /// Writes the file whole or not at all.
-pub fn write_training_file(path: &Path) -> Result<()> {
+pub(crate) fn write_training_file(path: &Path) -> Result<()> {
     // Application dates are not in the file, so any day gives the same bytes.
     let portfolio = Portfolio::new(TRAINING_SEED, NaiveDate::default());
     let mut text = Vec::with_capacity(TRAINING_CUSTOMERS as usize * 80);
