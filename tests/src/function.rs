@@ -20,7 +20,7 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use limit_increase::deployment::build::{self, Architecture, FUNCTIONS};
+use limit_increase::deployment::build::{self, Architecture, FUNCTIONS, Profile};
 use limit_increase::local::Context;
 use limit_increase::local::Venv;
 use limit_increase::local::python;
@@ -38,7 +38,8 @@ const RUNTIME: &str = "/2018-06-01/runtime";
 /// When they do not build.
 pub fn programs(context: &Context) -> Result<HashMap<&'static str, PathBuf>> {
     python::ensure_venv(&context.project, Venv::Build, &context.ui)?;
-    let archives = build::build(&context.project, Architecture::host(), &context.ui)?;
+    let archives =
+        build::build(&context.project, Architecture::host(), Profile::local()?, &context.ui)?;
     Ok(FUNCTIONS
         .iter()
         .map(|function| function.name)

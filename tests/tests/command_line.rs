@@ -32,7 +32,7 @@ fn program() -> Result<PathBuf> {
     static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
     let build = || -> Option<PathBuf> {
         let status = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--workspace", "--bin", "limit-increase"])
+            .args(["build", "--quiet", "--bin", "limit-increase"])
             .status();
         let own = std::env::current_exe().ok()?;
         // target/debug/deps/command_line-0123 -> target/debug/limit-increase

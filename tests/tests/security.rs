@@ -273,7 +273,7 @@ fn rotation(environment: &Environment) -> Result<()> {
 
 /// With the logs at their most talkative.
 fn deploy_with_secret(environment: &Environment, arn: &str) -> Result<()> {
-    let mut deployment = Deployment::local(&environment.ready.services);
+    let mut deployment = Deployment::local(&environment.ready.services)?;
     deployment.parameters.remove("DatabaseUrl");
     deployment.parameters.insert("DatabaseSecretArn".to_owned(), arn.to_owned());
     deployment.parameters.insert("LogLevel".to_owned(), "TRACE".to_owned());

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::cli::{DeployArgs, Target};
 use limit_increase::aws::Aws;
-use limit_increase::deployment::build::Architecture;
+use limit_increase::deployment::build::{Architecture, Profile};
 use limit_increase::deployment::{self, Deployment};
 use limit_increase::local::Context;
 use limit_increase::local::services;
@@ -18,7 +18,7 @@ pub(super) async fn run(context: &Context, arguments: DeployArgs) -> Result<()> 
     let (aws, mut deployment) = match arguments.target {
         Target::Local => {
             let services = services::ensure(context).await?;
-            (Aws::local(services.localstack_port), Deployment::local(&services))
+            (Aws::local(services.localstack_port), Deployment::local(&services)?)
         }
         Target::Aws => (Aws::remote().await, remote(&arguments, &extra)?),
     };
@@ -70,6 +70,7 @@ fn remote(arguments: &DeployArgs, extra: &BTreeMap<String, String>) -> Result<De
     Ok(Deployment {
         artifact_bucket,
         architecture: arguments.architecture.unwrap_or(Architecture::Arm64),
+        profile: Profile::Release,
         parameters,
     })
 }

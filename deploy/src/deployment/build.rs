@@ -1,17 +1,20 @@
 //! The four functions as archives that Lambda takes: built by cargo-lambda, zipped so that the same program is the same bytes.
 
+use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
 use limit_increase_domain::sha256_hex;
 
-use crate::local::python::run_shown;
+use super::progress::CompileProgress;
+use crate::local::python::run_described;
 use crate::local::{Project, Venv, write_whole};
 use crate::terminal::Problem;
-use crate::terminal::Ui;
+use crate::terminal::{Task, Ui};
 
 /// A Lambda function of this workspace.
 #[derive(Debug, Clone, Copy)]
@@ -64,6 +67,55 @@ impl Architecture {
     }
 }
 
+/// How the functions are compiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// For this machine, unoptimised, out of the crates that the command line and the tests are compiled of.
+    Dev,
+    /// Optimised, for the processor and the C library of AWS.
+    Release,
+}
+
+impl Profile {
+    /// The profile of the local AWS: `dev`, unless `LIMIT_INCREASE_PROFILE` says `release`.
+    ///
+    /// # Errors
+    /// When the variable names another profile.
+    pub fn local() -> Result<Self> {
+        match std::env::var("LIMIT_INCREASE_PROFILE").as_deref() {
+            Err(_) | Ok("" | "dev") => Ok(Self::Dev),
+            Ok("release") => Ok(Self::Release),
+            Ok(other) => Err(Problem::usage(format!("there is no profile {other:?}"))
+                .at("the environment variable LIMIT_INCREASE_PROFILE")
+                .next("set it to dev or release, or leave it unset")
+                .into()),
+        }
+    }
+
+    fn lambda_directory(self, target: &Path, architecture: Architecture) -> PathBuf {
+        let name = match self {
+            Self::Dev => "dev",
+            Self::Release => architecture.name(),
+        };
+        target.join("lambda").join(name)
+    }
+
+    fn arguments(self, architecture: Architecture) -> Vec<&'static str> {
+        match self {
+            // cargo-lambda would link with zig, and cargo would compile every crate again for it. Programs are chosen
+            // by --bin: with --package, cargo would select other features than for the command line.
+            Self::Dev => {
+                let programs = FUNCTIONS.iter().flat_map(|function| ["--bin", function.name]);
+                ["--compiler", "cargo"].into_iter().chain(programs).collect()
+            }
+            Self::Release => {
+                let packages = FUNCTIONS.iter().flat_map(|function| ["--package", function.name]);
+                ["--release", architecture.option()].into_iter().chain(packages).collect()
+            }
+        }
+    }
+}
+
 /// A function's archive.
 #[derive(Debug, Clone)]
 pub struct Archive {
@@ -87,14 +139,19 @@ impl Archive {
 }
 
 /// Builds the functions; cargo decides what is out of date.
-pub fn build(project: &Project, architecture: Architecture, ui: &Ui) -> Result<Vec<Archive>> {
+pub fn build(
+    project: &Project,
+    architecture: Architecture,
+    profile: Profile,
+    ui: &Ui,
+) -> Result<Vec<Archive>> {
     let mut task = ui.task("Functions");
-    let output = target_dir(project).join("lambda").join(architecture.name());
+    let output = profile.lambda_directory(&target_dir(project), architecture);
     let first = !output.exists();
     task.phase(format!(
         "building for {}{}",
         architecture.name(),
-        if first { ", optimised; the first time takes some minutes" } else { "" }
+        if first { "; the first time takes some minutes" } else { "" }
     ));
 
     let path = std::env::join_paths(
@@ -104,26 +161,43 @@ pub fn build(project: &Project, architecture: Architecture, ui: &Ui) -> Result<V
 
     let mut command = Command::new("cargo");
     command
-        .args(["lambda", "build", "--release", "--locked", architecture.option(), "--lambda-dir"])
+        .args(["lambda", "build", "--locked", "--lambda-dir"])
         .arg(&output)
+        .args(profile.arguments(architecture))
         .current_dir(project.root())
         .env("PATH", path)
         .env("CARGO_TERM_COLOR", "never");
-    for function in FUNCTIONS {
-        command.args(["--package", function.name]);
-    }
-
     // Under `cargo run` or `cargo test` these describe the program that runs now. Build scripts that watch them (ring's does) would
     // take the difference for a change, and every function would be built anew.
     for (name, _) in std::env::vars_os().filter(|(name, _)| describes_a_package(name)) {
         command.env_remove(name);
     }
 
-    run_shown(&mut command, &task).context("the functions do not build")?;
+    // Without a terminal cargo shows no progress unless it is told to, and then wants a width.
+    command.env("CARGO_TERM_PROGRESS_WHEN", "always").env("CARGO_TERM_PROGRESS_WIDTH", "80");
+    let _lock = lock(&output, &mut task)?;
+    let (mut progress, started) = (CompileProgress::default(), Instant::now());
+    run_described(&mut command, &task, |line| progress.describe(line, started.elapsed()))
+        .context("the functions do not build")?;
     let archives =
         FUNCTIONS.iter().map(|function| archive(&output, *function)).collect::<Result<Vec<_>>>()?;
     task.done(format!("{} functions built for {}", archives.len(), architecture.name()));
     Ok(archives)
+}
+
+/// Keeps other builds from this output until the guard is dropped: cargo-lambda moves the programs
+/// there after cargo has given up its own lock, and two that do so simultaneously fail.
+fn lock(output: &Path, task: &mut Task) -> Result<File> {
+    std::fs::create_dir_all(output)
+        .with_context(|| format!("cannot make the directory {}", output.display()))?;
+    let path = output.join("build.lock");
+    let file = File::create(&path).with_context(|| format!("cannot open {}", path.display()))?;
+    if file.try_lock().is_err() {
+        task.phase("waiting for another build");
+        file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
+    }
+
+    Ok(file)
 }
 
 /// Whether cargo sets this variable for the one package that it runs, as opposed to a setting of the person's own.

@@ -1,6 +1,7 @@
 //! The deployment: functions built, code and definition uploaded, the stack brought up to them.
 
 pub mod build;
+mod progress;
 pub mod schedule;
 pub mod stack;
 
@@ -12,12 +13,12 @@ use bytes::Bytes;
 use limit_increase_domain::sha256_hex;
 use serde::{Deserialize, Serialize};
 
-use self::build::{Architecture, Archive};
+use self::build::{Architecture, Archive, Profile};
 use self::stack::{Stack, StackSpec};
 use crate::aws::{Aws, storage};
 use crate::local::Context;
 use crate::local::python;
-use crate::local::services::Services;
+use crate::local::services::{self, Services};
 use crate::local::{Venv, write_whole};
 use crate::model::BUCKET;
 
@@ -31,6 +32,8 @@ pub struct Deployment {
     pub artifact_bucket: String,
     /// Processor of the functions.
     pub architecture: Architecture,
+    /// How the functions are compiled.
+    pub profile: Profile,
     /// Parameters of the template beyond code, bucket and processor.
     pub parameters: BTreeMap<String, String>,
 }
@@ -43,33 +46,64 @@ struct Record {
 }
 
 impl Deployment {
-    /// The deployment to the local AWS.
-    #[must_use]
-    pub fn local(services: &Services) -> Self {
+    /// The deployment to the local AWS. In containers the functions meet AWS's C library, which may be older than
+    /// this machine's, so they are built as for AWS.
+    ///
+    /// # Errors
+    /// When `LIMIT_INCREASE_PROFILE` names no profile.
+    pub fn local(services: &Services) -> Result<Self> {
+        let profile = local_profile(services.in_containers)?;
         let parameters = BTreeMap::from([
             ("BucketName".to_owned(), BUCKET.to_owned()),
             ("DatabaseUrl".to_owned(), services.functions_database_url.clone()),
         ]);
 
-        Self {
+        Ok(Self {
             artifact_bucket: LOCAL_ARTIFACT_BUCKET.to_owned(),
             architecture: Architecture::host(),
+            profile,
             parameters,
-        }
+        })
     }
 }
 
-/// Builds, uploads and deploys; says and does nothing more than look where nothing has changed.
+/// Builds, uploads and deploys. If nothing has changed, it only looks.
 pub async fn deploy(context: &Context, aws: &Aws, deployment: &Deployment) -> Result<Stack> {
-    let archives = {
-        let (context, architecture) = (context.clone(), deployment.architecture);
-        tokio::task::spawn_blocking(move || {
-            python::ensure_venv(&context.project, Venv::Build, &context.ui)?;
-            build::build(&context.project, architecture, &context.ui)
-        })
-        .await??
-    };
+    let archives = build_functions(context, deployment.architecture, deployment.profile).await?;
+    apply(context, aws, deployment, &archives).await
+}
 
+/// Builds the functions for the local AWS. It needs no service, so it can run before they have
+/// started.
+pub(crate) async fn build_for_local(context: &Context) -> Result<Vec<Archive>> {
+    let profile = local_profile(services::in_containers(context)?)?;
+    build_functions(context, Architecture::host(), profile).await
+}
+
+fn local_profile(in_containers: bool) -> Result<Profile> {
+    if in_containers { Ok(Profile::Release) } else { Profile::local() }
+}
+
+async fn build_functions(
+    context: &Context,
+    architecture: Architecture,
+    profile: Profile,
+) -> Result<Vec<Archive>> {
+    let context = context.clone();
+    tokio::task::spawn_blocking(move || {
+        python::ensure_venv(&context.project, Venv::Build, &context.ui)?;
+        build::build(&context.project, architecture, profile, &context.ui)
+    })
+    .await?
+}
+
+/// Uploads the archives and the definition, and brings the stack up to them.
+pub(crate) async fn apply(
+    context: &Context,
+    aws: &Aws,
+    deployment: &Deployment,
+    archives: &[Archive],
+) -> Result<Stack> {
     let root = context.project.root();
     let template = read(&root.join("cloudformation/infrastructure.yml"))?;
     let definition = read(&root.join("statemachine/limit-increase.asl.json"))?;
@@ -82,7 +116,7 @@ pub async fn deploy(context: &Context, aws: &Aws, deployment: &Deployment) -> Re
     parameters.insert("ArtifactBucket".to_owned(), deployment.artifact_bucket.clone());
     parameters.insert("Architecture".to_owned(), deployment.architecture.name().to_owned());
     parameters.insert("StateMachineDefinitionKey".to_owned(), definition_key.clone());
-    for archive in &archives {
+    for archive in archives {
         parameters.insert(archive.function.code_parameter.to_owned(), archive.key.clone());
     }
 
@@ -92,7 +126,7 @@ pub async fn deploy(context: &Context, aws: &Aws, deployment: &Deployment) -> Re
         return Ok(known);
     }
 
-    upload(context, aws, deployment, &archives, &definition_key, definition).await?;
+    upload(context, aws, deployment, archives, &definition_key, definition).await?;
     let deployed =
         stack::apply(&aws.cloudformation, &StackSpec { template, parameters }, &context.ui).await?;
     let record = Record { stack_id: deployed.id.clone(), sha256 };

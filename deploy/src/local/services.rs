@@ -25,6 +25,8 @@ pub struct Services {
     pub functions_database_url: String,
     /// Port of the local AWS.
     pub localstack_port: u16,
+    /// Whether the functions run in containers rather than as processes of this machine.
+    pub in_containers: bool,
 }
 
 impl Services {
@@ -33,6 +35,16 @@ impl Services {
     pub fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.localstack_port)
     }
+}
+
+/// Whether the functions of this home run in containers, before any service has been started.
+pub(crate) fn in_containers(context: &Context) -> Result<bool> {
+    let runtime = match context.options.runtime {
+        Some(runtime) => runtime,
+        None => State::read(&context.home.state_file())?.runtime,
+    };
+
+    Ok(runtime == Runtime::Docker)
 }
 
 /// Starts whatever does not run yet.
@@ -103,6 +115,7 @@ pub(crate) fn of(state: &State) -> Option<Services> {
         database_url,
         functions_database_url,
         localstack_port: state.localstack.as_ref()?.port,
+        in_containers: state.runtime == Runtime::Docker,
     })
 }
 

@@ -4,13 +4,17 @@
 //! On a terminal progress is a spinner and colours; anywhere else it is plain lines, and with `--json` nothing.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::format::duration;
 use super::problem::Problem;
+
+/// The lines of the tasks that run now, one for each, below everything else.
+static TASKS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
 /// How to talk to whoever is there.
 #[derive(Debug, Clone, Copy)]
@@ -58,7 +62,7 @@ impl Ui {
     /// A line of progress.
     pub fn note(&self, text: impl AsRef<str>) {
         if !self.quiet {
-            write_stderr(text.as_ref());
+            TASKS.suspend(|| write_stderr(text.as_ref()));
         }
     }
 
@@ -79,7 +83,11 @@ impl Ui {
     /// Starts to show one piece of work.
     #[must_use]
     pub fn task(&self, name: &str) -> Task {
-        let bar = if self.terminal { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+        let bar = if self.terminal {
+            TASKS.add(ProgressBar::new_spinner())
+        } else {
+            ProgressBar::hidden()
+        };
         if self.terminal {
             bar.set_style(spinner_style());
             bar.set_prefix(format!("{name:<NAME_WIDTH$}"));
@@ -162,7 +170,7 @@ impl Task {
 
     /// A line above the spinner, for instance a state that was left.
     pub(crate) fn log(&self, text: impl AsRef<str>) {
-        self.bar.suspend(|| self.ui.note(text.as_ref()));
+        self.ui.note(text.as_ref());
     }
 
     /// Done, with how long it took when that is worth saying.

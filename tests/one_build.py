@@ -1,0 +1,43 @@
+#!/usr/bin/env python3
+"""Checks that the programs and the tests share every compiled crate.
+
+`cargo build` (the command line and the functions) and `cargo test --workspace` would compile a crate twice
+if a test needed more features of it than a program does. Prints each such crate, and exits with 1.
+"""
+
+import subprocess
+import sys
+
+TREE = ["cargo", "tree", "--locked", "--prefix", "none", "--format", "{p} [{f}]"]
+
+
+def features(*options: str) -> dict[str, set[str]]:
+    """The lists of features with which each crate from a registry is compiled; more than one for a crate that a
+    build script uses as well."""
+    output = subprocess.run([*TREE, *options], check=True, capture_output=True, text=True).stdout
+    found: dict[str, set[str]] = {}
+    for line in output.splitlines():
+        crate, _, listed = line.removesuffix(" (*)").partition(" [")
+        # A crate of this workspace is shown with its directory.
+        if "(/" not in crate:
+            found.setdefault(crate, set()).add(listed.removesuffix("]"))
+    return found
+
+
+def main() -> int:
+    programs = features("--edges", "normal,build")
+    tests = features("--edges", "normal,build,dev", "--workspace")
+    differing = [crate for crate, lists in programs.items() if not lists <= tests[crate]]
+    for crate in differing:
+        print(f"{crate}: a program has {sorted(programs[crate])}, a test has {sorted(tests[crate])}")
+    if differing:
+        print(
+            "Each of these is compiled twice. Name the crate with all of these features in the root's Cargo.toml, "
+            "and list it in deploy/Cargo.toml.",
+            file=sys.stderr,
+        )
+    return 1 if differing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
