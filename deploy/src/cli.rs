@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use chrono::NaiveDate;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::aws::build::Architecture;
-use crate::local::state::Runtime;
+use limit_increase::deployment::build::Architecture;
+use limit_increase::local::state::Runtime;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -23,42 +23,42 @@ Exit codes: 0 done, 1 failed, 2 wrong command line or data, 3 the run failed.";
 /// Nightly credit-limit increases: the local AWS, the model, the data, the deployment, the runs.
 #[derive(Debug, Parser)]
 #[command(name = "limit-increase", version, about, after_help = EXAMPLES, max_term_width = 110)]
-pub struct Cli {
+pub(crate) struct Cli {
     /// Answer with one JSON object on standard output, and show no progress
     #[arg(long, global = true)]
-    pub json: bool,
+    pub(crate) json: bool,
     /// The local environment's directory [default: .local in the project]
     #[arg(long, global = true, env = "LIMIT_INCREASE_HOME", value_name = "DIR")]
-    pub home: Option<PathBuf>,
+    pub(crate) home: Option<PathBuf>,
     /// Where the local services come from.
     #[command(flatten)]
-    pub services: ServiceArgs,
+    pub(crate) services: ServiceArgs,
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
 }
 
 /// Where the local services come from.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Local services")]
-pub struct ServiceArgs {
+pub(crate) struct ServiceArgs {
     /// Run the services as processes of this machine, or in Docker
     #[arg(long, global = true, env = "RUNTIME", value_enum)]
-    pub runtime: Option<Runtime>,
+    pub(crate) runtime: Option<Runtime>,
     /// Use this PostgreSQL instead of the embedded one
     #[arg(long, global = true, env = "DATABASE_URL", value_name = "URL", hide_env_values = true)]
-    pub database_url: Option<String>,
-    /// Wanted port of the embedded PostgreSQL [default: 5432]; the next free one is taken if it is in use
+    pub(crate) database_url: Option<String>,
+    /// StackSpec port of the embedded PostgreSQL [default: 5432]; the next free one is taken if it is in use
     #[arg(long, global = true, env = "POSTGRES_PORT", value_name = "PORT")]
-    pub postgres_port: Option<u16>,
-    /// Wanted port of LocalStack [default: 4566]; the next free one is taken if it is in use
+    pub(crate) postgres_port: Option<u16>,
+    /// StackSpec port of LocalStack [default: 4566]; the next free one is taken if it is in use
     #[arg(long, global = true, env = "LOCALSTACK_PORT", value_name = "PORT")]
-    pub localstack_port: Option<u16>,
+    pub(crate) localstack_port: Option<u16>,
 }
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Start the local AWS and PostgreSQL
     Start,
     /// Train the credit model and put it where the functions read it
@@ -98,48 +98,48 @@ Examples:
 
 Without --data the model is trained on a generated portfolio of 20,000 customers (training/SAMPLE_PORTFOLIO.md).
 What follows -- goes to training/train.py as it is; see training/train.py --help.")]
-pub struct TrainArgs {
+pub(crate) struct TrainArgs {
     /// What to train on, and how.
     #[command(flatten)]
-    pub table: TableArgs,
+    pub(crate) table: TableArgs,
     /// Train even if data and options are the same as last time
     #[arg(long)]
-    pub force: bool,
+    pub(crate) force: bool,
     /// Where to put the model: the local AWS, or the account that your AWS environment names
     #[arg(long = "target-env", value_enum, default_value_t = Target::Local, value_name = "TARGET")]
-    pub environment: Target,
+    pub(crate) environment: Target,
     /// Bucket of the model
-    #[arg(long, default_value = crate::workflow::model::BUCKET)]
-    pub bucket: String,
+    #[arg(long, default_value = limit_increase::model::BUCKET)]
+    pub(crate) bucket: String,
 }
 
 /// What to train on, and how.
 #[derive(Debug, Args)]
-pub struct TableArgs {
+pub(crate) struct TableArgs {
     /// Your own table, CSV or CSV.gz with a header
     #[arg(long, value_name = "FILE", requires = "target", requires = "positive")]
-    pub data: Option<PathBuf>,
+    pub(crate) data: Option<PathBuf>,
     /// Column of the outcome
     #[arg(long, value_name = "COLUMN", requires = "data")]
-    pub target: Option<String>,
+    pub(crate) target: Option<String>,
     /// The outcome's value for the bad class, exactly as written
     #[arg(long, value_name = "VALUE", requires = "data")]
-    pub positive: Option<String>,
+    pub(crate) positive: Option<String>,
     /// Columns to use [default: all but target, split, ids and dates]
     #[arg(long, value_name = "A,B,..", requires = "data")]
-    pub features: Option<String>,
+    pub(crate) features: Option<String>,
     /// Columns of codes to read as categories though they look numeric
     #[arg(long, value_name = "A,B,..", requires = "data")]
-    pub categorical: Option<String>,
+    pub(crate) categorical: Option<String>,
     /// Column that says which rows are held out
     #[arg(long, value_name = "COLUMN", requires = "data")]
-    pub split_column: Option<String>,
+    pub(crate) split_column: Option<String>,
     /// Features in plain words, for the reasons that customers read: a JSON file, or COL=TEXT,..
     #[arg(long, value_name = "FILE|COL=TEXT,..", requires = "data")]
-    pub descriptions: Option<String>,
+    pub(crate) descriptions: Option<String>,
     /// More options for training/train.py
     #[arg(last = true, value_name = "OPTIONS")]
-    pub more: Vec<String>,
+    pub(crate) more: Vec<String>,
 }
 
 /// Options of `train-sagemaker`.
@@ -153,36 +153,36 @@ Examples:
 Packs the trainer, writes the request of a SageMaker training job, and prints the commands that upload both, start and
 watch the job, and fetch its model. It starts nothing itself: a job costs money, and the local AWS has no SageMaker.
 Without --data the job trains on the generated portfolio, as `train` does.")]
-pub struct SageMakerArgs {
+pub(crate) struct SageMakerArgs {
     /// What to train on, and how.
     #[command(flatten)]
-    pub table: TableArgs,
+    pub(crate) table: TableArgs,
     /// Role that the job runs as: SageMaker may assume it, and it may read and write the bucket
     #[arg(long, value_name = "ARN")]
-    pub role: Option<String>,
+    pub(crate) role: Option<String>,
     /// Bucket of the job's files and of the model
-    #[arg(long, default_value = crate::workflow::model::BUCKET)]
-    pub bucket: String,
+    #[arg(long, default_value = limit_increase::model::BUCKET)]
+    pub(crate) bucket: String,
     /// Region of the job
-    #[arg(long, env = "AWS_REGION", default_value = crate::aws::clients::LOCAL_REGION)]
-    pub region: String,
+    #[arg(long, env = "AWS_REGION", default_value = limit_increase::aws::clients::LOCAL_REGION)]
+    pub(crate) region: String,
     /// Container image with Python 3.11 and SageMaker's training toolkit [default: AWS's own for PyTorch, on CPU]
     #[arg(long, value_name = "URI")]
-    pub image: Option<String>,
+    pub(crate) image: Option<String>,
     /// Machine of the job
     #[arg(long, default_value = "ml.m5.large", value_name = "TYPE")]
-    pub instance: String,
+    pub(crate) instance: String,
     /// The job's name [default: made from the time]
     #[arg(long, value_name = "NAME")]
-    pub job: Option<String>,
+    pub(crate) job: Option<String>,
     /// Directory for the packed trainer and the request [default: sagemaker/<job> in the home]
     #[arg(long, value_name = "DIR")]
-    pub output: Option<PathBuf>,
+    pub(crate) output: Option<PathBuf>,
 }
 
 /// Where something goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Target {
+pub(crate) enum Target {
     /// The local AWS.
     Local,
     /// The account that the AWS environment variables or profile name.
@@ -201,37 +201,37 @@ Examples:
 
 Customers who are there already keep their decisions. Features are the columns that the present model reads;
 an empty field is NULL. A bad row is named, and then nothing at all is loaded.")]
-pub struct SetupDbArgs {
+pub(crate) struct SetupDbArgs {
     /// Customers of the sample portfolio
     #[arg(long, value_name = "N", conflicts_with = "data")]
-    pub customers: Option<u64>,
+    pub(crate) customers: Option<u64>,
     /// Empty the tables first; decisions go too, the ledger of runs stays
     #[arg(long)]
-    pub reset: bool,
+    pub(crate) reset: bool,
     /// Your own customers, CSV or CSV.gz with a header
     #[arg(long, value_name = "FILE", requires_all = ["id_column", "score_column", "limit_column"])]
-    pub data: Option<PathBuf>,
+    pub(crate) data: Option<PathBuf>,
     /// Column of the customer's key
     #[arg(long, value_name = "COLUMN", requires = "data")]
-    pub id_column: Option<String>,
+    pub(crate) id_column: Option<String>,
     /// Column of the present score
     #[arg(long, value_name = "COLUMN", requires = "data")]
-    pub score_column: Option<String>,
+    pub(crate) score_column: Option<String>,
     /// Column of the present limit
     #[arg(long, value_name = "COLUMN", requires = "data")]
-    pub limit_column: Option<String>,
+    pub(crate) limit_column: Option<String>,
     /// Column of the application's date [default: today for all]
     #[arg(long, value_name = "COLUMN", requires = "data")]
-    pub date_column: Option<String>,
+    pub(crate) date_column: Option<String>,
     /// How dates are written, for example %d/%m/%Y [default: found out from the first]
     #[arg(long, value_name = "FORMAT", requires = "date_column")]
-    pub date_format: Option<String>,
+    pub(crate) date_format: Option<String>,
     /// Columns to load as features [default: those that the present model reads]
     #[arg(long, value_name = "A,B,..", value_delimiter = ',', requires = "data")]
-    pub features: Option<Vec<String>>,
+    pub(crate) features: Option<Vec<String>>,
     /// Of --features, those that are categories although the present model does not say so
     #[arg(long, value_name = "A,B,..", value_delimiter = ',', requires = "features")]
-    pub categorical: Vec<String>,
+    pub(crate) categorical: Vec<String>,
 }
 
 /// Options of `deploy`.
@@ -242,22 +242,22 @@ Examples:
   limit-increase deploy --target aws --artifact-bucket my-artifacts \\
       --database-secret-arn arn:aws:secretsmanager:eu-central-1:123456789012:secret:scores \\
       --parameter SubnetIds=subnet-1,subnet-2 --parameter SecurityGroupIds=sg-1")]
-pub struct DeployArgs {
+pub(crate) struct DeployArgs {
     /// The local AWS, or the account that your AWS environment names
     #[arg(long, value_enum, default_value_t = Target::Local)]
-    pub target: Target,
+    pub(crate) target: Target,
     /// Processor of the functions [default: this machine's locally, arm64 on AWS]
     #[arg(long, value_enum)]
-    pub architecture: Option<Architecture>,
+    pub(crate) architecture: Option<Architecture>,
     /// Bucket for the functions' code and the state machine's definition (AWS)
     #[arg(long, value_name = "BUCKET")]
-    pub artifact_bucket: Option<String>,
+    pub(crate) artifact_bucket: Option<String>,
     /// Secrets Manager secret with the database's credentials (AWS)
     #[arg(long, value_name = "ARN")]
-    pub database_secret_arn: Option<String>,
+    pub(crate) database_secret_arn: Option<String>,
     /// Any parameter of cloudformation/infrastructure.yml
     #[arg(long = "parameter", value_name = "NAME=VALUE")]
-    pub parameters: Vec<String>,
+    pub(crate) parameters: Vec<String>,
 }
 
 /// Options of `run`.
@@ -270,33 +270,33 @@ Examples:
   limit-increase run --follow manual-20261124T020000-123
 
 Ctrl-C stops watching; the run goes on.")]
-pub struct RunArgs {
+pub(crate) struct RunArgs {
     /// At most so many customers, or `all` [default: 20]
     #[arg(long, value_name = "N|all")]
-    pub limit: Option<Limit>,
+    pub(crate) limit: Option<Limit>,
     /// Customers in one shard [default: 25000]
     #[arg(long, value_name = "N")]
-    pub shard_size: Option<u32>,
+    pub(crate) shard_size: Option<u32>,
     /// Decide, but leave the table as it is
     #[arg(long)]
-    pub dry_run: bool,
+    pub(crate) dry_run: bool,
     /// Business date of the run [default: today, UTC]
     #[arg(long, value_name = "YYYY-MM-DD")]
-    pub as_of: Option<NaiveDate>,
+    pub(crate) as_of: Option<NaiveDate>,
     /// A policy for this run alone
     #[arg(long, value_name = "FILE.json")]
-    pub policy: Option<PathBuf>,
+    pub(crate) policy: Option<PathBuf>,
     /// The run's name [default: made from the time]
     #[arg(long)]
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
     /// Follow a run that was started before instead of starting one
     #[arg(long, value_name = "NAME", conflicts_with_all = ["limit", "shard_size", "dry_run", "as_of", "policy", "name"])]
-    pub follow: Option<String>,
+    pub(crate) follow: Option<String>,
 }
 
 /// How many customers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Limit {
+pub(crate) enum Limit {
     /// All that are eligible.
     All,
     /// At most so many.
@@ -318,29 +318,29 @@ impl std::str::FromStr for Limit {
 
 /// Options of `results`.
 #[derive(Debug, Args)]
-pub struct ResultsArgs {
+pub(crate) struct ResultsArgs {
     /// Rows in each list
     #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub top: u32,
+    pub(crate) top: u32,
 }
 
 /// Options of `clean`.
 #[derive(Debug, Args)]
-pub struct CleanArgs {
+pub(crate) struct CleanArgs {
     /// Remove the Python environments too
     #[arg(long)]
-    pub all: bool,
+    pub(crate) all: bool,
     /// Do not ask
     #[arg(long, short)]
-    pub yes: bool,
+    pub(crate) yes: bool,
 }
 
 /// Options of `awslocal`.
 #[derive(Debug, Args)]
-pub struct AwslocalArgs {
+pub(crate) struct AwslocalArgs {
     /// What awslocal is to do
     #[arg(last = true, required = true, value_name = "ARGUMENTS")]
-    pub arguments: Vec<String>,
+    pub(crate) arguments: Vec<String>,
 }
 
 #[cfg(test)]

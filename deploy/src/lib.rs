@@ -1,21 +1,19 @@
-//! The `limit-increase` command line, as a library.
+//! What the `limit-increase` program is made of: a library cut by subject.
 //!
-//! What lives here: the local environment (processes, ports, state), building and deploying, the sample portfolio,
-//! loading customers, starting and following runs, and how all of that is shown. What must not: the rules of the business and the
-//! model; those run in the functions, and this crate only asks for them. Nothing depends on this crate but its binary and the
-//! integration tests, which take an environment of their own with [`context::Context::isolated`].
+//! The program's words (arguments, commands, what they print) are in its own crate: `main.rs`,
+//! `cli.rs`, `commands/`. The rules of lending and the model run in the functions; nothing here
+//! decides about a customer. Only the program and the integration tests depend on this library.
+//!
+//! Arrows between the modules point one way: `terminal`, `database` <- `local`, `aws` <-
+//! `customers` <- `model` <- `deployment` <- `runs`.
 
 pub mod aws;
-pub mod cli;
-pub mod commands;
-pub mod context;
+pub mod customers;
 pub mod database;
-pub mod load;
+pub mod deployment;
 pub mod local;
-pub mod portfolio;
-pub mod problem;
-pub mod project;
+pub mod model;
+pub mod runs;
+pub mod terminal;
 #[cfg(test)]
 mod testing;
-pub mod ui;
-pub mod workflow;

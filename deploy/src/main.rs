@@ -1,18 +1,28 @@
 //! The `limit-increase` program.
 
+mod cli;
+mod commands;
+
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use limit_increase::cli::Cli;
-use limit_increase::commands;
-use limit_increase::problem::Problem;
-use limit_increase::ui::Ui;
+use limit_increase::terminal::{Problem, Ui};
 
-#[tokio::main]
-async fn main() -> ExitCode {
+use crate::cli::Cli;
+
+fn main() -> ExitCode {
     let cli = Cli::parse();
     let ui = Ui::new(cli.json);
-    let exit = match commands::dispatch(cli, ui).await {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let problem = Problem::new(format!("the program cannot start its threads: {error}"));
+            ui.problem(&problem);
+            return ExitCode::FAILURE;
+        }
+    };
+
+    let exit = match runtime.block_on(commands::dispatch(cli, ui)) {
         Ok(exit) => exit,
         Err(error) => {
             let problem = Problem::of(&error);
@@ -21,5 +31,7 @@ async fn main() -> ExitCode {
         }
     };
 
+    // After an error the compiler may still run on another thread; nobody should wait for it.
+    runtime.shutdown_background();
     ExitCode::from(u8::from(exit))
 }

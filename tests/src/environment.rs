@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result, ensure};
-use limit_increase::aws::execution::{self, Finished, Followed};
-use limit_increase::context::Context;
+use limit_increase::customers::portfolio::SAMPLE_CUSTOMERS;
+use limit_increase::customers::{self, CustomerSource};
+use limit_increase::local::Context;
 use limit_increase::local::services;
-use limit_increase::portfolio::SAMPLE_CUSTOMERS;
-use limit_increase::workflow::customers::{self, Source};
-use limit_increase::workflow::{model, runs};
+use limit_increase::runs::execution::{self, ExecutionReport, WatchEnd};
+use limit_increase::{model, runs};
 use limit_increase_database::DatabaseUrl;
 use limit_increase_workflow::{RunId, RunRequest};
 use serde_json::Value;
@@ -26,7 +26,7 @@ pub struct Environment {
     /// The context of the command line's commands.
     pub context: Context,
     /// The services, the clients and the stack.
-    pub ready: runs::Ready,
+    pub ready: runs::RunEnvironment,
     runtime: Runtime,
     keep: AtomicBool,
 }
@@ -97,8 +97,14 @@ impl Environment {
                 .context("there is no model")?;
             customers::migrate(&self.context, &mut client).await?;
             client.batch_execute("DELETE FROM limit_increase_runs").await?;
-            customers::fill(&self.context, &mut client, Source::Sample { count }, columns, true)
-                .await?;
+            customers::fill(
+                &self.context,
+                &mut client,
+                CustomerSource::Sample { count },
+                columns,
+                true,
+            )
+            .await?;
             Ok(())
         })
     }
@@ -115,7 +121,7 @@ impl Environment {
     ///
     /// # Errors
     /// When it does not start or cannot be followed. A run that fails is not an error here.
-    pub fn execute(&self, name: &str, input: &str) -> Result<Finished> {
+    pub fn execute(&self, name: &str, input: &str) -> Result<ExecutionReport> {
         let started = self.block_on(
             self.ready
                 .aws
@@ -134,15 +140,15 @@ impl Environment {
     ///
     /// # Errors
     /// When it cannot be followed.
-    pub fn follow(&self, arn: &str) -> Result<Finished> {
+    pub fn follow(&self, arn: &str) -> Result<ExecutionReport> {
         match self.block_on(execution::follow(
             &self.ready.aws,
             arn,
             &Arc::default(),
             &self.context.ui,
         ))? {
-            Followed::Finished(finished) => Ok(finished),
-            Followed::LeftRunning => anyhow::bail!("{arn} was left running"),
+            WatchEnd::Ended(finished) => Ok(finished),
+            WatchEnd::LeftRunning => anyhow::bail!("{arn} was left running"),
         }
     }
 
@@ -150,7 +156,7 @@ impl Environment {
     ///
     /// # Errors
     /// When it does not start or cannot be followed. A run that fails is not an error here.
-    pub fn run(&self, request: &RunRequest) -> Result<Finished> {
+    pub fn run(&self, request: &RunRequest) -> Result<ExecutionReport> {
         self.block_on(runs::run_to_end(&self.context, &self.ready, request))
     }
 

@@ -9,10 +9,10 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use anyhow::{Context as _, Result, ensure};
-use limit_increase::aws::build::{self, Architecture, FUNCTIONS, Profile};
-use limit_increase::context::Context;
+use limit_increase::deployment::build::{self, Architecture, FUNCTIONS, Profile};
+use limit_increase::local::Context;
 use limit_increase::local::python;
-use limit_increase::project::{Project, Venv};
+use limit_increase::local::{Project, Venv};
 
 /// The programs of the four functions, built as they are deployed, by the functions' names.
 ///

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, ensure};
-use limit_increase::workflow::model::BUCKET;
+use limit_increase::model::BUCKET;
 use limit_increase_domain::{Counts, Outcome};
 use limit_increase_handoff::evaluations::Evaluations;
 use limit_increase_handoff::results;

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
+use limit_increase::local::Project;
 use limit_increase::local::python;
-use limit_increase::project::Project;
 use limit_increase_database::DatabaseUrl;
 use limit_increase_database::connect;
 use rcgen::{

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
-use limit_increase::workflow::model::{BUCKET, KEY};
+use limit_increase::model::{BUCKET, KEY};
 use limit_increase_artifact::Artifact;
 use limit_increase_tests::environment::Environment;
 use limit_increase_tests::records::decisions;

@@ -4,7 +4,7 @@
 use std::process::{ExitCode, Output};
 
 use anyhow::{Context as _, Result, ensure};
-use limit_increase::workflow::model::{BUCKET, KEY};
+use limit_increase::model::{BUCKET, KEY};
 use limit_increase_tests::environment::Environment;
 use limit_increase_tests::{cases, suite};
 

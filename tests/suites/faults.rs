@@ -14,7 +14,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use hyper::Method;
 use limit_increase::aws::storage;
-use limit_increase::workflow::model::BUCKET;
+use limit_increase::model::BUCKET;
 use limit_increase_tests::environment::Environment;
 use limit_increase_tests::faults::injector::Injector;
 use limit_increase_tests::faults::lab::Lab;

@@ -6,11 +6,11 @@
 use std::path::Path;
 use std::process::Command;
 
-use limit_increase::context::Context;
+use limit_increase::local::Context;
+use limit_increase::local::Venv;
 use limit_increase::local::python;
-use limit_increase::project::Venv;
-use limit_increase::workflow::model::{self, Training};
-use limit_increase::workflow::sagemaker::{Job, pack_source};
+use limit_increase::model::sagemaker::{Job, pack_source};
+use limit_increase::model::{self, Training};
 use limit_increase_artifact::Artifact;
 use serde_json::{Map, Value};
 

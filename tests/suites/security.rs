@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, ensure};
 use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials as AwsCredentials, Region};
-use limit_increase::workflow::deployment::{self, Deployment};
+use limit_increase::deployment::{self, Deployment};
 use limit_increase_database::{Selection, open_eligible, quote_identifier};
 use limit_increase_domain::SourceColumn;
 use limit_increase_domain::policy::Eligibility;

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, ensure};
-use limit_increase::aws::execution::Finished;
-use limit_increase::aws::schedule;
-use limit_increase::aws::timeline::{Failure, explain_cause};
-use limit_increase::workflow::model::{BUCKET, KEY};
+use limit_increase::deployment::schedule;
+use limit_increase::model::{BUCKET, KEY};
+use limit_increase::runs::execution::ExecutionReport;
+use limit_increase::runs::timeline::{StepFailure, explain_cause};
 use limit_increase_domain::CreditScore;
 use limit_increase_domain::policy::Policy;
 use limit_increase_tests::environment::Environment;
@@ -576,7 +576,7 @@ struct SabotagedRun {
     /// The decisions of an undisturbed run over the same customers.
     undisturbed: BTreeMap<String, StoredDecision>,
     /// The failure with which the run ended.
-    failed: Failure,
+    failed: StepFailure,
 }
 
 impl SabotagedRun {
@@ -624,7 +624,11 @@ fn repair(environment: &Environment) -> Result<()> {
 }
 
 /// Continues the run `redriven` as a redrive would, and waits for its end.
-fn redrive(environment: &Environment, failed: &Failure, machine: &str) -> Result<Finished> {
+fn redrive(
+    environment: &Environment,
+    failed: &StepFailure,
+    machine: &str,
+) -> Result<ExecutionReport> {
     let machine = redriving_machine(environment, failed, machine)?;
     let states = &environment.ready.aws.states;
     let started = environment.block_on(
@@ -640,7 +644,11 @@ fn redrive(environment: &Environment, failed: &Failure, machine: &str) -> Result
 }
 
 /// A state machine with the deployed definition that starts as a redriven execution does.
-fn redriving_machine(environment: &Environment, failed: &Failure, name: &str) -> Result<String> {
+fn redriving_machine(
+    environment: &Environment,
+    failed: &StepFailure,
+    name: &str,
+) -> Result<String> {
     let states = &environment.ready.aws.states;
     let deployed = environment.block_on(
         states.describe_state_machine().state_machine_arn(environment.machine()?).send(),

@@ -14,7 +14,7 @@ pub struct Aws {
     /// Whether this is the local AWS.
     pub local: bool,
     /// The region.
-    pub region: String,
+    pub(crate) region: String,
     /// Objects.
     pub s3: aws_sdk_s3::Client,
     /// Executions.
@@ -22,7 +22,7 @@ pub struct Aws {
     /// Stacks.
     pub cloudformation: aws_sdk_cloudformation::Client,
     /// Rules and events.
-    pub events: aws_sdk_eventbridge::Client,
+    pub(crate) events: aws_sdk_eventbridge::Client,
 }
 
 impl Aws {

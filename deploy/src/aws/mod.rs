@@ -1,11 +1,6 @@
-//! AWS, local or real: building and uploading the functions, the stack, executions, the schedule.
+//! AWS, local or real: the clients of one account and region, and the objects of S3.
 
-pub mod build;
 pub mod clients;
-pub mod execution;
-pub mod schedule;
-pub mod stack;
 pub mod storage;
-pub mod timeline;
 
 pub use clients::Aws;

@@ -11,10 +11,10 @@ use aws_sdk_s3::types::{
 use bytes::Bytes;
 
 use super::clients::{Aws, LOCAL_REGION, describe};
-use crate::problem::Problem;
+use crate::terminal::Problem;
 
 /// Makes the bucket, versioned, unless it is there.
-pub async fn ensure_bucket(aws: &Aws, bucket: &str) -> Result<()> {
+pub(crate) async fn ensure_bucket(aws: &Aws, bucket: &str) -> Result<()> {
     if exists(&aws.s3, bucket).await? {
         return Ok(());
     }
@@ -45,7 +45,7 @@ pub async fn ensure_bucket(aws: &Aws, bucket: &str) -> Result<()> {
 }
 
 /// Whether the bucket is there.
-pub async fn exists(s3: &Client, bucket: &str) -> Result<bool> {
+pub(crate) async fn exists(s3: &Client, bucket: &str) -> Result<bool> {
     match s3.head_bucket().bucket(bucket).send().await {
         Ok(_) => Ok(true),
         Err(error) if status(&error) == Some(404) => Ok(false),
@@ -54,7 +54,7 @@ pub async fn exists(s3: &Client, bucket: &str) -> Result<bool> {
 }
 
 /// Whether the object is there.
-pub async fn has_object(s3: &Client, bucket: &str, key: &str) -> Result<bool> {
+pub(crate) async fn has_object(s3: &Client, bucket: &str, key: &str) -> Result<bool> {
     match s3.head_object().bucket(bucket).key(key).send().await {
         Ok(_) => Ok(true),
         Err(error) if status(&error) == Some(404) => Ok(false),

@@ -4,12 +4,12 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use crate::aws::clients::LOCAL_REGION;
 use crate::cli::AwslocalArgs;
-use crate::context::Context;
-use crate::local::services;
-use crate::problem::Exit;
-use crate::project::Venv;
+use limit_increase::aws::clients::LOCAL_REGION;
+use limit_increase::local::Context;
+use limit_increase::local::Venv;
+use limit_increase::local::services;
+use limit_increase::terminal::Exit;
 
 pub(super) async fn run(context: &Context, arguments: &AwslocalArgs) -> Result<Exit> {
     let services = services::ensure(context).await?;

@@ -5,9 +5,9 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 
 use crate::cli::CleanArgs;
-use crate::context::Context;
-use crate::local::services;
-use crate::problem::Problem;
+use limit_increase::local::Context;
+use limit_increase::local::services;
+use limit_increase::terminal::Problem;
 
 pub(super) fn run(context: &Context, arguments: &CleanArgs) -> Result<()> {
     let root = context.home.root();

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
-use crate::aws::Aws;
-use crate::aws::build::{Architecture, Profile};
 use crate::cli::{DeployArgs, Target};
-use crate::context::Context;
-use crate::local::services;
-use crate::problem::Problem;
-use crate::workflow::deployment::{self, Deployment};
-use crate::workflow::model;
+use limit_increase::aws::Aws;
+use limit_increase::deployment::build::{Architecture, Profile};
+use limit_increase::deployment::{self, Deployment};
+use limit_increase::local::Context;
+use limit_increase::local::services;
+use limit_increase::model;
+use limit_increase::terminal::Problem;
 
 pub(super) async fn run(context: &Context, arguments: DeployArgs) -> Result<()> {
     let extra = parameters(&arguments.parameters)?;

@@ -17,12 +17,12 @@ mod train_sagemaker;
 use anyhow::Result;
 
 use crate::cli::{Cli, Command};
-use crate::context::{Context, ServiceOptions};
-use crate::problem::Exit;
-use crate::ui::Ui;
+use limit_increase::local::{Context, ServiceOptions};
+use limit_increase::terminal::Exit;
+use limit_increase::terminal::Ui;
 
 /// Does what was typed.
-pub async fn dispatch(cli: Cli, ui: Ui) -> Result<Exit> {
+pub(crate) async fn dispatch(cli: Cli, ui: Ui) -> Result<Exit> {
     let given = |text: Option<String>| text.filter(|text| !text.is_empty());
     let options = ServiceOptions {
         runtime: cli.services.runtime,

@@ -3,17 +3,18 @@
 use anyhow::Result;
 
 use crate::cli::ResultsArgs;
-use crate::context::Context;
-use crate::database;
-use crate::database::results::{self, Reason, Results, Run};
-use crate::local::services;
-use crate::problem::Problem;
-use crate::ui::{self, Ui, money, thousands};
+use limit_increase::customers;
+use limit_increase::database;
+use limit_increase::local::Context;
+use limit_increase::local::services;
+use limit_increase::runs::results::{self, Reason, Results, Run};
+use limit_increase::terminal::Problem;
+use limit_increase::terminal::{self, Ui, money, thousands};
 
 pub(super) async fn run(context: &Context, arguments: &ResultsArgs) -> Result<()> {
     let services = services::ensure(context).await?;
     let mut client = database::connect(&services.database_url).await?;
-    if !results::has_tables(&client).await? {
+    if !customers::has_tables(&client).await? {
         return Err(Problem::new("there are no results yet")
             .at(database::masked(&services.database_url))
             .next("limit-increase run")
@@ -57,7 +58,7 @@ fn count(number: i64) -> String {
 
 fn totals(results: &Results) -> String {
     let totals = &results.totals;
-    let mut table = ui::table(&[
+    let mut table = terminal::table(&[
         "Customers",
         "Approved",
         "Declined",
@@ -81,7 +82,7 @@ fn totals(results: &Results) -> String {
 }
 
 fn increases(results: &Results) -> String {
-    let mut table = ui::table(&["Customer", "Old limit", "New limit", "Increase"]);
+    let mut table = terminal::table(&["Customer", "Old limit", "New limit", "Increase"]);
     for increase in &results.top_increases {
         table.add_row([
             increase.customer_id.clone(),
@@ -95,7 +96,7 @@ fn increases(results: &Results) -> String {
 }
 
 fn reasons(title: &str, rows: &[Reason]) -> String {
-    let mut table = ui::table(&["Customer", "Limit", "Reason"]);
+    let mut table = terminal::table(&["Customer", "Limit", "Reason"]);
     for row in rows {
         table.add_row([row.customer_id.clone(), money(row.limit), row.reason.clone()]);
     }
@@ -104,7 +105,7 @@ fn reasons(title: &str, rows: &[Reason]) -> String {
 }
 
 fn runs(rows: &[Run]) -> String {
-    let mut table = ui::table(&[
+    let mut table = terminal::table(&[
         "Run",
         "Started (UTC)",
         "Status",
@@ -144,7 +145,7 @@ mod tests {
     use rust_decimal::Decimal;
 
     use super::*;
-    use crate::database::results::{Increase, Totals};
+    use limit_increase::runs::results::{Increase, Totals};
 
     #[test]
     fn the_tables_read_well() {

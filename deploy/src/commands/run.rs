@@ -9,14 +9,14 @@ use limit_increase_domain::Policy;
 use limit_increase_workflow::{RunId, RunRequest, RunSummary};
 
 use super::results;
-use crate::aws::execution::{self, Finished, Followed};
 use crate::cli::{Limit, RunArgs};
-use crate::context::Context;
-use crate::database;
-use crate::problem::{Exit, Problem};
-use crate::ui::{self, money, thousands};
-use crate::workflow::model::BUCKET;
-use crate::workflow::runs::{self, Ready};
+use limit_increase::database;
+use limit_increase::local::Context;
+use limit_increase::model::BUCKET;
+use limit_increase::runs::execution::{self, ExecutionReport, WatchEnd};
+use limit_increase::runs::{self, RunEnvironment};
+use limit_increase::terminal::{self, money, thousands};
+use limit_increase::terminal::{Exit, Problem};
 
 pub(super) async fn run(context: &Context, arguments: RunArgs) -> Result<Exit> {
     // Checked before anything is started: a slip of the pen should not cost minutes.
@@ -40,11 +40,11 @@ pub(super) async fn run(context: &Context, arguments: RunArgs) -> Result<Exit> {
     };
 
     match followed {
-        Followed::Finished(finished) if finished.succeeded() => {
+        WatchEnd::Ended(finished) if finished.succeeded() => {
             succeeded(context, &ready, &finished).await
         }
-        Followed::Finished(finished) => Err(failed(context, &finished).into()),
-        Followed::LeftRunning => {
+        WatchEnd::Ended(finished) => Err(failed(context, &finished).into()),
+        WatchEnd::LeftRunning => {
             context.ui.note(format!(
                 "\nThe run goes on. Follow it again: limit-increase run --follow {name}"
             ));
@@ -86,7 +86,7 @@ fn policy(path: &Path) -> Result<Policy> {
     serde_json::from_str(&text).map_err(|error| {
         Problem::usage(format!("the policy cannot be used: {error}"))
             .at(format!("{}, line {}", path.display(), error.line()))
-            .next("correct the field; {} is the built-in policy")
+            .next("correct the field; a file with an empty JSON object stands for the built-in policy")
             .into()
     })
 }
@@ -101,10 +101,14 @@ fn stop_watching_on_interrupt(flag: &Arc<AtomicBool>) -> Result<()> {
     Ok(())
 }
 
-async fn succeeded(context: &Context, ready: &Ready, finished: &Finished) -> Result<Exit> {
+async fn succeeded(
+    context: &Context,
+    ready: &RunEnvironment,
+    finished: &ExecutionReport,
+) -> Result<Exit> {
     let summary = runs::summary(&ready.aws, BUCKET, &finished.name).await?;
     let mut client = database::connect(&ready.services.database_url).await?;
-    let results = database::results::read(&mut client, 6).await?;
+    let results = limit_increase::runs::results::read(&mut client, 6).await?;
     show_summary(context, &summary, finished);
     if summary.eligible > 0 {
         results::show(&context.ui, &results);
@@ -117,9 +121,9 @@ async fn succeeded(context: &Context, ready: &Ready, finished: &Finished) -> Res
     Ok(Exit::Ok)
 }
 
-fn show_summary(context: &Context, summary: &RunSummary, finished: &Finished) {
+fn show_summary(context: &Context, summary: &RunSummary, finished: &ExecutionReport) {
     let ui = &context.ui;
-    let took = ui::duration(std::time::Duration::from_secs_f64(finished.seconds));
+    let took = terminal::duration(std::time::Duration::from_secs_f64(finished.seconds));
     let style = console::style("SUCCEEDED").green().bold();
     ui.line(format!(
         "\n{style}  {} in {took}{}",
@@ -159,7 +163,7 @@ fn show_summary(context: &Context, summary: &RunSummary, finished: &Finished) {
     ));
 }
 
-fn failed(context: &Context, finished: &Finished) -> Problem {
+fn failed(context: &Context, finished: &ExecutionReport) -> Problem {
     finished.problem().next(format!(
         "correct the cause, then start a new run: limit-increase run (customers who are decided are not taken again; \
          on AWS, redrive-execution goes on with this one)\nlogs: {} and {}",

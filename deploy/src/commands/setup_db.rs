@@ -2,17 +2,17 @@
 
 use anyhow::Result;
 
-use crate::aws::Aws;
 use crate::cli::SetupDbArgs;
-use crate::context::Context;
-use crate::database;
-use crate::load::{CsvColumns, sample};
-use crate::local::services;
-use crate::portfolio::SAMPLE_CUSTOMERS;
-use crate::problem::Problem;
-use crate::ui::thousands;
-use crate::workflow::customers::{self, Source};
-use crate::workflow::model;
+use limit_increase::aws::Aws;
+use limit_increase::customers::portfolio::SAMPLE_CUSTOMERS;
+use limit_increase::customers::{self, CustomerSource};
+use limit_increase::customers::{CsvColumns, sample};
+use limit_increase::database;
+use limit_increase::local::Context;
+use limit_increase::local::services;
+use limit_increase::model;
+use limit_increase::terminal::Problem;
+use limit_increase::terminal::thousands;
 use limit_increase_domain::{ColumnKind, SourceColumn};
 
 pub(super) async fn run(context: &Context, arguments: SetupDbArgs) -> Result<()> {
@@ -23,7 +23,7 @@ pub(super) async fn run(context: &Context, arguments: SetupDbArgs) -> Result<()>
     let mut client = database::connect(&services.database_url).await?;
     customers::migrate(context, &mut client).await?;
     let loaded = customers::fill(context, &mut client, source, columns, arguments.reset).await?;
-    let total = database::results::customer_count(&client).await?.unwrap_or_default();
+    let total = customers::customer_count(&client).await?.unwrap_or_default();
     context
         .ui
         .line(format!("\n  {} customers are in batch_scores.", thousands(total.unsigned_abs())));
@@ -34,12 +34,12 @@ pub(super) async fn run(context: &Context, arguments: SetupDbArgs) -> Result<()>
 fn plan(
     arguments: &SetupDbArgs,
     model: Option<Vec<SourceColumn>>,
-) -> Result<(Source, Vec<SourceColumn>)> {
+) -> Result<(CustomerSource, Vec<SourceColumn>)> {
     let (Some(path), Some(id), Some(score), Some(limit)) =
         (&arguments.data, &arguments.id_column, &arguments.score_column, &arguments.limit_column)
     else {
         let count = arguments.customers.unwrap_or(SAMPLE_CUSTOMERS.into());
-        return Ok((Source::Sample { count }, model.unwrap_or_else(sample::own_columns)));
+        return Ok((CustomerSource::Sample { count }, model.unwrap_or_else(sample::own_columns)));
     };
 
     let features = match &arguments.features {
@@ -60,7 +60,7 @@ fn plan(
         features: features.clone(),
     };
 
-    Ok((Source::File { path: std::path::absolute(path)?, columns }, features))
+    Ok((CustomerSource::File { path: std::path::absolute(path)?, columns }, features))
 }
 
 /// The columns asked for, in the kinds that the model knows them as; others are numbers unless said otherwise.

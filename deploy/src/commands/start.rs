@@ -2,10 +2,10 @@
 
 use anyhow::Result;
 
-use crate::context::Context;
-use crate::database;
-use crate::local::services;
-use crate::project::Venv;
+use limit_increase::database;
+use limit_increase::local::Context;
+use limit_increase::local::Venv;
+use limit_increase::local::services;
 
 pub(super) async fn run(context: &Context) -> Result<()> {
     let services = services::ensure(context).await?;

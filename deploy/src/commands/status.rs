@@ -3,14 +3,15 @@
 use anyhow::Result;
 use serde_json::json;
 
-use crate::aws::Aws;
-use crate::aws::stack;
-use crate::context::Context;
-use crate::database::{self, results};
-use crate::local::services;
-use crate::local::state::State;
-use crate::ui::{money, thousands};
-use crate::workflow::model;
+use limit_increase::aws::Aws;
+use limit_increase::deployment::stack;
+use limit_increase::local::Context;
+use limit_increase::local::services;
+use limit_increase::local::state::State;
+use limit_increase::model;
+use limit_increase::runs::results;
+use limit_increase::terminal::{money, thousands};
+use limit_increase::{customers, database};
 
 pub(super) async fn run(context: &Context) -> Result<()> {
     let state = State::read(&context.home.state_file())?;
@@ -32,7 +33,7 @@ pub(super) async fn run(context: &Context) -> Result<()> {
         && let Ok(mut client) = database::connect(url).await
     {
         version = Some(database::server_version(&client).await?);
-        if results::has_tables(&client).await? {
+        if customers::has_tables(&client).await? {
             tables = Some(results::read(&mut client, 2).await?);
         }
     }

@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 
-use crate::context::Context;
-use crate::local::services;
+use limit_increase::local::Context;
+use limit_increase::local::services;
 
 pub(super) fn run(context: &Context) -> Result<()> {
     let ran = services::stop(context, false)?;

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-use crate::aws::execution::{self, Followed};
-use crate::aws::schedule;
-use crate::context::Context;
-use crate::problem::Problem;
-use crate::workflow::runs;
+use limit_increase::deployment::schedule;
+use limit_increase::local::Context;
+use limit_increase::runs;
+use limit_increase::runs::execution::{self, WatchEnd};
+use limit_increase::terminal::Problem;
 
 pub(super) async fn run(context: &Context) -> Result<()> {
     let ready = runs::prepare(context).await?;
@@ -33,7 +33,7 @@ pub(super) async fn run(context: &Context) -> Result<()> {
     let arn = schedule::fire(&ready.aws, &found).await?;
     task.done(format!("started {}", arn.rsplit(':').next().unwrap_or(&arn)));
     let followed = execution::follow(&ready.aws, &arn, &Arc::default(), ui).await?;
-    let Followed::Finished(finished) = followed else {
+    let WatchEnd::Ended(finished) = followed else {
         return Err(Problem::new("the run was left running").into());
     };
 

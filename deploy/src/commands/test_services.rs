@@ -5,15 +5,15 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
 
-use crate::aws::build::FUNCTIONS;
-use crate::aws::{clients::describe, storage};
-use crate::context::Context;
-use crate::database;
-use crate::local::http;
-use crate::problem::{Exit, Problem};
-use crate::ui::Task;
-use crate::workflow::deployment::LOCAL_ARTIFACT_BUCKET;
-use crate::workflow::runs::{self, Ready};
+use limit_increase::aws::{clients::describe, storage};
+use limit_increase::database;
+use limit_increase::deployment::LOCAL_ARTIFACT_BUCKET;
+use limit_increase::deployment::build::FUNCTIONS;
+use limit_increase::local::Context;
+use limit_increase::local::http;
+use limit_increase::runs::{self, RunEnvironment};
+use limit_increase::terminal::Task;
+use limit_increase::terminal::{Exit, Problem};
 
 pub(super) async fn run(context: &Context) -> Result<Exit> {
     let ready = runs::prepare(context).await?;
@@ -74,14 +74,14 @@ impl Checks<'_> {
     }
 }
 
-async fn database(ready: &Ready) -> Result<String> {
+async fn database(ready: &RunEnvironment) -> Result<String> {
     let client = database::connect(&ready.services.database_url).await?;
     let one: i32 = client.query_one("SELECT 1", &[]).await?.get(0);
     anyhow::ensure!(one == 1, "SELECT 1 answered {one}");
     Ok(format!("{}: SELECT 1 answered", database::server_version(&client).await?))
 }
 
-async fn objects(ready: &Ready) -> Result<String> {
+async fn objects(ready: &RunEnvironment) -> Result<String> {
     const KEY: &str = "test-services/probe";
     let written = Bytes::from_static(b"limit-increase");
     storage::put(&ready.aws.s3, LOCAL_ARTIFACT_BUCKET, KEY, written.clone()).await?;
@@ -91,7 +91,7 @@ async fn objects(ready: &Ready) -> Result<String> {
     Ok("an object was written, read and deleted".to_owned())
 }
 
-fn functions(ready: &Ready) -> Result<String> {
+fn functions(ready: &RunEnvironment) -> Result<String> {
     // LocalStack tells its services apart by the credential's scope; the signature it does not check.
     const SCOPE: &str = "Authorization: AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/lambda/aws4_request, \
                          SignedHeaders=host, Signature=0\r\n";
@@ -118,7 +118,7 @@ fn functions(ready: &Ready) -> Result<String> {
     ))
 }
 
-async fn machine(ready: &Ready) -> Result<String> {
+async fn machine(ready: &RunEnvironment) -> Result<String> {
     let arn = ready.stack.output("StateMachineArn")?;
     let described = ready
         .aws
@@ -132,8 +132,11 @@ async fn machine(ready: &Ready) -> Result<String> {
     Ok(format!("{} is {status}", described.name()))
 }
 
-async fn rule(ready: &Ready) -> Result<String> {
-    let schedule =
-        crate::aws::schedule::read(&ready.aws, ready.stack.output("EventBridgeRuleName")?).await?;
+async fn rule(ready: &RunEnvironment) -> Result<String> {
+    let schedule = limit_increase::deployment::schedule::read(
+        &ready.aws,
+        ready.stack.output("EventBridgeRuleName")?,
+    )
+    .await?;
     Ok(format!("{} {} is {}", schedule.rule, schedule.expression, schedule.state))
 }

@@ -3,12 +3,12 @@
 use anyhow::Result;
 use serde_json::Value;
 
-use crate::aws::Aws;
 use crate::cli::{TableArgs, Target, TrainArgs};
-use crate::context::Context;
-use crate::local::services;
-use crate::ui::{self, thousands};
-use crate::workflow::model::{self, TrainedModel, Training};
+use limit_increase::aws::Aws;
+use limit_increase::local::Context;
+use limit_increase::local::services;
+use limit_increase::model::{self, TrainedModel, Training};
+use limit_increase::terminal::{self, thousands};
 
 pub(super) async fn run(context: &Context, arguments: TrainArgs) -> Result<()> {
     let training = Training {
@@ -90,7 +90,8 @@ fn show(context: &Context, trained: &TrainedModel) {
         number(&training["log_loss"])
     ));
 
-    let mut table = ui::table(&["Band, safest first", "Rows", "Predicted bad", "Observed bad"]);
+    let mut table =
+        terminal::table(&["Band, safest first", "Rows", "Predicted bad", "Observed bad"]);
     for (position, band) in training["calibration"].as_array().into_iter().flatten().enumerate() {
         table.add_row([
             (position + 1).to_string(),

@@ -4,10 +4,10 @@ use anyhow::Result;
 use chrono::Utc;
 
 use crate::cli::SageMakerArgs;
-use crate::context::Context;
-use crate::project::write_whole;
-use crate::workflow::model::{self, Training};
-use crate::workflow::sagemaker::{Job, pack_source};
+use limit_increase::local::Context;
+use limit_increase::local::write_whole;
+use limit_increase::model::sagemaker::{Job, pack_source};
+use limit_increase::model::{self, Training};
 
 pub(super) fn run(context: &Context, arguments: &SageMakerArgs) -> Result<()> {
     let training = Training {

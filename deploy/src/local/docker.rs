@@ -4,24 +4,24 @@ use std::process::{Command, Stdio};
 
 use anyhow::Result;
 
+use crate::local::Project;
 use crate::local::localstack;
 use crate::local::python::run_shown;
 use crate::local::state::{LocalStackState, PostgresState};
-use crate::problem::Problem;
-use crate::project::Project;
-use crate::ui::Ui;
+use crate::terminal::Problem;
+use crate::terminal::Ui;
 
 /// The ports that the containers publish on this machine.
 #[derive(Debug, Clone, Copy)]
-pub struct Published {
+pub(crate) struct Published {
     /// PostgreSQL's.
-    pub postgres: u16,
+    pub(crate) postgres: u16,
     /// LocalStack's.
-    pub localstack: u16,
+    pub(crate) localstack: u16,
 }
 
 /// Starts the containers and waits until both are healthy.
-pub fn start(
+pub(crate) fn start(
     project: &Project,
     ports: Published,
     ui: &Ui,
@@ -49,7 +49,7 @@ pub fn start(
 }
 
 /// Stops the containers; with `volumes` their data goes too.
-pub fn stop(project: &Project, ports: Published, volumes: bool, ui: &Ui) -> Result<()> {
+pub(crate) fn stop(project: &Project, ports: Published, volumes: bool, ui: &Ui) -> Result<()> {
     check_usable()?;
     let mut task = ui.task("Docker");
     task.phase("stopping the containers");
@@ -66,7 +66,7 @@ pub fn stop(project: &Project, ports: Published, volumes: bool, ui: &Ui) -> Resu
 
 /// The database as a function in LocalStack's containers reaches it: by the service's name, on the service's port.
 #[must_use]
-pub fn url_for_functions() -> String {
+pub(crate) fn url_for_functions() -> String {
     "postgresql://postgres:postgres@postgres:5432/postgres".to_owned()
 }
 

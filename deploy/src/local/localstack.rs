@@ -9,16 +9,16 @@ use crate::local::http;
 use crate::local::ports;
 use crate::local::process::{ProcessIdentity, log_tail, spawn_detached};
 use crate::local::state::LocalStackState;
-use crate::problem::Problem;
-use crate::project::{Home, Project, Venv};
-use crate::ui::{Task, Ui};
+use crate::local::{Home, Project, Venv};
+use crate::terminal::Problem;
+use crate::terminal::{Task, Ui};
 
 /// A cold start takes some 5 s here; a laptop that is busy compiling takes longer.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Starts LocalStack, or finds it running.
-pub fn ensure(
+pub(crate) fn ensure(
     project: &Project,
     home: &Home,
     wanted_port: u16,
@@ -109,13 +109,13 @@ fn wait_until_healthy(
 
 /// Whether LocalStack answers there.
 #[must_use]
-pub fn is_healthy(port: u16) -> bool {
+pub(crate) fn is_healthy(port: u16) -> bool {
     http::get(port, "/_localstack/health", "", Duration::from_secs(3))
         .is_ok_and(|body| body.contains("services"))
 }
 
 /// Stops LocalStack and the functions it runs.
-pub fn stop(state: &LocalStackState, ui: &Ui) -> Result<()> {
+pub(crate) fn stop(state: &LocalStackState, ui: &Ui) -> Result<()> {
     let Some(process) = state.process.as_ref().filter(|process| process.is_alive()) else {
         return Ok(());
     };

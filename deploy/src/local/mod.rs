@@ -1,11 +1,18 @@
-//! The local environment: services on this machine, and what is remembered about them.
+//! The local environment: the checkout, the home, the services on this machine, and what is remembered of them.
 
-pub mod docker;
+mod context;
+pub(crate) mod docker;
+mod home;
 pub mod http;
-pub mod localstack;
-pub mod ports;
-pub mod postgres;
-pub mod process;
+pub(crate) mod localstack;
+pub(crate) mod ports;
+pub(crate) mod postgres;
+pub(crate) mod process;
+mod project;
 pub mod python;
 pub mod services;
 pub mod state;
+
+pub use context::{Context, ServiceOptions};
+pub use home::{Home, HomeLock, write_whole};
+pub use project::{Project, Venv};

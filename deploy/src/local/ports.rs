@@ -4,24 +4,24 @@ use std::net::{Ipv4Addr, TcpListener};
 
 use anyhow::Result;
 
-use crate::problem::Problem;
+use crate::terminal::Problem;
 
 /// How far above the wanted port a free one is looked for.
 const SEARCHED: u16 = 200;
 
 /// The outcome of asking for a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PortChoice {
+pub(crate) struct PortChoice {
     /// The port to use.
-    pub port: u16,
+    pub(crate) port: u16,
     /// The wanted port, when it was taken, and by whom if that can be seen.
-    pub taken: Option<(u16, Option<String>)>,
+    pub(crate) taken: Option<(u16, Option<String>)>,
 }
 
 impl PortChoice {
     /// What to tell the person about a port that was taken.
     #[must_use]
-    pub fn notice(&self, service: &str) -> Option<String> {
+    pub(crate) fn notice(&self, service: &str) -> Option<String> {
         let (wanted, owner) = self.taken.as_ref()?;
         let by = owner.as_ref().map_or(String::new(), |owner| format!(" by {owner}"));
         Some(format!("port {wanted} is taken{by}; {service} uses {} instead", self.port))
@@ -29,7 +29,7 @@ impl PortChoice {
 }
 
 /// The wanted port, or the next free one above it; 0 asks for any free port.
-pub fn choose(wanted: u16) -> Result<PortChoice> {
+pub(crate) fn choose(wanted: u16) -> Result<PortChoice> {
     if wanted == 0 {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         return Ok(PortChoice { port, taken: None });

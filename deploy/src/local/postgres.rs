@@ -11,9 +11,9 @@ use crate::local::ports;
 use crate::local::process::{ProcessIdentity, log_tail};
 use crate::local::python::run_shown;
 use crate::local::state::PostgresState;
-use crate::problem::Problem;
-use crate::project::{Home, Project, Venv};
-use crate::ui::Ui;
+use crate::local::{Home, Project, Venv};
+use crate::terminal::Problem;
+use crate::terminal::Ui;
 
 /// What `postgres.py start` prints.
 #[derive(Debug, Deserialize)]
@@ -23,7 +23,7 @@ struct Started {
 }
 
 /// Connects to the server that DATABASE_URL names; it is not ours to start.
-pub async fn use_external(url: &str, ui: &Ui) -> Result<PostgresState> {
+pub(crate) async fn use_external(url: &str, ui: &Ui) -> Result<PostgresState> {
     let task = ui.task("PostgreSQL");
     let client = database::connect(url).await.map_err(|error| {
         Problem::new(format!("cannot use the database: {error:#}"))
@@ -41,7 +41,7 @@ pub async fn use_external(url: &str, ui: &Ui) -> Result<PostgresState> {
 }
 
 /// Starts the embedded server, or finds it running.
-pub async fn ensure_embedded(
+pub(crate) async fn ensure_embedded(
     project: &Project,
     home: &Home,
     wanted_port: u16,
@@ -100,7 +100,7 @@ pub async fn ensure_embedded(
 }
 
 /// Stops the embedded server; waits until its files are closed.
-pub fn stop_embedded(
+pub(crate) fn stop_embedded(
     project: &Project,
     home: &Home,
     process: Option<&ProcessIdentity>,

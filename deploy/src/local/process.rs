@@ -16,13 +16,13 @@ pub struct ProcessIdentity {
     /// Its number.
     pub pid: u32,
     /// When it started, in whatever form this system tells.
-    pub started: String,
+    pub(crate) started: String,
 }
 
 impl ProcessIdentity {
     /// The identity of a running process; `None` when there is none with this number.
     #[must_use]
-    pub fn of(pid: u32) -> Option<Self> {
+    pub(crate) fn of(pid: u32) -> Option<Self> {
         start_time(pid).map(|started| Self { pid, started })
     }
 
@@ -34,7 +34,7 @@ impl ProcessIdentity {
 
     /// Ends the process and its group: asks first, insists after `patience`. Returns whether it is gone.
     #[must_use]
-    pub fn terminate(&self, patience: Duration) -> bool {
+    pub(crate) fn terminate(&self, patience: Duration) -> bool {
         for (signal, wait) in [("-TERM", patience), ("-KILL", Duration::from_secs(5))] {
             if !self.is_alive() {
                 return true;
@@ -90,7 +90,7 @@ fn start_time(pid: u32) -> Option<String> {
 }
 
 /// Starts a service that goes on when the command ends: own process group, output to a log file.
-pub fn spawn_detached(command: &mut Command, log: &Path) -> Result<Child> {
+pub(crate) fn spawn_detached(command: &mut Command, log: &Path) -> Result<Child> {
     let open = || OpenOptions::new().create(true).append(true).open(log);
     let output = open().with_context(|| format!("cannot write the log {}", log.display()))?;
     let errors =
@@ -106,7 +106,7 @@ pub fn spawn_detached(command: &mut Command, log: &Path) -> Result<Child> {
 
 /// The last lines of a log, for an error message.
 #[must_use]
-pub fn log_tail(log: &Path, lines: usize) -> String {
+pub(crate) fn log_tail(log: &Path, lines: usize) -> String {
     // The end is all that is wanted of a log that may be large.
     const TAIL_BYTES: u64 = 64 * 1024;
     let read = || -> std::io::Result<String> {

@@ -6,9 +6,9 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result};
 
-use crate::problem::Problem;
-use crate::project::{Project, Venv};
-use crate::ui::{Task, Ui};
+use crate::local::{Project, Venv};
+use crate::terminal::Problem;
+use crate::terminal::{Task, Ui};
 
 /// The interpreter for the environments: LocalStack 4.9 runs on Python 3.11 and no other.
 pub fn find() -> Result<PathBuf> {
@@ -23,7 +23,7 @@ pub fn find() -> Result<PathBuf> {
         match version(candidate) {
             Some((3, 11)) => return Ok(candidate.clone()),
             Some((major, minor)) => {
-                found.push(format!("{} is Python {major}.{minor}", candidate.display()))
+                found.push(format!("{} is Python {major}.{minor}", candidate.display()));
             }
             None => found.push(format!("{} does not run", candidate.display())),
         }
@@ -73,7 +73,16 @@ pub fn ensure_venv(project: &Project, venv: Venv, ui: &Ui) -> Result<()> {
 }
 
 /// Runs a program, its last line on the screen while it runs, its whole output in the error if it fails.
-pub fn run_shown(command: &mut Command, task: &Task) -> Result<String> {
+pub(crate) fn run_shown(command: &mut Command, task: &Task) -> Result<String> {
+    run_described(command, task, str::to_owned)
+}
+
+/// As [`run_shown`], with each line put into other words by `describe`.
+pub(crate) fn run_described(
+    command: &mut Command,
+    task: &Task,
+    describe: impl FnMut(&str) -> String,
+) -> Result<String> {
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -84,7 +93,7 @@ pub fn run_shown(command: &mut Command, task: &Task) -> Result<String> {
     let stdout = child.stdout.take().context("no standard output")?;
     let (output, errors) = std::thread::scope(|scope| {
         let reader = scope.spawn(move || std::io::read_to_string(stdout).unwrap_or_default());
-        let errors = follow(BufReader::new(stderr), task);
+        let errors = follow(BufReader::new(stderr), task, describe);
         (reader.join().unwrap_or_default(), errors)
     });
 
@@ -102,21 +111,34 @@ pub fn run_shown(command: &mut Command, task: &Task) -> Result<String> {
         .into())
 }
 
-fn follow(mut stream: impl std::io::BufRead, task: &Task) -> String {
+/// Shows each line, and returns all of them but those that a progress bar has overwritten.
+fn follow(
+    stream: impl std::io::BufRead,
+    task: &Task,
+    mut describe: impl FnMut(&str) -> String,
+) -> String {
     let mut all = String::new();
     let mut line = Vec::new();
-    while matches!(stream.read_until(b'\n', &mut line), Ok(read) if read > 0) {
-        let text = String::from_utf8_lossy(&line);
-        // A progress bar rewrites its line; what counts is what it says last.
-        let shown = text.trim_end().rsplit('\r').next().unwrap_or_default().trim();
-        if !shown.is_empty() {
-            task.tick(shown);
+    for byte in stream.bytes().map_while(std::io::Result::ok) {
+        if byte != b'\n' && byte != b'\r' {
+            line.push(byte);
+            continue;
         }
 
-        all.push_str(&text);
+        // A progress bar ends its line with a carriage return and writes over it.
+        let text = String::from_utf8_lossy(&line);
+        if !text.trim().is_empty() {
+            task.tick(describe(text.trim()));
+            if byte == b'\n' {
+                all.push_str(text.trim_end());
+                all.push('\n');
+            }
+        }
+
         line.clear();
     }
 
+    all.push_str(String::from_utf8_lossy(&line).trim_end());
     all
 }
 
@@ -128,7 +150,7 @@ fn program_name(command: &Command) -> String {
 
 /// The end of a long output.
 #[must_use]
-pub fn last_lines(text: &str, count: usize) -> String {
+pub(crate) fn last_lines(text: &str, count: usize) -> String {
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(count)..].join("\n")
 }

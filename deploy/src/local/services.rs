@@ -2,19 +2,19 @@
 
 use anyhow::Result;
 
-use crate::context::Context;
+use crate::local::Venv;
+use crate::local::context::Context;
 use crate::local::docker::{self, Published};
 use crate::local::localstack;
 use crate::local::postgres;
 use crate::local::python;
 use crate::local::state::{PostgresState, Runtime, State};
-use crate::problem::Problem;
-use crate::project::Venv;
+use crate::terminal::Problem;
 
 /// The ports that people expect the services on.
-pub const POSTGRES_PORT: u16 = 5432;
+pub(crate) const POSTGRES_PORT: u16 = 5432;
 /// See [`POSTGRES_PORT`].
-pub const LOCALSTACK_PORT: u16 = 4566;
+pub(crate) const LOCALSTACK_PORT: u16 = 4566;
 
 /// The services, running.
 #[derive(Debug, Clone)]
@@ -35,6 +35,16 @@ impl Services {
     pub fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.localstack_port)
     }
+}
+
+/// Whether the functions of this home run in containers, before any service has been started.
+pub(crate) fn in_containers(context: &Context) -> Result<bool> {
+    let runtime = match context.options.runtime {
+        Some(runtime) => runtime,
+        None => State::read(&context.home.state_file())?.runtime,
+    };
+
+    Ok(runtime == Runtime::Docker)
 }
 
 /// Starts whatever does not run yet.
@@ -93,7 +103,7 @@ async fn ensure_database(context: &Context, state: &State) -> Result<PostgresSta
 
 /// The services as remembered, without looking whether they still run.
 #[must_use]
-pub fn of(state: &State) -> Option<Services> {
+pub(crate) fn of(state: &State) -> Option<Services> {
     let database_url = state.postgres.as_ref()?.url().to_owned();
     let functions_database_url = if state.runtime == Runtime::Docker {
         docker::url_for_functions()

@@ -6,8 +6,8 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::local::process::ProcessIdentity;
-use crate::problem::Problem;
-use crate::project::write_whole;
+use crate::local::write_whole;
+use crate::terminal::Problem;
 
 /// How the local services run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -26,7 +26,7 @@ pub enum Runtime {
 pub struct State {
     schema: u32,
     /// How the services run.
-    pub runtime: Runtime,
+    pub(crate) runtime: Runtime,
     /// The database, once it was started or connected to.
     pub postgres: Option<PostgresState>,
     /// The local AWS, once it was started.
@@ -70,7 +70,7 @@ pub struct LocalStackState {
     /// Its port, asked for again after a stop.
     pub port: u16,
     /// The server; none while it is stopped, or in a container.
-    pub process: Option<ProcessIdentity>,
+    pub(crate) process: Option<ProcessIdentity>,
 }
 
 impl LocalStackState {
@@ -118,7 +118,7 @@ impl State {
     }
 
     /// Remembers the state; readers see the old file or the new one, never half of it.
-    pub fn write(&self, path: &Path) -> Result<()> {
+    pub(crate) fn write(&self, path: &Path) -> Result<()> {
         write_whole(path, &serde_json::to_vec_pretty(self)?)
     }
 }

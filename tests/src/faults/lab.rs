@@ -9,11 +9,11 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
 use limit_increase::aws::storage;
-use limit_increase::context::Context;
+use limit_increase::local::Context;
 use limit_increase::local::services;
 use limit_increase::local::state::{PostgresState, State};
-use limit_increase::workflow::model::{BUCKET, KEY};
-use limit_increase::workflow::runs::Ready;
+use limit_increase::model::{BUCKET, KEY};
+use limit_increase::runs::RunEnvironment;
 use limit_increase_database::DatabaseUrl;
 use limit_increase_domain::Policy;
 use rustix::process::{Pid, Signal, kill_process};
@@ -41,7 +41,7 @@ pub struct Lab {
     /// The command line's context of the environment.
     pub context: Context,
     /// The services, without the proxies.
-    pub ready: Ready,
+    pub ready: RunEnvironment,
     /// The functions.
     pub pool: Pool,
     /// The proxy between the functions and PostgreSQL.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use hyper::Method;
-use limit_increase::workflow::model::KEY;
+use limit_increase::model::KEY;
 use tokio::sync::oneshot;
 use tokio_postgres::Client;
 

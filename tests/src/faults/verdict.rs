@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use anyhow::{Context as _, Result, ensure};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use limit_increase::aws::storage;
-use limit_increase::workflow::model::BUCKET;
+use limit_increase::model::BUCKET;
 use limit_increase_domain::{Counts, Outcome};
 use limit_increase_handoff::evaluations::Evaluations;
 use limit_increase_handoff::results;

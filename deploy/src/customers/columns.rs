@@ -1,0 +1,83 @@
+//! `customer_features`: one column per model input, added as models need them.
+
+use std::collections::HashMap;
+
+use anyhow::Result;
+use limit_increase_database::quote_identifier;
+use limit_increase_domain::{ColumnKind, SourceColumn};
+use tokio_postgres::GenericClient;
+
+use crate::terminal::Problem;
+
+/// The type in which a new column is made.
+pub(super) const fn sql_type(kind: ColumnKind) -> &'static str {
+    match kind {
+        ColumnKind::Number => "DOUBLE PRECISION",
+        ColumnKind::Category => "TEXT",
+    }
+}
+
+/// Longest name PostgreSQL keeps whole, in bytes.
+const MAX_NAME_BYTES: usize = 63;
+
+/// Adds the columns that are missing. A column that is there as another type is an error: changing it would change
+/// what other models read.
+pub(super) async fn ensure_columns(
+    client: &impl GenericClient,
+    columns: &[SourceColumn],
+) -> Result<Vec<String>> {
+    let rows = client
+        .query(
+            "SELECT attname::text, format_type(atttypid, atttypmod) FROM pg_attribute
+             WHERE attrelid = 'customer_features'::regclass AND attnum > 0 AND NOT attisdropped",
+            &[],
+        )
+        .await?;
+    let present: HashMap<String, String> =
+        rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    let mut added = Vec::new();
+    for column in columns {
+        if column.name.is_empty()
+            || column.name.len() > MAX_NAME_BYTES
+            || column.name == "customer_id"
+        {
+            return Err(Problem::usage(format!(
+                "{:?} cannot be a column of customer_features",
+                column.name
+            ))
+            .next("rename the column in the data (1 to 63 bytes, not customer_id) and train again")
+            .into());
+        }
+
+        match present.get(&column.name) {
+            Some(found) if found.eq_ignore_ascii_case(sql_type(column.kind)) => {}
+            Some(found) => return Err(conflict(column, found).into()),
+            None => {
+                let name = quote_identifier(&column.name);
+                client
+                    .batch_execute(&format!(
+                        "ALTER TABLE customer_features ADD COLUMN {name} {}",
+                        sql_type(column.kind)
+                    ))
+                    .await?;
+                added.push(column.name.clone());
+            }
+        }
+    }
+
+    Ok(added)
+}
+
+fn conflict(column: &SourceColumn, found: &str) -> Problem {
+    let name = quote_identifier(&column.name);
+    Problem::new(format!(
+        "the model needs {} as {}, but the table has it as {found}",
+        column.name,
+        sql_type(column.kind)
+    ))
+    .at(format!("customer_features.{name}"))
+    .next(format!(
+        "if no other model reads it: ALTER TABLE customer_features DROP COLUMN {name}; then run setup-db again.\n\
+             Otherwise rename the column in the data and train again"
+    ))
+}

@@ -1,0 +1,15 @@
+//! The customers' tables: made, and filled from the sample portfolio or from a lender's own file.
+
+pub(crate) mod bulk;
+mod columns;
+mod csv_file;
+mod dates;
+mod fill;
+pub mod portfolio;
+pub mod sample;
+mod table;
+mod values;
+
+pub use csv_file::{CsvColumns, CustomerFile};
+pub use fill::{CustomerSource, ensure, fill, migrate};
+pub use table::{customer_count, has_tables};

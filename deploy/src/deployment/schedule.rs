@@ -1,0 +1,179 @@
+//! The nightly schedule: what it is, and proof that an event starts a run.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use aws_sdk_eventbridge::types::{PutEventsRequestEntry, Target};
+use serde::Serialize;
+
+use crate::aws::clients::{Aws, describe};
+use crate::terminal::Problem;
+
+/// How long an event may take to start an execution.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+const TEST_RULE: &str = "limit-increase-schedule-test";
+const TEST_SOURCE: &str = "limit-increase.schedule-test";
+
+/// The rule that starts the run each night.
+#[derive(Debug, Clone, Serialize)]
+pub struct Schedule {
+    /// The rule's name.
+    pub rule: String,
+    /// Its schedule.
+    pub expression: String,
+    /// ENABLED or DISABLED.
+    pub state: String,
+    /// The state machine that it starts.
+    pub target: String,
+    /// The role that it starts it with.
+    pub role: String,
+    /// How often a failed delivery is tried again.
+    pub retries: Option<i32>,
+    /// Where events go that could not be delivered.
+    pub dead_letters: Option<String>,
+}
+
+/// Reads the rule and its target.
+pub async fn read(aws: &Aws, rule: &str) -> Result<Schedule> {
+    let failed = |what: &str, why: String| {
+        Problem::new(format!("cannot see the {what}: {why}"))
+            .at(rule.to_owned())
+            .next("limit-increase deploy")
+    };
+
+    let described = aws
+        .events
+        .describe_rule()
+        .name(rule)
+        .send()
+        .await
+        .map_err(|error| failed("rule", describe(&error)))?;
+    let targets = aws
+        .events
+        .list_targets_by_rule()
+        .rule(rule)
+        .send()
+        .await
+        .map_err(|error| failed("rule's target", describe(&error)))?;
+    let target = targets
+        .targets()
+        .first()
+        .ok_or_else(|| failed("rule's target", "it has none".to_owned()))?;
+    Ok(Schedule {
+        rule: rule.to_owned(),
+        expression: described.schedule_expression().unwrap_or_default().to_owned(),
+        state: described.state().map_or_else(String::new, |state| state.as_str().to_owned()),
+        target: target.arn().to_owned(),
+        role: target.role_arn().unwrap_or_default().to_owned(),
+        retries: target.retry_policy().and_then(|policy| policy.maximum_retry_attempts()),
+        dead_letters: target
+            .dead_letter_config()
+            .and_then(|config| config.arn())
+            .map(str::to_owned),
+    })
+}
+
+/// Sends a scheduled event through EventBridge by a rule of its own with the schedule's role and target, and waits for
+/// the execution that it starts. The rule is removed whatever happens.
+pub async fn fire(aws: &Aws, schedule: &Schedule) -> Result<String> {
+    let before = executions(aws, &schedule.target).await?;
+    let result = match put_rule(aws, schedule).await {
+        Ok(()) => send_and_wait(aws, schedule, &before).await,
+        Err(error) => Err(error),
+    };
+
+    let removed = remove_rule(aws).await;
+    let started = result?;
+    removed?;
+    Ok(started)
+}
+
+fn failed(what: &str, why: &str) -> Problem {
+    Problem::new(format!("{what}: {why}"))
+        .at(TEST_RULE)
+        .next("see whether your credentials may manage EventBridge rules; locally, logs/localstack.log says more")
+}
+
+async fn put_rule(aws: &Aws, schedule: &Schedule) -> Result<()> {
+    let pattern = serde_json::json!({ "source": [TEST_SOURCE] });
+    aws.events
+        .put_rule()
+        .name(TEST_RULE)
+        .description("Proves that an event starts the limit-increase run; removed at once.")
+        .event_pattern(pattern.to_string())
+        .send()
+        .await
+        .map_err(|error| failed("cannot make the test's rule", &describe(&error)))?;
+    let target =
+        Target::builder().id("workflow").arn(&schedule.target).role_arn(&schedule.role).build()?;
+    aws.events
+        .put_targets()
+        .rule(TEST_RULE)
+        .targets(target)
+        .send()
+        .await
+        .map_err(|error| failed("cannot give the test's rule its target", &describe(&error)))?;
+    Ok(())
+}
+
+async fn send_and_wait(aws: &Aws, schedule: &Schedule, before: &HashSet<String>) -> Result<String> {
+    let entry = PutEventsRequestEntry::builder()
+        .source(TEST_SOURCE)
+        .detail_type("Scheduled Event")
+        .resources(&schedule.rule)
+        .detail("{}")
+        .build();
+    let sent = aws
+        .events
+        .put_events()
+        .entries(entry)
+        .send()
+        .await
+        .map_err(|error| failed("cannot send the test's event", &describe(&error)))?;
+    if sent.failed_entry_count() > 0 {
+        let why = sent
+            .entries()
+            .first()
+            .and_then(|entry| entry.error_message())
+            .unwrap_or("no reason given");
+        return Err(failed("EventBridge refused the test's event", why).into());
+    }
+
+    let deadline = Instant::now() + START_TIMEOUT;
+    loop {
+        if let Some(new) = executions(aws, &schedule.target).await?.difference(before).next() {
+            return Ok(new.clone());
+        }
+
+        if Instant::now() > deadline {
+            return Err(failed(
+                "no execution started from the event",
+                &format!("waited {} s", START_TIMEOUT.as_secs()),
+            )
+            .into());
+        }
+
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+}
+
+async fn executions(aws: &Aws, machine: &str) -> Result<HashSet<String>> {
+    let listed = aws
+        .states
+        .list_executions()
+        .state_machine_arn(machine)
+        .max_results(100)
+        .send()
+        .await
+        .map_err(|error| failed("cannot list the executions", &describe(&error)))?;
+    Ok(listed.executions().iter().map(|execution| execution.execution_arn().to_owned()).collect())
+}
+
+async fn remove_rule(aws: &Aws) -> Result<()> {
+    let targets = aws.events.remove_targets().rule(TEST_RULE).ids("workflow").send().await;
+    let rule = aws.events.delete_rule().name(TEST_RULE).send().await;
+    targets.map_err(|error| failed("cannot remove the test rule's target", &describe(&error)))?;
+    rule.map_err(|error| failed("cannot remove the test's rule", &describe(&error)))?;
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! Where things are: the project's own files, and the home of a local environment.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use crate::terminal::Problem;
+
+/// A checkout of the project.
+#[derive(Debug, Clone)]
+pub struct Project {
+    root: PathBuf,
+    venvs: PathBuf,
+}
+
+/// The three pinned Python environments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Venv {
+    /// LocalStack, awslocal and PostgreSQL.
+    LocalStack,
+    /// cargo-lambda, zig, cfn-lint, ruff.
+    Build,
+    /// CatBoost and what trains with it.
+    Training,
+}
+
+impl Venv {
+    /// Its directory's name, and what `install.py` calls it.
+    #[must_use]
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::LocalStack => "localstack",
+            Self::Build => "build",
+            Self::Training => "training",
+        }
+    }
+}
+
+impl Project {
+    /// The checkout that the working directory is in, else the one that this program was built from.
+    pub fn discover() -> Result<Self> {
+        let here = std::env::current_dir().context("the working directory is gone")?;
+        let built_from = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let root = here
+            .ancestors()
+            .chain(built_from.ancestors())
+            .find(|dir| {
+                dir.join("deploy/Cargo.toml").is_file() && dir.join("training/train.py").is_file()
+            })
+            .ok_or_else(|| {
+                Problem::usage("this is not a checkout of limit-increase")
+                    .at(here.display().to_string())
+                    .next("change into the project's directory")
+            })?
+            .to_owned();
+        let venvs = match std::env::var_os("LIMIT_INCREASE_VENVS") {
+            Some(path) if !path.is_empty() => std::path::absolute(PathBuf::from(path))?,
+            _ => root.join(".local/venvs"),
+        };
+
+        Ok(Self { root, venvs })
+    }
+
+    /// The checkout's top directory.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The Python environments' directory.
+    #[must_use]
+    pub fn venvs(&self) -> &Path {
+        &self.venvs
+    }
+
+    /// A program of a Python environment.
+    #[must_use]
+    pub fn venv_program(&self, venv: Venv, program: &str) -> PathBuf {
+        self.venvs.join(venv.name()).join("bin").join(program)
+    }
+
+    /// The home that is used when no other is asked for.
+    #[must_use]
+    pub(crate) fn default_home(&self) -> PathBuf {
+        self.root.join(".local")
+    }
+}

@@ -1,0 +1,67 @@
+//! Everything that a run on this machine needs, made ready.
+
+use anyhow::{Context as _, Result};
+
+use crate::aws::Aws;
+use crate::customers::{self, sample};
+use crate::deployment::stack::Stack;
+use crate::deployment::{self, Deployment};
+use crate::local::services::{self, Services};
+use crate::local::{Context, Venv, python};
+use crate::{database, model};
+
+/// A local environment in which a run can start.
+#[derive(Debug, Clone)]
+pub struct RunEnvironment {
+    /// The services.
+    pub services: Services,
+    /// Clients for them.
+    pub aws: Aws,
+    /// The stack.
+    pub stack: Stack,
+}
+
+/// Starts, trains, fills, builds and deploys, as far as that is still to be done.
+///
+/// The functions are compiled while the services start, the model is trained and the tables are
+/// filled. Services that have begun to start are always awaited, so that none is forgotten. If one
+/// of them fails, the compiler is not awaited: what it has compiled is kept for the next time.
+pub async fn prepare(context: &Context) -> Result<RunEnvironment> {
+    let building = {
+        let context = context.clone();
+        tokio::spawn(async move { deployment::build_for_local(&context).await })
+    };
+
+    let (services, aws) = prepare_data(context).await?;
+    let archives = building.await.context("the build was interrupted")??;
+    let deployment = Deployment::local(&services)?;
+    let stack = deployment::apply(context, &aws, &deployment, &archives).await?;
+    Ok(RunEnvironment { services, aws, stack })
+}
+
+/// The services, with a model in S3 and customers in the database.
+async fn prepare_data(context: &Context) -> Result<(Services, Aws)> {
+    let (services, environment) =
+        tokio::join!(services::ensure(context), training_environment(context));
+    let services = services?;
+    environment?;
+
+    let aws = Aws::local(services.localstack_port);
+    model::ensure(context, &aws).await?;
+
+    let mut client = database::connect(&services.database_url).await?;
+    let columns = model::columns(context, Some(&aws)).await?.unwrap_or_else(sample::own_columns);
+    customers::ensure(context, &mut client, columns).await?;
+    Ok((services, aws))
+}
+
+/// The Python environment of the training, if there may be something to train.
+async fn training_environment(context: &Context) -> Result<()> {
+    if context.home.model().exists() {
+        return Ok(());
+    }
+
+    let context = context.clone();
+    let ensure = move || python::ensure_venv(&context.project, Venv::Training, &context.ui);
+    tokio::task::spawn_blocking(ensure).await?
+}

@@ -1,0 +1,149 @@
+//! What went wrong, where, and what to do next: the one shape in which a person meets an error.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// The process's exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(into = "u8")]
+pub enum Exit {
+    /// Done.
+    Ok,
+    /// Something failed.
+    Failed,
+    /// The command line or the given data is wrong.
+    Usage,
+    /// The execution ended, and not as SUCCEEDED.
+    RunFailed,
+}
+
+impl From<Exit> for u8 {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Ok => 0,
+            Exit::Failed => 1,
+            Exit::Usage => 2,
+            Exit::RunFailed => 3,
+        }
+    }
+}
+
+/// An error that the person at the terminal can act on.
+#[derive(Debug, Clone, Serialize)]
+pub struct Problem {
+    /// What went wrong.
+    pub what: String,
+    /// Where: a file and line, a service, a state of the workflow.
+    #[serde(rename = "where", skip_serializing_if = "Option::is_none")]
+    pub(crate) place: Option<String>,
+    /// What to do next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) next: Option<String>,
+    /// What the process exits with.
+    #[serde(rename = "exit_code")]
+    pub exit: Exit,
+}
+
+impl Problem {
+    /// Something failed.
+    pub fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into(), place: None, next: None, exit: Exit::Failed }
+    }
+
+    /// The command line or the given data is wrong.
+    pub fn usage(what: impl Into<String>) -> Self {
+        Self { exit: Exit::Usage, ..Self::new(what) }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn at(mut self, place: impl Into<String>) -> Self {
+        self.place = Some(place.into());
+        self
+    }
+
+    /// What to do next.
+    #[must_use]
+    pub fn next(mut self, next: impl Into<String>) -> Self {
+        self.next = Some(next.into());
+        self
+    }
+
+    /// The problem as the terminal and `--json` show it. Any other error becomes one, with its causes in `what`.
+    #[must_use]
+    pub fn of(error: &anyhow::Error) -> Self {
+        match error.downcast_ref::<Self>() {
+            Some(problem) => {
+                // Context added on the way up says what was being done; the problem says why it could not be.
+                let mut shown = problem.clone();
+                let outer = error.to_string();
+                if outer != problem.to_string() {
+                    shown.what = format!("{outer}: {}", problem.what);
+                }
+
+                shown
+            }
+            None => Self::new(chain(error)),
+        }
+    }
+}
+
+/// The error and its causes in one line, without saying the same twice.
+fn chain(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain() {
+        let part = cause.to_string();
+        if text.is_empty() {
+            text = part;
+        } else if !text.contains(&part) {
+            text.push_str(": ");
+            text.push_str(&part);
+        }
+    }
+
+    text
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)?;
+        if let Some(place) = &self.place {
+            write!(f, " ({place})")?;
+        }
+
+        if let Some(next) = &self.next {
+            write!(f, "; next: {next}")?;
+        }
+
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problem {}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[test]
+    fn context_goes_before_what_went_wrong_and_keeps_the_advice() {
+        let error = Err::<(), _>(Problem::usage("line 3 is wrong").at("a.csv").next("mend it"))
+            .context("could not load the customers")
+            .unwrap_err();
+        let problem = Problem::of(&error);
+        assert_eq!(problem.what, "could not load the customers: line 3 is wrong");
+        assert_eq!(problem.next.as_deref(), Some("mend it"));
+        assert_eq!(problem.exit, Exit::Usage);
+    }
+
+    #[test]
+    fn another_error_shows_each_cause_once() {
+        let error =
+            anyhow::anyhow!("connection refused").context("cannot reach S3: connection refused");
+        assert_eq!(Problem::of(&error).what, "cannot reach S3: connection refused");
+    }
+}
