@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use limit_increase_artifact::Artifact;
+use limit_increase_artifact::{Artifact, ArtifactError};
 use limit_increase_scoring::Model;
 use limit_increase_storage::Storage;
 use limit_increase_workflow::{Failure, FailureKind, ModelPin};
@@ -44,21 +44,15 @@ impl ModelCache {
 /// Loads the archive of a pinned model.
 fn load(archive: &[u8], pin: &ModelPin) -> Result<Model, Failure> {
     let place = format!("s3://{}/{}", pin.bucket, pin.key);
-    let invalid_failure = |error: &dyn std::error::Error| {
-        Failure::new(FailureKind::ModelInvalid, format!("{place}: {error}"))
-    };
+    let artifact = Artifact::open_pinned(archive, &pin.sha256).map_err(|error| match error {
+        ArtifactError::Unpinned { .. } => {
+            Failure::new(FailureKind::ModelChanged, format!("{place} {error}"))
+        }
+        _ => Failure::new(FailureKind::ModelInvalid, format!("{place}: {error}")),
+    })?;
 
-    let artifact = Artifact::open(archive).map_err(|error| invalid_failure(&error))?;
-    if artifact.sha256 != pin.sha256 {
-        let message = format!(
-            "{place} has sha256 {}, but the run was opened with {}; start a new run",
-            artifact.sha256, pin.sha256
-        );
-
-        return Err(Failure::new(FailureKind::ModelChanged, message));
-    }
-
-    Model::load(&artifact).map_err(|error| invalid_failure(&error))
+    Model::load(&artifact)
+        .map_err(|error| Failure::new(FailureKind::ModelInvalid, format!("{place}: {error}")))
 }
 
 #[cfg(test)]
@@ -92,5 +86,11 @@ mod tests {
     fn bytes_that_are_not_a_model_are_refused() {
         let failure = load(b"limit", &pin(sha256_hex(b"limit"))).err().unwrap();
         assert_eq!(failure.kind, FailureKind::ModelInvalid);
+    }
+
+    #[test]
+    fn other_bytes_than_the_pinned_ones_are_a_changed_model_whatever_they_are() {
+        let failure = load(b"limit", &pin(sha256_hex(ARCHIVE))).err().unwrap();
+        assert_eq!(failure.kind, FailureKind::ModelChanged);
     }
 }

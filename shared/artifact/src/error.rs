@@ -21,6 +21,14 @@ pub enum ArtifactError {
         /// The most bytes that are accepted.
         max: usize,
     },
+    /// The archive is not the one that the run was opened with.
+    #[error("has sha256 {found}, but the run was opened with {pinned}; start a new run")]
+    Unpinned {
+        /// The SHA-256 of the archive.
+        found: String,
+        /// The SHA-256 that the run has pinned.
+        pinned: String,
+    },
     /// The file is not a gzip of a tar, or is damaged.
     #[error("the archive can't be read ({reason}); upload it again, or {REPACK}")]
     Damaged {

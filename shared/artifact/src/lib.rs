@@ -82,15 +82,27 @@ impl Artifact {
     /// # Errors
     /// When the archive is damaged or too large, has any other entry, or differs from its manifest.
     pub fn open(bytes: &[u8]) -> Result<Self, ArtifactError> {
+        Self::unpack(bytes, limit_increase_domain::sha256_hex(bytes))
+    }
+
+    /// Reads the archive that a run has pinned. Any other archive is refused before it is unpacked.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Unpinned`] when the archive has another SHA-256; else as [`Artifact::open`].
+    pub fn open_pinned(bytes: &[u8], pinned: &str) -> Result<Self, ArtifactError> {
+        let found = limit_increase_domain::sha256_hex(bytes);
+        if found != pinned {
+            return Err(ArtifactError::Unpinned { found, pinned: pinned.to_owned() });
+        }
+
+        Self::unpack(bytes, found)
+    }
+
+    fn unpack(bytes: &[u8], sha256: String) -> Result<Self, ArtifactError> {
         let files = archive::extract(bytes)?;
         let manifest = Manifest::parse(&files.manifest)?;
         manifest.files.model_onnx.check("model.onnx", &files.onnx)?;
         manifest.files.model_json.check("model.json", &files.model_json)?;
-        Ok(Self {
-            manifest,
-            onnx: files.onnx,
-            model_json: files.model_json,
-            sha256: limit_increase_domain::sha256_hex(bytes),
-        })
+        Ok(Self { manifest, onnx: files.onnx, model_json: files.model_json, sha256 })
     }
 }
