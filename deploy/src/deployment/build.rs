@@ -6,15 +6,20 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use bytes::Bytes;
 use limit_increase_domain::sha256_hex;
+use serde::{Deserialize, Serialize};
 
+use super::inputs;
 use super::progress::CompileProgress;
 use crate::local::python::run_described;
 use crate::local::{Project, Venv, write_whole};
 use crate::terminal::Problem;
 use crate::terminal::{Task, Ui};
+
+/// The file in an output directory that says what was built last.
+const BUILD_RECORD: &str = "build.json";
 
 /// A Lambda function of this workspace.
 #[derive(Debug, Clone, Copy)]
@@ -130,6 +135,16 @@ pub struct Archive {
 }
 
 impl Archive {
+    /// The archive of this file name in an output directory.
+    fn of(output: &Path, function: Function, name: &str) -> Self {
+        Self {
+            function,
+            key: format!("functions/{name}"),
+            path: output.join("archives").join(name),
+            program: output.join(function.name).join("bootstrap"),
+        }
+    }
+
     /// The archive's bytes.
     pub(crate) fn read(&self) -> Result<Bytes> {
         Ok(std::fs::read(&self.path)
@@ -138,7 +153,8 @@ impl Archive {
     }
 }
 
-/// Builds the functions; cargo decides what is out of date.
+/// Builds the functions. If nothing has changed that they are built of, the archives of the last
+/// build are the answer; otherwise cargo decides what is out of date.
 pub fn build(
     project: &Project,
     architecture: Architecture,
@@ -147,13 +163,35 @@ pub fn build(
 ) -> Result<Vec<Archive>> {
     let mut task = ui.task("Functions");
     let output = profile.lambda_directory(&target_dir(project), architecture);
+    let inputs = inputs::digest(project.root())?;
+    if let Some(archives) = last_build(&output, &inputs) {
+        task.done(format!("{} functions are up to date", archives.len()));
+        return Ok(archives);
+    }
+
     let first = !output.exists();
     task.phase(format!(
         "building for {}{}",
         architecture.name(),
         if first { "; the first time takes some minutes" } else { "" }
     ));
+    let _lock = lock(&output, &mut task)?;
+    // Another build may have done it while this one waited.
+    if let Some(archives) = last_build(&output, &inputs) {
+        task.done(format!("{} functions are up to date", archives.len()));
+        return Ok(archives);
+    }
 
+    // From here on the programs may be newer than the record, if this build is interrupted.
+    forget_last_build(&output)?;
+    compile(project, &output, profile.arguments(architecture), &task)?;
+    let archives = archives(&output)?;
+    remember(&output, &inputs, &archives)?;
+    task.done(format!("{} functions built for {}", archives.len(), architecture.name()));
+    Ok(archives)
+}
+
+fn compile(project: &Project, output: &Path, arguments: Vec<&str>, task: &Task) -> Result<()> {
     let path = std::env::join_paths(
         std::iter::once(project.venvs().join(Venv::Build.name()).join("bin"))
             .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),
@@ -162,23 +200,65 @@ pub fn build(
     let mut command = Command::new("cargo");
     command
         .args(["lambda", "build", "--locked", "--lambda-dir"])
-        .arg(&output)
-        .args(profile.arguments(architecture))
+        .arg(output)
+        .args(arguments)
         .current_dir(project.root())
         .env("PATH", path)
         .env("CARGO_TERM_COLOR", "never");
-
     forget_current_package(&mut command);
     // Without a terminal cargo shows no progress unless it is told to, and then wants a width.
     command.env("CARGO_TERM_PROGRESS_WHEN", "always").env("CARGO_TERM_PROGRESS_WIDTH", "80");
-    let _lock = lock(&output, &mut task)?;
+
     let (mut progress, started) = (CompileProgress::default(), Instant::now());
-    run_described(&mut command, &task, |line| progress.describe(line, started.elapsed()))
+    run_described(&mut command, task, |line| progress.describe(line, started.elapsed()))
         .context("the functions do not build")?;
-    let archives =
-        FUNCTIONS.iter().map(|function| archive(&output, *function)).collect::<Result<Vec<_>>>()?;
-    task.done(format!("{} functions built for {}", archives.len(), architecture.name()));
-    Ok(archives)
+    Ok(())
+}
+
+/// What was built last into a directory.
+#[derive(Debug, Serialize, Deserialize)]
+struct BuildRecord {
+    /// The digest of what it was built of.
+    inputs: String,
+    /// The archives' file names, in the order of [`FUNCTIONS`].
+    archives: Vec<String>,
+}
+
+/// The archives of the last build, if it was built of these inputs and is still there.
+fn last_build(output: &Path, inputs: &str) -> Option<Vec<Archive>> {
+    let record = std::fs::read(output.join(BUILD_RECORD)).ok()?;
+    let record: BuildRecord = serde_json::from_slice(&record).ok()?;
+    if record.inputs != inputs || record.archives.len() != FUNCTIONS.len() {
+        return None;
+    }
+
+    let archives: Vec<Archive> = FUNCTIONS
+        .iter()
+        .zip(&record.archives)
+        .map(|(function, name)| Archive::of(output, *function, name))
+        .collect();
+    archives
+        .iter()
+        .all(|archive| archive.path.is_file() && archive.program.is_file())
+        .then_some(archives)
+}
+
+fn forget_last_build(output: &Path) -> Result<()> {
+    match std::fs::remove_file(output.join(BUILD_RECORD)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).context("cannot remove the record of the last build")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn remember(output: &Path, inputs: &str, archives: &[Archive]) -> Result<()> {
+    let name = |archive: &Archive| {
+        archive.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    };
+    let record =
+        BuildRecord { inputs: inputs.to_owned(), archives: archives.iter().map(name).collect() };
+    write_whole(&output.join(BUILD_RECORD), &serde_json::to_vec_pretty(&record)?)
 }
 
 /// Keeps other builds from this output until the guard is dropped: cargo-lambda moves the programs
@@ -219,6 +299,19 @@ fn target_dir(project: &Project) -> PathBuf {
     }
 }
 
+/// Hashes and packs the programs, each on a thread of its own: they are large, and mostly unchanged.
+fn archives(output: &Path) -> Result<Vec<Archive>> {
+    std::thread::scope(|scope| {
+        let packing: Vec<_> =
+            FUNCTIONS.iter().map(|function| scope.spawn(|| archive(output, *function))).collect();
+
+        packing
+            .into_iter()
+            .map(|thread| thread.join().map_err(|_| anyhow!("packing a function panicked"))?)
+            .collect()
+    })
+}
+
 fn archive(output: &Path, function: Function) -> Result<Archive> {
     let program = output.join(function.name).join("bootstrap");
     let content = std::fs::read(&program).map_err(|error| {
@@ -228,13 +321,12 @@ fn archive(output: &Path, function: Function) -> Result<Archive> {
     })?;
 
     let hash = sha256_hex(&content);
-    let name = format!("{}-{}.zip", function.name, &hash[..32]);
-    let path = output.join("archives").join(&name);
-    if !path.exists() {
-        write_whole(&path, &zipped(&content)?)?;
+    let archive = Archive::of(output, function, &format!("{}-{}.zip", function.name, &hash[..32]));
+    if !archive.path.exists() {
+        write_whole(&archive.path, &zipped(&content)?)?;
     }
 
-    Ok(Archive { function, key: format!("functions/{name}"), path, program })
+    Ok(archive)
 }
 
 /// A zip with one entry, `bootstrap`, executable, without the time of day.

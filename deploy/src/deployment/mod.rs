@@ -1,6 +1,7 @@
 //! The deployment: functions built, code and definition uploaded, the stack brought up to them.
 
 pub mod build;
+mod inputs;
 mod progress;
 pub mod schedule;
 pub mod stack;
