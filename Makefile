@@ -1,14 +1,16 @@
 # The everyday commands. Each is one line over the command line (deploy/); `make help` lists them.
 # Options are variables: make run-workflow LIMIT=all, make setup-db CUSTOMERS=1000 RESET=1.
 
-# The command line. The first time cargo compiles it for minutes and shows it; after that cargo is quiet.
+# The command line. The first time cargo compiles it for minutes and shows it; after that cargo is
+# quiet.
 TARGET_DIR = $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 COMPILED = $(wildcard $(TARGET_DIR)/*/debug/limit-increase)
 CLI = cargo run $(if $(COMPILED),--quiet) --bin limit-increase --
 VENVS = $(if $(LIMIT_INCREASE_VENVS),$(LIMIT_INCREASE_VENVS),.local/venvs)
 PYTHON_311 = $(if $(PYTHON),$(PYTHON),$(shell command -v python3.11 || command -v python3))
 INSTALL = $(PYTHON_311) deploy/localstack/install.py
-# While cargo compiles the command line for the first time, the Python environments are made beside it.
+# While cargo compiles the command line for the first time, the Python environments are made beside
+# it.
 INSTALL_MEANWHILE = $(if $(COMPILED),,$(INSTALL) localstack build training &)
 
 # A variable that is set becomes an option, and one that is not becomes nothing.

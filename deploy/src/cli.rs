@@ -48,10 +48,11 @@ pub(crate) struct ServiceArgs {
     /// Use this PostgreSQL instead of the embedded one
     #[arg(long, global = true, env = "DATABASE_URL", value_name = "URL", hide_env_values = true)]
     pub(crate) database_url: Option<String>,
-    /// StackSpec port of the embedded PostgreSQL [default: 5432]; the next free one is taken if it is in use
+    /// Port of the embedded PostgreSQL [default: 5432]; the next free one is taken if it
+    /// is in use
     #[arg(long, global = true, env = "POSTGRES_PORT", value_name = "PORT")]
     pub(crate) postgres_port: Option<u16>,
-    /// StackSpec port of LocalStack [default: 4566]; the next free one is taken if it is in use
+    /// Port of LocalStack [default: 4566]; the next free one is taken if it is in use
     #[arg(long, global = true, env = "LOCALSTACK_PORT", value_name = "PORT")]
     pub(crate) localstack_port: Option<u16>,
 }
@@ -63,7 +64,8 @@ pub(crate) enum Command {
     Start,
     /// Train the credit model and put it where the functions read it
     Train(TrainArgs),
-    /// Write the request of a SageMaker job with the same trainer, and print the commands that run it
+    /// Write the request of a SageMaker job with the same trainer, and print the commands that run
+    /// it
     TrainSagemaker(SageMakerArgs),
     /// Make the tables and fill them with customers
     SetupDb(SetupDbArgs),
@@ -166,7 +168,8 @@ pub(crate) struct SageMakerArgs {
     /// Region of the job
     #[arg(long, env = "AWS_REGION", default_value = limit_increase::aws::clients::LOCAL_REGION)]
     pub(crate) region: String,
-    /// Container image with Python 3.11 and SageMaker's training toolkit [default: AWS's own for PyTorch, on CPU]
+    /// Container image with Python 3.11 and SageMaker's training toolkit [default: AWS's own for
+    /// PyTorch, on CPU]
     #[arg(long, value_name = "URI")]
     pub(crate) image: Option<String>,
     /// Machine of the job
@@ -199,7 +202,7 @@ Examples:
   limit-increase setup-db --data applications.csv.gz --id-column Account_Number \\
       --score-column Application_Score --limit-column Loan_Amount --date-column Application_Date
 
-Customers who are there already keep their decisions. Features are the columns that the present model reads;
+Customers who are there already keep their decisions. Features are the columns that the current model reads;
 an empty field is NULL. A bad row is named, and then nothing at all is loaded.")]
 pub(crate) struct SetupDbArgs {
     /// Customers of the sample portfolio
@@ -214,10 +217,10 @@ pub(crate) struct SetupDbArgs {
     /// Column of the customer's key
     #[arg(long, value_name = "COLUMN", requires = "data")]
     pub(crate) id_column: Option<String>,
-    /// Column of the present score
+    /// Column of the current score
     #[arg(long, value_name = "COLUMN", requires = "data")]
     pub(crate) score_column: Option<String>,
-    /// Column of the present limit
+    /// Column of the current limit
     #[arg(long, value_name = "COLUMN", requires = "data")]
     pub(crate) limit_column: Option<String>,
     /// Column of the application's date [default: today for all]
@@ -226,10 +229,10 @@ pub(crate) struct SetupDbArgs {
     /// How dates are written, for example %d/%m/%Y [default: found out from the first]
     #[arg(long, value_name = "FORMAT", requires = "date_column")]
     pub(crate) date_format: Option<String>,
-    /// Columns to load as features [default: those that the present model reads]
+    /// Columns to load as features [default: those that the current model reads]
     #[arg(long, value_name = "A,B,..", value_delimiter = ',', requires = "data")]
     pub(crate) features: Option<Vec<String>>,
-    /// Of --features, those that are categories although the present model does not say so
+    /// Of --features, those that are categories although the current model does not say so
     #[arg(long, value_name = "A,B,..", value_delimiter = ',', requires = "features")]
     pub(crate) categorical: Vec<String>,
 }
@@ -271,7 +274,7 @@ Examples:
 
 Ctrl-C stops watching; the run goes on.")]
 pub(crate) struct RunArgs {
-    /// At most so many customers, or `all` [default: 20]
+    /// The most customers to take, or `all` [default: 20]
     #[arg(long, value_name = "N|all")]
     pub(crate) limit: Option<Limit>,
     /// Customers in one shard [default: 25000]
@@ -299,7 +302,7 @@ pub(crate) struct RunArgs {
 pub(crate) enum Limit {
     /// All that are eligible.
     All,
-    /// At most so many.
+    /// The most customers to take.
     AtMost(u64),
 }
 

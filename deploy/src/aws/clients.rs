@@ -26,8 +26,8 @@ pub struct Aws {
 }
 
 impl Aws {
-    /// The local AWS on this port. The user's own profile and credentials are never read: a slip of the environment
-    /// must not turn a local command into one on a real account.
+    /// The local AWS on this port. The user's own profile and credentials are never read: a slip of
+    /// the environment must not turn a local command into one on a real account.
     #[must_use]
     pub fn local(port: u16) -> Self {
         let credentials = Credentials::new("test", "test", None, None, "local");

@@ -28,7 +28,8 @@ pub(super) async fn run(context: &Context, arguments: RunArgs) -> Result<Exit> {
     }
 
     let ready = runs::prepare(context).await?;
-    // Only now, since the first time it is prepared for minutes, and the name says when the run was started.
+    // Only now, since the first time it is prepared for minutes, and the name says when the run was
+    // started.
     let name = given.unwrap_or_else(runs::new_name);
     let interrupted = Arc::new(AtomicBool::new(false));
     stop_watching_on_interrupt(&interrupted)?;

@@ -63,7 +63,8 @@ fn plan(
     Ok((CustomerSource::File { path: std::path::absolute(path)?, columns }, features))
 }
 
-/// The columns asked for, in the kinds that the model knows them as; others are numbers unless said otherwise.
+/// The columns asked for, in the kinds that the model knows them as; others are numbers unless said
+/// otherwise.
 fn asked_features(
     names: &[String],
     categorical: &[String],

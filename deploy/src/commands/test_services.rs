@@ -92,7 +92,8 @@ async fn objects(ready: &RunEnvironment) -> Result<String> {
 }
 
 fn functions(ready: &RunEnvironment) -> Result<String> {
-    // LocalStack tells its services apart by the credential's scope; the signature it does not check.
+    // LocalStack tells its services apart by the credential's scope; the signature it does not
+    // check.
     const SCOPE: &str = "Authorization: AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/lambda/aws4_request, \
                          SignedHeaders=host, Signature=0\r\n";
     let timeout = Duration::from_secs(10);

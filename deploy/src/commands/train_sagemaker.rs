@@ -1,4 +1,5 @@
-//! `train-sagemaker`: what a SageMaker job with the same trainer needs, and the commands that run it.
+//! `train-sagemaker`: what a SageMaker job with the same trainer needs, and the commands that run
+//! it.
 
 use anyhow::Result;
 use chrono::Utc;

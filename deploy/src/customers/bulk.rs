@@ -1,4 +1,5 @@
-//! Many customers at once: binary COPY into a temporary table, then one INSERT per table, in one transaction.
+//! Many customers in one go: binary COPY into a temporary table, then one INSERT per table, in one
+//! transaction.
 
 use anyhow::{Context as _, Result};
 use chrono::NaiveDate;
@@ -78,8 +79,8 @@ const WAITING_BATCHES: usize = 4;
 
 /// Loads all rows that `source` sends, or none if it fails.
 ///
-/// `source` runs on a thread of its own, so that making rows and writing them overlap; it ends early when its channel
-/// is closed.
+/// `source` runs on a thread of its own, so that making rows and writing them overlap; it ends
+/// early when its channel is closed.
 pub(crate) async fn load<S>(
     client: &mut Client,
     plan: &Load,
@@ -103,7 +104,8 @@ where
     let (sender, receiver) = mpsc::channel(WAITING_BATCHES);
     let producer = tokio::task::spawn_blocking(move || source(sender));
     let copied = copy(&transaction, &plan.columns, receiver, &progress).await;
-    // The source's error says which row is wrong; a broken copy would only say that it was broken off.
+    // The source's error says which row is wrong; a broken copy would only say that it was broken
+    // off.
     producer.await.context("the thread that reads the customers died")??;
     let rows = copied?;
     progress(rows);
@@ -169,7 +171,8 @@ async fn copy(
     Ok(rows)
 }
 
-/// Moves the incoming rows into both tables; returns how many customers are new, and how many were brought up to date.
+/// Moves the incoming rows into both tables; returns how many customers are new, and how many were
+/// brought up to date.
 async fn merge(transaction: &Transaction<'_>, plan: &Load) -> Result<(u64, u64)> {
     let on_conflict = match plan.existing {
         ExistingCustomers::Keep => "DO NOTHING",
@@ -205,7 +208,8 @@ async fn merge(transaction: &Transaction<'_>, plan: &Load) -> Result<(u64, u64)>
     Ok((inserted, updated))
 }
 
-/// Features are facts, not decisions: they always follow the newest data. Rows that would not change are left alone.
+/// Features are facts, not decisions: they always follow the newest data. Rows that would not
+/// change are left alone.
 fn features_statement(columns: &[SourceColumn]) -> String {
     let list = |pattern: &dyn Fn(usize, String) -> String| {
         let parts: Vec<String> = columns

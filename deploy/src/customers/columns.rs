@@ -20,8 +20,8 @@ pub(super) const fn sql_type(kind: ColumnKind) -> &'static str {
 /// Longest name PostgreSQL keeps whole, in bytes.
 const MAX_NAME_BYTES: usize = 63;
 
-/// Adds the columns that are missing. A column that is there as another type is an error: changing it would change
-/// what other models read.
+/// Adds the columns that are missing. A column that is there as another type is an error: changing
+/// it would change what other models read.
 pub(super) async fn ensure_columns(
     client: &impl GenericClient,
     columns: &[SourceColumn],

@@ -1,4 +1,5 @@
-//! Customers from a CSV file of the user's own. A bad row stops the load and is named; nothing is guessed.
+//! Customers from a CSV file of the user's own. A bad row stops the load and is named; nothing is
+//! guessed.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -20,9 +21,9 @@ use limit_increase_domain::{ColumnKind, SourceColumn};
 pub struct CsvColumns {
     /// The customer's key.
     pub id: String,
-    /// The present score.
+    /// The current score.
     pub score: String,
-    /// The present limit.
+    /// The current limit.
     pub limit: String,
     /// When the customer applied; the default date where there is no such column.
     pub date: Option<String>,

@@ -2,7 +2,7 @@
 
 use chrono::{NaiveDate, NaiveDateTime};
 
-/// Forms that can be told apart from each other. 03/04/2026 is not among them: it is two dates.
+/// Forms that cannot be mistaken for each other. 03/04/2026 is refused: it can be two dates.
 const KNOWN: [&str; 6] =
     ["%Y-%m-%d", "%Y%m%d", "%Y/%m/%d", "%d.%m.%Y", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S"];
 

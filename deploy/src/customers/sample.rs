@@ -1,4 +1,4 @@
-//! Customers from the sample portfolio, in the columns that the present model reads.
+//! Customers from the sample portfolio, in the columns that the current model reads.
 
 use chrono::NaiveDate;
 

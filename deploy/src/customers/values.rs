@@ -3,7 +3,8 @@
 use limit_increase_domain::customer::{CreditLimit, CustomerId};
 use rust_decimal::Decimal;
 
-/// A finite number; empty and NaN are missing. Written as the trainer takes numbers, so that the same file trains and loads.
+/// A finite number; empty and NaN are missing. Written as the trainer takes numbers, so that the
+/// same file trains and loads.
 pub(super) fn number(text: &str) -> Result<Option<f64>, String> {
     let text = text.trim();
     if text.is_empty() {

@@ -1,4 +1,5 @@
-//! The four functions as archives that Lambda takes: built by cargo-lambda, zipped so that the same program is the same bytes.
+//! The four functions as archives that Lambda takes: built by cargo-lambda, zipped so that the same
+//! program is the same bytes.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -75,7 +76,8 @@ impl Architecture {
 /// How the functions are compiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Profile {
-    /// For this machine, unoptimised, out of the crates that the command line and the tests are compiled of.
+    /// For this machine, unoptimised, out of the crates that the command line and the tests are
+    /// compiled of.
     Dev,
     /// Optimised, for the processor and the C library of AWS.
     Release,
@@ -107,8 +109,9 @@ impl Profile {
 
     fn arguments(self, architecture: Architecture) -> Vec<&'static str> {
         match self {
-            // cargo-lambda would link with zig, and cargo would compile every crate again for it. Programs are chosen
-            // by --bin: with --package, cargo would select other features than for the command line.
+            // cargo-lambda would link with zig, and cargo would compile every crate again for it.
+            // Programs are chosen by --bin: with --package, cargo would select other features than
+            // for the command line.
             Self::Dev => {
                 let programs = FUNCTIONS.iter().flat_map(|function| ["--bin", function.name]);
                 ["--compiler", "cargo"].into_iter().chain(programs).collect()
@@ -126,7 +129,8 @@ impl Profile {
 pub struct Archive {
     /// The function.
     pub(crate) function: Function,
-    /// The key that it goes under: it has the program's hash, so that an unchanged program is an unchanged key.
+    /// The key that it goes under: it has the program's hash, so that an unchanged program is an
+    /// unchanged key.
     pub(crate) key: String,
     /// The file.
     pub(crate) path: PathBuf,
@@ -276,16 +280,19 @@ fn lock(output: &Path, task: &mut Task) -> Result<File> {
     Ok(file)
 }
 
-/// Takes from a cargo command the variables that describe the program that runs now, under `cargo run` or `cargo test`.
+/// Takes from a cargo command the variables that describe the program that runs now, under `cargo
+/// run` or `cargo test`.
 ///
-/// Build scripts that watch these variables (ring's does) would see a change, and everything would be built again.
+/// Build scripts that watch these variables (ring's does) would see a change, and everything would
+/// be built again.
 pub fn forget_current_package(command: &mut Command) {
     for (name, _) in std::env::vars_os().filter(|(name, _)| describes_a_package(name)) {
         command.env_remove(name);
     }
 }
 
-/// Whether cargo sets this variable for the one package that it runs, as opposed to a setting of the person's own.
+/// Whether cargo sets this variable for the one package that it runs, as opposed to a setting of
+/// the person's own.
 fn describes_a_package(name: &std::ffi::OsStr) -> bool {
     let name = name.to_string_lossy();
     ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"].iter().any(|prefix| name.starts_with(prefix))
@@ -299,7 +306,8 @@ fn target_dir(project: &Project) -> PathBuf {
     }
 }
 
-/// Hashes and packs the programs, each on a thread of its own: they are large, and mostly unchanged.
+/// Hashes and packs the programs, each on a thread of its own: they are large, and mostly
+/// unchanged.
 fn archives(output: &Path) -> Result<Vec<Archive>> {
     std::thread::scope(|scope| {
         let packing: Vec<_> =

@@ -39,7 +39,8 @@ pub struct Deployment {
     pub parameters: BTreeMap<String, String>,
 }
 
-/// What was deployed last from this home: a warm deployment compares with it instead of asking CloudFormation to.
+/// What was deployed last from this home: a warm deployment compares with it instead of asking
+/// CloudFormation to.
 #[derive(Debug, Serialize, Deserialize)]
 struct Record {
     stack_id: String,
@@ -47,8 +48,8 @@ struct Record {
 }
 
 impl Deployment {
-    /// The deployment to the local AWS. In containers the functions meet AWS's C library, which may be older than
-    /// this machine's, so they are built as for AWS.
+    /// The deployment to the local AWS. In containers the functions meet AWS's C library, which may
+    /// be older than this machine's, so they are built as for AWS.
     ///
     /// # Errors
     /// When `LIMIT_INCREASE_PROFILE` names no profile.

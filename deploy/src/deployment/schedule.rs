@@ -74,8 +74,8 @@ pub async fn read(aws: &Aws, rule: &str) -> Result<Schedule> {
     })
 }
 
-/// Sends a scheduled event through EventBridge by a rule of its own with the schedule's role and target, and waits for
-/// the execution that it starts. The rule is removed whatever happens.
+/// Sends a scheduled event through EventBridge by a rule of its own with the schedule's role and
+/// target, and waits for the execution that it starts. The rule is removed whatever happens.
 pub async fn fire(aws: &Aws, schedule: &Schedule) -> Result<String> {
     let before = executions(aws, &schedule.target).await?;
     let result = match put_rule(aws, schedule).await {

@@ -15,9 +15,9 @@ pub struct ServiceOptions {
     pub runtime: Option<Runtime>,
     /// A server of the user's own instead of the embedded one.
     pub database_url: Option<String>,
-    /// StackSpec port of the embedded PostgreSQL; 0 for any.
+    /// Port of the embedded PostgreSQL; 0 for any.
     pub postgres_port: Option<u16>,
-    /// StackSpec port of LocalStack; 0 for any.
+    /// Port of LocalStack; 0 for any.
     pub localstack_port: Option<u16>,
 }
 

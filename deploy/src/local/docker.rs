@@ -64,7 +64,8 @@ pub(crate) fn stop(project: &Project, ports: Published, volumes: bool, ui: &Ui) 
     Ok(())
 }
 
-/// The database as a function in LocalStack's containers reaches it: by the service's name, on the service's port.
+/// The database as a function in LocalStack's containers reaches it: by the service's name, on the
+/// service's port.
 #[must_use]
 pub(crate) fn url_for_functions() -> String {
     "postgresql://postgres:postgres@postgres:5432/postgres".to_owned()

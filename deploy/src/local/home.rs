@@ -64,7 +64,8 @@ impl Home {
         self.root.join("portfolio.csv")
     }
 
-    /// Makes a directory of the home, the home itself readable by its owner only: the state holds a password.
+    /// Makes a directory of the home, the home itself readable by its owner only: the state holds a
+    /// password.
     pub(crate) fn make(&self, dir: &Path) -> Result<()> {
         std::fs::create_dir_all(dir)
             .with_context(|| format!("cannot make the directory {}", dir.display()))

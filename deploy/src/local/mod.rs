@@ -1,4 +1,5 @@
-//! The local environment: the checkout, the home, the services on this machine, and what is remembered of them.
+//! The local environment: the checkout, the home, the services on this machine, and what is
+//! remembered of them.
 
 mod context;
 pub(crate) mod docker;

@@ -1,4 +1,4 @@
-//! PostgreSQL: an embedded server of ours, or whatever server DATABASE_URL names.
+//! PostgreSQL: an embedded server that the command line starts, or the server that DATABASE_URL names.
 
 use std::process::Command;
 use std::time::Duration;

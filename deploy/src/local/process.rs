@@ -32,7 +32,8 @@ impl ProcessIdentity {
         start_time(self.pid).as_deref() == Some(self.started.as_str())
     }
 
-    /// Ends the process and its group: asks first, insists after `patience`. Returns whether it is gone.
+    /// Ends the process and its group: asks first, insists after `patience`. Returns whether it is
+    /// gone.
     #[must_use]
     pub(crate) fn terminate(&self, patience: Duration) -> bool {
         for (signal, wait) in [("-TERM", patience), ("-KILL", Duration::from_secs(5))] {
@@ -40,7 +41,8 @@ impl ProcessIdentity {
                 return true;
             }
 
-            // The services are started in groups of their own, so that a process which they started goes with them.
+            // The services are started in groups of their own, so that a process which they started
+            // goes with them.
             let group = format!("-{}", self.pid);
             if !signal_sent(signal, &group) {
                 signal_sent(signal, &self.pid.to_string());
@@ -66,7 +68,8 @@ fn signal_sent(signal: &str, target: &str) -> bool {
         .is_ok_and(|status| status.success())
 }
 
-/// Linux: the 22nd field of /proc/<pid>/stat, in clock ticks since boot. A zombie does not run any more.
+/// Linux: the 22nd field of /proc/<pid>/stat, in clock ticks since boot. A zombie does not run any
+/// more.
 #[cfg(target_os = "linux")]
 fn start_time(pid: u32) -> Option<String> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;

@@ -37,7 +37,8 @@ impl Venv {
 }
 
 impl Project {
-    /// The checkout that the working directory is in, else the one that this program was built from.
+    /// The checkout that the working directory is in, else the one that this program was built
+    /// from.
     pub fn discover() -> Result<Self> {
         let here = std::env::current_dir().context("the working directory is gone")?;
         let built_from = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -72,7 +72,8 @@ pub fn ensure_venv(project: &Project, venv: Venv, ui: &Ui) -> Result<()> {
     Ok(())
 }
 
-/// Runs a program, its last line on the screen while it runs, its whole output in the error if it fails.
+/// Runs a program, its last line on the screen while it runs, its whole output in the error if it
+/// fails.
 pub(crate) fn run_shown(command: &mut Command, task: &Task) -> Result<String> {
     run_described(command, task, str::to_owned)
 }

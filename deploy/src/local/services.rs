@@ -72,7 +72,7 @@ pub async fn ensure(context: &Context) -> Result<Services> {
         python::ensure_venv(&context.project, Venv::LocalStack, &context.ui)?;
         let database = ensure_database(context, &state).await?;
         state.postgres = Some(database);
-        // Remembered at once: if LocalStack fails to start, `stop` still finds this server.
+        // Written immediately: if LocalStack fails to start, `stop` still finds this server.
         state.write(&path)?;
         let port = context.options.localstack_port.unwrap_or(LOCALSTACK_PORT);
         let (project, home, ui) = (context.project.clone(), context.home.clone(), context.ui);
@@ -144,7 +144,8 @@ fn is_running(state: &State) -> bool {
     }
 }
 
-/// Stops what we started; a database of somebody else stays as it is. With `forget`, Docker's volumes go too.
+/// Stops what we started; a database of somebody else stays as it is. With `forget`, Docker's
+/// volumes go too.
 pub fn stop(context: &Context, forget: bool) -> Result<bool> {
     let _lock = context.home.lock()?;
     let path = context.home.state_file();

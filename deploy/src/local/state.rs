@@ -37,7 +37,7 @@ pub struct State {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum PostgresState {
-    /// A server of ours.
+    /// A server that the command line has started.
     Embedded {
         /// Its address.
         url: String,

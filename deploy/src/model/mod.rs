@@ -175,7 +175,7 @@ fn run_trainer(command: &mut Command, task: &crate::terminal::Task) -> Result<Va
     serde_json::from_str(output.trim()).context("train.py did not print one JSON object")
 }
 
-/// The trainer's `error: .. where: .. next: ..` as a problem of ours.
+/// The trainer's `error: .. where: .. next: ..` as a `Problem`.
 fn trainer_problem(error: anyhow::Error) -> anyhow::Error {
     let said = Problem::of(&error).next.unwrap_or_default();
     let part = |label: &str| {
@@ -228,7 +228,8 @@ pub async fn upload(context: &Context, aws: &Aws, bucket: &str) -> Result<bool> 
     Ok(true)
 }
 
-/// A model where the functions read it: one that is there is left there, be it the user's own; else the home's.
+/// A model where the functions read it: one that is there is left there, be it the user's own; else
+/// the home's.
 pub(crate) async fn ensure(context: &Context, aws: &Aws) -> Result<()> {
     if context.home.model().exists() {
         upload(context, aws, BUCKET).await?;
@@ -245,7 +246,8 @@ pub(crate) async fn ensure(context: &Context, aws: &Aws) -> Result<()> {
     Ok(())
 }
 
-/// The present model's source columns: from the home, else from S3; `None` when there is no model yet.
+/// The current model's source columns: from the home, else from S3; `None` when there is no model
+/// yet.
 pub async fn columns(context: &Context, aws: Option<&Aws>) -> Result<Option<Vec<SourceColumn>>> {
     let path = context.home.model();
     if path.exists() {

@@ -1,4 +1,5 @@
-//! The same trainer as a SageMaker training job: its source packed, its request written, its commands spelled out.
+//! The same trainer as a SageMaker training job: its source packed, its request written, its
+//! commands spelled out.
 //!
 //! Nothing here calls AWS: what a job would cost, and under which role, is for a person to decide.
 
@@ -58,7 +59,8 @@ impl Job {
         format!("s3://{}/training/{}", self.bucket, self.name)
     }
 
-    /// AWS's PyTorch image is the one with Python 3.11, which requirements.txt is resolved for; PyTorch itself is not used.
+    /// AWS's PyTorch image is the one with Python 3.11, which requirements.txt is resolved for;
+    /// PyTorch itself is not used.
     fn image(&self) -> String {
         self.image.clone().unwrap_or_else(|| {
             format!(
@@ -75,7 +77,8 @@ impl Job {
     pub fn request(&self) -> Result<Value> {
         let mut hyperparameters = BTreeMap::new();
         for (name, values) in hyperparameters_of(&self.options)? {
-            // The toolkit reads a value as JSON if it can: as JSON text, "01" stays "01" and "true" stays a word.
+            // The toolkit reads a value as JSON if it can: as JSON text, "01" stays "01" and "true"
+            // stays a word.
             let value = match values.as_slice() {
                 [one] => json!(one),
                 several => json!(several),
@@ -254,7 +257,8 @@ fn hyperparameters_of(options: &[String]) -> Result<BTreeMap<String, Vec<String>
     Ok(found)
 }
 
-/// Packs the trainer as SageMaker's toolkit wants it: `requirements.txt` beside the entry is installed before it starts.
+/// Packs the trainer as SageMaker's toolkit wants it: `requirements.txt` beside the entry is
+/// installed before it starts.
 ///
 /// # Errors
 /// When a file can't be read.

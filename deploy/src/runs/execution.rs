@@ -112,7 +112,8 @@ pub async fn follow(
     interrupted: &Arc<AtomicBool>,
     ui: &Ui,
 ) -> Result<WatchEnd> {
-    // AWS allows 5 reads of a history in a second for the whole account; the local one has no such bound.
+    // AWS allows 5 reads of a history in a second for the whole account; the local one has no such
+    // bound.
     let pause = if aws.local { Duration::from_millis(200) } else { Duration::from_secs(1) };
     let mut timeline = Timeline::default();
     let mut task = ui.task("Run");
@@ -238,7 +239,8 @@ async fn finished(
     })
 }
 
-/// The failure; for one inside the Distributed Map, that of the first shard that failed, which says more.
+/// The failure; for one inside the Distributed Map, that of the first shard that failed, which says
+/// more.
 async fn failure_of(
     aws: &Aws,
     error: Option<&str>,

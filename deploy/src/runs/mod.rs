@@ -1,4 +1,5 @@
-//! A run of the workflow: everything made ready, started, followed to its end, and its results read.
+//! A run of the workflow: everything made ready, started, followed to its end, and its results
+//! read.
 
 pub mod execution;
 mod prepare;

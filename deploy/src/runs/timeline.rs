@@ -1,4 +1,5 @@
-//! An execution's history as an operator reads it: which state was entered, left after how long, and where it failed.
+//! An execution's history as an operator reads it: which state was entered, left after how long,
+//! and where it failed.
 //!
 //! A pure function of the events, so that it is tested without AWS.
 

@@ -1,4 +1,5 @@
-//! What a person meets: progress and answers, errors with the next step, numbers as people read them.
+//! What a person meets: progress and answers, errors with the next step, numbers as people read
+//! them.
 
 mod format;
 mod problem;

@@ -70,12 +70,14 @@ impl Problem {
         self
     }
 
-    /// The problem as the terminal and `--json` show it. Any other error becomes one, with its causes in `what`.
+    /// The problem as the terminal and `--json` show it. Any other error becomes one, with its
+    /// causes in `what`.
     #[must_use]
     pub fn of(error: &anyhow::Error) -> Self {
         match error.downcast_ref::<Self>() {
             Some(problem) => {
-                // Context added on the way up says what was being done; the problem says why it could not be.
+                // Context added on the way up says what was being done; the problem says why it
+                // could not be.
                 let mut shown = problem.clone();
                 let outer = error.to_string();
                 if outer != problem.to_string() {

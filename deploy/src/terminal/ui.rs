@@ -1,7 +1,8 @@
 //! The terminal: the only module that prints.
 //!
-//! Progress goes to standard error, answers to standard output, so that `limit-increase results --json | jq` works.
-//! On a terminal progress is a spinner and colours; anywhere else it is plain lines, and with `--json` nothing.
+//! Progress goes to standard error, answers to standard output, so that `limit-increase results
+//! --json | jq` works. On a terminal progress is a spinner and colours; anywhere else it is plain
+//! lines, and with `--json` nothing.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::LazyLock;
@@ -97,7 +98,8 @@ impl Ui {
         Task { ui: *self, name: name.to_owned(), bar, started: Instant::now(), last: String::new() }
     }
 
-    /// Shows an error: one JSON object on standard output with `--json`, else text on standard error.
+    /// Shows an error: one JSON object on standard output with `--json`, else text on standard
+    /// error.
     pub fn problem(&self, problem: &Problem) {
         if self.json {
             let object = serde_json::json!({ "error": problem });
@@ -137,7 +139,8 @@ fn spinner_style() -> ProgressStyle {
         .unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
-/// One piece of work on the screen. Dropped without an end, it vanishes: the error that follows says the rest.
+/// One piece of work on the screen. Dropped without an end, it vanishes: the error that follows
+/// says the rest.
 #[derive(Debug)]
 pub struct Task {
     ui: Ui,
@@ -206,7 +209,7 @@ impl Drop for Task {
     }
 }
 
-// A closed pipe (`| head`) is no error of ours: what nobody reads need not be written.
+// A closed pipe (`| head`) is not an error: the reader has seen enough.
 fn write_stdout(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());

@@ -88,7 +88,8 @@ impl Artifact {
     /// Reads the archive that a run has pinned. Any other archive is refused before it is unpacked.
     ///
     /// # Errors
-    /// [`ArtifactError::Unpinned`] when the archive has another SHA-256; else as [`Artifact::open`].
+    /// [`ArtifactError::Unpinned`] when the archive has another SHA-256; else as
+    /// [`Artifact::open`].
     pub fn open_pinned(bytes: &[u8], pinned: &str) -> Result<Self, ArtifactError> {
         let found = limit_increase_domain::sha256_hex(bytes);
         if found != pinned {

@@ -144,8 +144,8 @@ fn reason(error: &tokio_postgres::Error) -> String {
     }
 }
 
-/// Whether every host is this machine, so that nobody on a network can listen. An address in numbers has
-/// precedence over a name, as in libpq.
+/// Whether every host is this machine, so that nobody on a network can listen. An address in
+/// numbers has precedence over a name, as in libpq.
 fn is_loopback(config: &Config) -> bool {
     if !config.get_hostaddrs().is_empty() {
         return config.get_hostaddrs().iter().all(IpAddr::is_loopback);

@@ -20,8 +20,8 @@ impl fmt::Display for ColumnKind {
     }
 }
 
-/// A column of the lender's table that the model reads. It is a column of `customer_features` in the
-/// database, and `feature_<name>` in the hand-off.
+/// A column of the lender's table that the model reads. It is a column of `customer_features` in
+/// the database, and `feature_<name>` in the hand-off.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SourceColumn {
     /// Name of the column in the table.

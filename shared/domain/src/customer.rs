@@ -67,8 +67,8 @@ impl fmt::Display for CustomerId {
 
 /// A credit score in points; higher is safer.
 ///
-/// The score is an integer on purpose. It is rounded once, where it is computed. The decision and its
-/// reason use that same integer, so no customer is told "650" and declined for 649.6.
+/// The score is an integer on purpose. It is rounded once, where it is computed. The decision and
+/// its reason use that same integer, so no customer is told "650" and declined for 649.6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct CreditScore(i32);

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::customer::{CreditLimit, CreditScore};
 use crate::policy::Policy;
 
-/// The most reasons that a customer is given. The official commentary on Regulation B (12 CFR 1002.9)
-/// says that more than four reasons are unlikely to help an applicant.
+/// The most reasons that a customer is given. The official commentary on Regulation B (12 CFR
+/// 1002.9) says that more than four reasons are unlikely to help an applicant.
 pub const MAX_REASONS: usize = 4;
 
 /// How a customer's case ended; the text stored in `limit_increase_decision`.
@@ -80,9 +80,9 @@ pub enum Scoring<'a> {
 
 /// Decides one customer.
 ///
-/// `current_limit` is the amount as stored. A negative or otherwise impossible limit is referred; it
-/// is not an error, so that one bad row never stops the others (promise 9). `annual_income` is used
-/// only under an affordability cap.
+/// `current_limit` is the amount as stored. A negative or otherwise impossible limit is referred;
+/// it is not an error, so that one bad row never stops the others (promise 9). `annual_income` is
+/// used only under an affordability cap.
 ///
 /// The new limit is `min(current * (1 + growth), maximum_limit, income * share)`, rounded down to a
 /// multiple of `round_down_to`. It is approved only if it is above the current limit.

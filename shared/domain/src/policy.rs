@@ -8,8 +8,8 @@ use crate::customer::{CreditLimit, CreditScore};
 use crate::deserialize_from_object;
 use crate::digest::sha256_hex;
 
-/// The rules by which a limit grows. The field names are those of the JSON document. A field that is
-/// left out keeps the default shown here, and an unknown field is refused.
+/// The rules by which a limit grows. The field names are those of the JSON document. A field that
+/// is left out keeps the default shown here, and an unknown field is refused.
 ///
 /// ```json
 /// {
@@ -128,7 +128,8 @@ impl Policy {
     ///
     /// # Errors
     /// Names the first field that is wrong: bounds that do not rise, a last tier that leaves a gap,
-    /// a negative number, an amount that is not in whole cents, or a step that no new limit reaches.
+    /// a negative number, an amount that is not in whole cents, or a step that no new limit
+    /// reaches.
     pub fn validate(&self) -> Result<(), PolicyError> {
         check_amount("eligibility.current_limit_below", self.eligibility.current_limit_below)?;
         check_amount("maximum_limit", self.maximum_limit)?;
@@ -237,8 +238,8 @@ fn policy_error(field: &str, problem: &str) -> PolicyError {
     PolicyError { field: field.to_owned(), problem: problem.to_owned() }
 }
 
-/// Whether a value is at most 10 with at most six decimals. Its product with any limit is then exact
-/// in a `Decimal`.
+/// Whether a value is at most 10 with at most six decimals. Its product with any limit is then
+/// exact in a `Decimal`.
 fn is_fraction(value: Decimal) -> bool {
     value <= Policy::MAX_GROWTH && value.normalize().scale() <= 6
 }

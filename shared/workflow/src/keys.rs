@@ -12,8 +12,8 @@ use crate::shard::ShardIndex;
 pub const DEFAULT_BUCKET: &str = "credit-scoring-models";
 /// Key of the model artifact, unless the deployment names another.
 pub const DEFAULT_MODEL_KEY: &str = "models/catboost_model.tar.gz";
-/// Key of the policy document in force, unless the deployment names another. Without the object, the
-/// default policy applies.
+/// Key of the policy document in force, unless the deployment names another. Without the object,
+/// the default policy applies.
 pub const DEFAULT_POLICY_KEY: &str = "policies/limit-increase-policy.json";
 
 /// An S3 object.

@@ -1,8 +1,8 @@
 //! The protocol of the workflow: what one step says to the next.
 //!
-//! Four functions work on a run, and each reads what another has written. This crate holds the words
-//! that they share, as plain data. A request is read with [`document::parse`], and a wrong field is
-//! named in the failure:
+//! Four functions work on a run, and each reads what another has written. This crate holds the
+//! words that they share, as plain data. A request is read with [`document::parse`], and a wrong
+//! field is named in the failure:
 //!
 //! ```
 //! use limit_increase_workflow::{FailureKind, RunRequest, document};

@@ -5,8 +5,8 @@ use limit_increase_domain::deserialize_from_object;
 use limit_increase_domain::policy::{Policy, PolicyError};
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// What a run is asked to do; `{}` is the nightly request. A field that is left out keeps its default,
-/// and an unknown field is refused.
+/// What a run is asked to do; `{}` is the nightly request. A field that is left out keeps its
+/// default, and an unknown field is refused.
 ///
 /// ```json
 /// {
@@ -24,7 +24,8 @@ pub struct RunRequest {
     pub limit: Option<u64>,
     /// Customers in one shard.
     pub shard_size: u32,
-    /// The business date under which the run is recorded. Default: the day (UTC) on which it starts.
+    /// The business date under which the run is recorded. Default: the day (UTC) on which it
+    /// starts.
     #[serde(deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
     pub as_of: Option<NaiveDate>,
     /// Score and decide, but leave the table as it is.

@@ -88,7 +88,8 @@ impl Employment {
         }
     }
 
-    /// Effect on the logarithm of income, mean months in employment, effect on the log-odds of default.
+    /// Effect on the logarithm of income, mean months in employment, effect on the log-odds of
+    /// default.
     const fn effects(self) -> (f64, f64, f64) {
         match self {
             Self::Permanent => (0.0, 72.0, 0.0),

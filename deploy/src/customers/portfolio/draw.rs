@@ -31,7 +31,8 @@ impl Draws {
         -mean * (1.0 - self.uniform()).ln()
     }
 
-    /// The first category whose cumulative probability is above `U`; the last when rounding leaves none.
+    /// The first category whose cumulative probability is above `U`; the last when rounding leaves
+    /// none.
     pub(super) fn category<T: Copy>(&mut self, categories: &[(T, f64)], last: T) -> T {
         let drawn = self.uniform();
         let mut cumulative = 0.0;

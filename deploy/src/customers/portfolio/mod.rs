@@ -1,7 +1,8 @@
-//! The sample portfolio: synthetic customers from a known process, specified in `training/SAMPLE_PORTFOLIO.md`.
+//! The sample portfolio: synthetic customers from a known process, specified in
+//! `training/SAMPLE_PORTFOLIO.md`.
 //!
-//! This is the only implementation. Customer i of a seed is drawn from a stream of its own, so it is the same
-//! customer however many are asked for, and any range can be drawn by any thread.
+//! This is the only implementation. Customer i of a seed is drawn from a stream of its own, so it
+//! is the same customer however many are asked for, and any range can be drawn by any thread.
 
 mod customer;
 mod draw;
