@@ -4,32 +4,60 @@ use anyhow::Result;
 use serde_json::json;
 
 use limit_increase::aws::Aws;
-use limit_increase::deployment::stack;
+use limit_increase::deployment::stack::{self, Stack};
 use limit_increase::local::Context;
 use limit_increase::local::services;
 use limit_increase::local::state::State;
-use limit_increase::model;
-use limit_increase::runs::results;
+use limit_increase::model::{self, TrainedModel};
+use limit_increase::runs::results::{self, Results, Run};
 use limit_increase::terminal::{money, thousands};
 use limit_increase::{customers, database};
 
+/// What there is to see.
+struct Status {
+    url: Option<String>,
+    version: Option<String>,
+    tables: Option<Results>,
+    localstack_runs: bool,
+    endpoint: Option<String>,
+    stack: Option<Stack>,
+    model: Option<TrainedModel>,
+}
+
 pub(super) async fn run(context: &Context) -> Result<()> {
+    let status = look(context).await?;
+    show(context, &status);
+
+    let Status { url, version, tables, localstack_runs, endpoint, stack, model } = status;
+    context.ui.json(&json!({
+        "home": context.home.root(),
+        "localstack": { "running": localstack_runs, "endpoint": endpoint },
+        "postgres": {
+            "running": version.is_some(),
+            "version": version,
+            "url": url.as_deref().map(database::masked),
+        },
+        "stack": stack.map(|stack| json!({ "status": stack.status, "outputs": stack.outputs })),
+        "model": model.map(|known| {
+            json!({ "sha256": known.sha256, "training": known.report["training"] })
+        }),
+        "totals": tables.as_ref().map(|results| &results.totals),
+        "last_run": tables.as_ref().and_then(|results| results.runs.first()),
+    }))
+}
+
+async fn look(context: &Context) -> Result<Status> {
     let state = State::read(&context.home.state_file())?;
-    let aws_up = services::localstack_answers(&state);
-    let endpoint = state.localstack.as_ref().map(|aws| aws.endpoint());
+    let localstack_runs = services::localstack_answers(&state);
     let stack = match &state.localstack {
-        Some(aws) if aws_up => stack::find(&Aws::local(aws.port).cloudformation).await?,
+        Some(aws) if localstack_runs => stack::find(&Aws::local(aws.port).cloudformation).await?,
         _ => None,
     };
 
-    let url = context
-        .options
-        .database_url
-        .as_deref()
-        .or(state.postgres.as_ref().map(|known| known.url()));
-    let mut version = None;
-    let mut tables = None;
-    if let Some(url) = url
+    let known_url = || state.postgres.as_ref().map(|known| known.url().to_owned());
+    let url = context.options.database_url.clone().or_else(known_url);
+    let (mut version, mut tables) = (None, None);
+    if let Some(url) = &url
         && let Ok(mut client) = database::connect(url).await
     {
         version = Some(database::server_version(&client).await?);
@@ -38,83 +66,76 @@ pub(super) async fn run(context: &Context) -> Result<()> {
         }
     }
 
-    let trained = model::trained(context)?;
-    let ui = &context.ui;
-    let row = |name: &str, text: String| ui.line(format!("  {name:<12} {text}"));
-    ui.line(format!("Home {}", context.home.root().display()));
-    row(
-        "LocalStack",
-        match (&endpoint, aws_up) {
-            (Some(endpoint), true) => format!("runs at {endpoint}"),
-            _ => "is not running".to_owned(),
-        },
-    );
+    Ok(Status {
+        url,
+        version,
+        tables,
+        localstack_runs,
+        endpoint: state.localstack.as_ref().map(|aws| aws.endpoint()),
+        stack,
+        model: model::trained(context)?,
+    })
+}
 
-    row(
-        "PostgreSQL",
-        match (&version, url) {
-            (Some(version), Some(url)) => format!("{version} at {}", database::masked(url)),
-            _ => "is not running".to_owned(),
-        },
-    );
+fn show(context: &Context, status: &Status) {
+    let row = |name: &str, text: String| context.ui.line(format!("  {name:<12} {text}"));
+    let stopped = || "is not running".to_owned();
 
-    row("Stack", stack.as_ref().map_or("is not deployed".to_owned(), |stack| stack.status.clone()));
-    row(
-        "Model",
-        match &trained {
-            Some(known) => format!(
-                "{} (Gini {:.3})",
-                context.home.model().display(),
-                known.report["training"]["gini"].as_f64().unwrap_or_default()
-            ),
-            None if context.home.model().exists() => context.home.model().display().to_string(),
-            None => "is not trained".to_owned(),
-        },
-    );
+    context.ui.line(format!("Home {}", context.home.root().display()));
+    let localstack = status.endpoint.as_ref().filter(|_| status.localstack_runs);
+    row("LocalStack", localstack.map_or_else(stopped, |endpoint| format!("runs at {endpoint}")));
 
-    match &tables {
+    let server = status.version.as_ref().zip(status.url.as_ref());
+    let shown =
+        |(version, url): (&String, &String)| format!("{version} at {}", database::masked(url));
+    row("PostgreSQL", server.map_or_else(stopped, shown));
+
+    let stack = status.stack.as_ref().map(|stack| stack.status.clone());
+    row("Stack", stack.unwrap_or_else(|| "is not deployed".to_owned()));
+    row("Model", model_text(context, status.model.as_ref()));
+
+    match &status.tables {
         Some(results) => {
-            let totals = &results.totals;
-            let count = |number: i64| thousands(number.unsigned_abs());
-            row(
-                "Customers",
-                format!(
-                    "{}: {} approved, {} declined, {} referred, {} pending, {} not eligible",
-                    count(totals.customers),
-                    count(totals.approved),
-                    count(totals.declined),
-                    count(totals.referred),
-                    count(totals.pending),
-                    count(totals.not_eligible)
-                ),
-            );
-
-            row(
-                "Last run",
-                results.runs.first().map_or("none".to_owned(), |run| {
-                    format!(
-                        "{} {} at {} UTC{}",
-                        run.run_id,
-                        run.status,
-                        run.started_at.format("%Y-%m-%d %H:%M:%S"),
-                        run.total_increase.map_or_else(String::new, |sum| format!(
-                            ", limits raised by {}",
-                            money(sum)
-                        ))
-                    )
-                }),
-            );
+            row("Customers", totals_text(results));
+            row("Last run", results.runs.first().map_or_else(|| "none".to_owned(), run_text));
         }
         None => row("Customers", "no tables yet".to_owned()),
     }
+}
 
-    ui.json(&json!({
-        "home": context.home.root(),
-        "localstack": { "running": aws_up, "endpoint": endpoint },
-        "postgres": { "running": version.is_some(), "version": version, "url": url.map(database::masked) },
-        "stack": stack.map(|stack| json!({ "status": stack.status, "outputs": stack.outputs })),
-        "model": trained.map(|known| json!({ "sha256": known.sha256, "training": known.report["training"] })),
-        "totals": tables.as_ref().map(|results| &results.totals),
-        "last_run": tables.as_ref().and_then(|results| results.runs.first()),
-    }))
+fn model_text(context: &Context, model: Option<&TrainedModel>) -> String {
+    let path = context.home.model();
+    match model {
+        Some(known) => {
+            let gini = known.report["training"]["gini"].as_f64().unwrap_or_default();
+            format!("{} (Gini {gini:.3})", path.display())
+        }
+        None if path.exists() => path.display().to_string(),
+        None => "is not trained".to_owned(),
+    }
+}
+
+fn totals_text(results: &Results) -> String {
+    let totals = &results.totals;
+    let count = |number: i64| thousands(number.unsigned_abs());
+    format!(
+        "{}: {} approved, {} declined, {} referred, {} pending, {} not eligible",
+        count(totals.customers),
+        count(totals.approved),
+        count(totals.declined),
+        count(totals.referred),
+        count(totals.pending),
+        count(totals.not_eligible)
+    )
+}
+
+fn run_text(run: &Run) -> String {
+    let raised = run.total_increase.map(|sum| format!(", limits raised by {}", money(sum)));
+    format!(
+        "{} {} at {} UTC{}",
+        run.run_id,
+        run.status,
+        run.started_at.format("%Y-%m-%d %H:%M:%S"),
+        raised.unwrap_or_default()
+    )
 }
