@@ -45,7 +45,7 @@ def states(machine: dict) -> dict:
 @pytest.fixture(scope="session")
 def failure_names() -> set[str]:
     """The names of our own failures, from the source that defines them."""
-    source = (ROOT / "shared" / "domain" / "src" / "failure.rs").read_text(encoding="utf-8")
+    source = (ROOT / "shared" / "workflow" / "src" / "failure.rs").read_text(encoding="utf-8")
     quoted = source.split('"')[1::2]
     return {
         text

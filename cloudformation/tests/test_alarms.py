@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-METRICS = ROOT / "shared" / "platform" / "src" / "metrics.rs"
+METRICS = ROOT / "shared" / "runtime" / "src" / "metrics.rs"
 # The metrics of AWS that the alarms read. AWS's services write them.
 FROM_AWS = {
     "AWS/States": {

@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNBOOK = ROOT / "docs" / "runbook.md"
-FAILURE = ROOT / "shared" / "domain" / "src" / "failure.rs"
+FAILURE = ROOT / "shared" / "workflow" / "src" / "failure.rs"
 # Errors of Step Functions that no state retries. The last two are the status of a run that Step
 # Functions or an operator ended.
 NOT_RETRIED = {
