@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Checks that the programs and the tests share every compiled crate.
 
-`cargo build` (the command line and the functions) and `cargo test --workspace` would compile a crate twice
-if a test needed more features of it than a program does. Prints each such crate, and exits with 1.
+`cargo build` (the command line and the functions) and `cargo test --workspace` would compile a
+crate twice if a test needed more features of it than a program does. Prints each such crate, and
+exits with 1.
 """
 
 import subprocess
@@ -12,8 +13,10 @@ TREE = ["cargo", "tree", "--locked", "--prefix", "none", "--format", "{p} [{f}]"
 
 
 def features(*options: str) -> dict[str, set[str]]:
-    """The lists of features with which each crate from a registry is compiled; more than one for a crate that a
-    build script uses as well."""
+    """The lists of features with which each crate from a registry is compiled.
+
+    A crate that a build script uses as well has more than one.
+    """
     output = subprocess.run([*TREE, *options], check=True, capture_output=True, text=True).stdout
     found: dict[str, set[str]] = {}
     for line in output.splitlines():
@@ -29,11 +32,12 @@ def main() -> int:
     tests = features("--edges", "normal,build,dev", "--workspace")
     differing = [crate for crate, lists in programs.items() if not lists <= tests[crate]]
     for crate in differing:
-        print(f"{crate}: a program has {sorted(programs[crate])}, a test has {sorted(tests[crate])}")
+        ours, theirs = sorted(programs[crate]), sorted(tests[crate])
+        print(f"{crate}: a program has {ours}, a test has {theirs}")
     if differing:
         print(
-            "Each of these is compiled twice. Name the crate with all of these features in the root's Cargo.toml, "
-            "and list it in deploy/Cargo.toml.",
+            "Each of these is compiled twice. Name the crate with all of these features "
+            "in the root's Cargo.toml, and list it in deploy/Cargo.toml.",
             file=sys.stderr,
         )
     return 1 if differing else 0

@@ -3,6 +3,7 @@
 DuckDB sees each column with its natural type, the right values, and the encoding that we chose.
 """
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -17,10 +18,17 @@ ROWS = 300
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One small file of each stage, written by the crate that writes them in a run."""
     directory = tmp_path_factory.mktemp("hand-off")
-    command = ["cargo", "run", "--quiet", "--package", "limit-increase-handoff"]
-    command += ["--example", "handoff_files", "--", str(directory)]
-    subprocess.run(command, cwd=ROOT, check=True)
+    subprocess.run([example(), str(directory)], cwd=ROOT, check=True)
     return directory
+
+
+def example() -> str:
+    """The program of the example, out of the crates that `cargo test --workspace` has compiled."""
+    command = ["cargo", "build", "--quiet", "--workspace", "--example", "handoff_files"]
+    command += ["--message-format", "json"]
+    messages = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout
+    built = [json.loads(line) for line in messages.splitlines()]
+    return next(message["executable"] for message in built if message.get("executable"))
 
 
 def types(file: Path) -> dict[str, str]:
