@@ -11,15 +11,13 @@ use std::sync::OnceLock;
 use anyhow::{Context as _, Result, ensure};
 use limit_increase::deployment::build::{self, Architecture, FUNCTIONS, Profile};
 use limit_increase::local::Context;
-use limit_increase::local::python;
-use limit_increase::local::{Project, Venv};
+use limit_increase::local::Project;
 
 /// The programs of the four functions, built as they are deployed, by the functions' names.
 ///
 /// # Errors
 /// When they do not build.
 pub fn functions(context: &Context) -> Result<HashMap<&'static str, PathBuf>> {
-    python::ensure_venv(&context.project, Venv::Build, &context.ui)?;
     let archives =
         build::build(&context.project, Architecture::host(), Profile::local()?, &context.ui)?;
 

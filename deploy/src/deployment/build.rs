@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::inputs;
 use super::progress::CompileProgress;
-use crate::local::python::run_described;
+use crate::local::python::{self, run_described};
 use crate::local::{Project, Venv, write_whole};
 use crate::terminal::Problem;
 use crate::terminal::{Task, Ui};
@@ -158,7 +158,8 @@ impl Archive {
 }
 
 /// Builds the functions. If nothing has changed that they are built of, the archives of the last
-/// build are the answer; otherwise cargo decides what is out of date.
+/// build are the answer; otherwise cargo-lambda, installed if it is missing, decides what is out of
+/// date.
 pub fn build(
     project: &Project,
     architecture: Architecture,
@@ -181,16 +182,19 @@ pub fn build(
     ));
     let _lock = lock(&output, &mut task)?;
     // Another build may have done it while this one waited.
-    if let Some(archives) = last_build(&output, &inputs) {
-        task.done(format!("{} functions are up to date", archives.len()));
-        return Ok(archives);
-    }
+    let archives = match last_build(&output, &inputs) {
+        Some(archives) => archives,
+        None => {
+            python::ensure_venv(project, Venv::Build, ui)?;
+            // From here on the programs may be newer than the record, if this build is interrupted.
+            forget_last_build(&output)?;
+            compile(project, &output, profile.arguments(architecture), &task)?;
+            let archives = archives(&output)?;
+            remember(&output, &inputs, &archives)?;
+            archives
+        }
+    };
 
-    // From here on the programs may be newer than the record, if this build is interrupted.
-    forget_last_build(&output)?;
-    compile(project, &output, profile.arguments(architecture), &task)?;
-    let archives = archives(&output)?;
-    remember(&output, &inputs, &archives)?;
     task.done(format!("{} functions built for {}", archives.len(), architecture.name()));
     Ok(archives)
 }

@@ -18,9 +18,8 @@ use self::build::{Architecture, Archive, Profile};
 use self::stack::{Stack, StackSpec};
 use crate::aws::{Aws, storage};
 use crate::local::Context;
-use crate::local::python;
 use crate::local::services::{self, Services};
-use crate::local::{Venv, write_whole};
+use crate::local::write_whole;
 use crate::model::BUCKET;
 
 /// Bucket of the local deployment's own files.
@@ -92,11 +91,8 @@ async fn build_functions(
     profile: Profile,
 ) -> Result<Vec<Archive>> {
     let context = context.clone();
-    tokio::task::spawn_blocking(move || {
-        python::ensure_venv(&context.project, Venv::Build, &context.ui)?;
-        build::build(&context.project, architecture, profile, &context.ui)
-    })
-    .await?
+    let build = move || build::build(&context.project, architecture, profile, &context.ui);
+    tokio::task::spawn_blocking(build).await?
 }
 
 /// Uploads the archives and the definition, and brings the stack up to them.

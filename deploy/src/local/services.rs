@@ -7,6 +7,7 @@ use crate::local::context::Context;
 use crate::local::docker::{self, Published};
 use crate::local::localstack;
 use crate::local::postgres;
+use crate::local::process::ProcessIdentity;
 use crate::local::python;
 use crate::local::state::{PostgresState, Runtime, State};
 use crate::terminal::Problem;
@@ -69,7 +70,10 @@ pub async fn ensure(context: &Context) -> Result<Services> {
             docker::start(&context.project, published(context, &state), &context.ui)?;
         (state.postgres, state.localstack) = (Some(database), Some(aws));
     } else {
-        python::ensure_venv(&context.project, Venv::LocalStack, &context.ui)?;
+        if !all_run(&state) {
+            python::ensure_venv(&context.project, Venv::LocalStack, &context.ui)?;
+        }
+
         let database = ensure_database(context, &state).await?;
         state.postgres = Some(database);
         // Written immediately: if LocalStack fails to start, `stop` still finds this server.
@@ -132,16 +136,23 @@ pub fn localstack_answers(state: &State) -> bool {
 fn is_running(state: &State) -> bool {
     match state.runtime {
         Runtime::Docker => localstack_answers(state),
-        Runtime::Process => {
-            let aws = state.localstack.as_ref().and_then(|aws| aws.process.as_ref());
-            let database = match &state.postgres {
-                Some(PostgresState::Embedded { process, .. }) => process.as_ref(),
-                _ => None,
-            };
-
-            [aws, database].into_iter().flatten().any(|process| process.is_alive())
-        }
+        Runtime::Process => processes(state).into_iter().flatten().any(|process| process.is_alive()),
     }
+}
+
+/// Whether both services run as processes that were started from this home.
+fn all_run(state: &State) -> bool {
+    processes(state).into_iter().all(|process| process.is_some_and(|process| process.is_alive()))
+}
+
+fn processes(state: &State) -> [Option<&ProcessIdentity>; 2] {
+    let aws = state.localstack.as_ref().and_then(|aws| aws.process.as_ref());
+    let database = match &state.postgres {
+        Some(PostgresState::Embedded { process, .. }) => process.as_ref(),
+        _ => None,
+    };
+
+    [aws, database]
 }
 
 /// Stops what we started; a database of somebody else stays as it is. With `forget`, Docker's
