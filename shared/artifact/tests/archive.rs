@@ -8,7 +8,7 @@ use std::io::{self, Read, Write};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use limit_increase_artifact::{Artifact, MAX_PADDING_BYTES, MAX_TOTAL_BYTES};
+use limit_increase_artifact::{Artifact, ArtifactError, MAX_PADDING_BYTES, MAX_TOTAL_BYTES};
 use limit_increase_domain::sha256_hex;
 use proptest::prelude::*;
 use support::{MODEL, ONNX, good, gzip, header, manifest, pack, refusal, tar_of, with_manifest};
@@ -27,6 +27,19 @@ fn the_three_files_in_any_order_are_an_artifact() {
         let columns: Vec<String> =
             artifact.manifest.source_columns().into_iter().map(|column| column.name).collect();
         assert_eq!(columns, ["a", "b", "c"]);
+    }
+}
+
+#[test]
+fn a_pinned_archive_opens_and_any_other_is_refused_before_it_is_unpacked() {
+    let archive = good();
+    let pinned = sha256_hex(&archive);
+    assert_eq!(Artifact::open_pinned(&archive, &pinned), Artifact::open(&archive));
+
+    for other in [archive[..archive.len() - 1].to_vec(), b"not an archive".to_vec()] {
+        let found = sha256_hex(&other);
+        let refused = Artifact::open_pinned(&other, &pinned).unwrap_err();
+        assert_eq!(refused, ArtifactError::Unpinned { found, pinned: pinned.clone() });
     }
 }
 
