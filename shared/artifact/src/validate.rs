@@ -136,12 +136,7 @@ impl ModelColumn {
         }
 
         match (self.kind, &self.category, &self.median) {
-            (ModelColumnKind::Numeric, None, Some(median)) => match median {
-                Some(median) if !median.is_finite() => {
-                    Err(invalid_error(format!("{path}.median"), "is not finite"))
-                }
-                _ => Ok(()),
-            },
+            (ModelColumnKind::Numeric, None, Some(_)) => Ok(()),
             (ModelColumnKind::OneHot, Some(category), None) => match category.as_deref() {
                 // An encoder treats NULL and the empty text alike. With both it would find two
                 // columns.

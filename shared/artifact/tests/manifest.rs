@@ -315,3 +315,25 @@ fn a_source_column_may_have_the_longest_name_of_postgresql() {
     manifest["features"][0]["source_column"] = json!("c".repeat(63));
     assert_eq!(parse(&manifest).unwrap().columns[0].source_column.len(), 63);
 }
+
+#[test]
+fn the_largest_scorecard_is_accepted_and_a_larger_one_is_refused() {
+    for (field, largest) in [("pdo", 1e6), ("target_score", 1e6), ("target_score", -1e6)] {
+        let with = |value: f64| {
+            let mut manifest = manifest();
+            manifest["scorecard"][field] = json!(value);
+            Artifact::open(&with_manifest(manifest.to_string().as_bytes()))
+        };
+
+        assert!(with(largest).is_ok(), "{field} {largest}");
+        let refused = with(largest * 1.000_001).unwrap_err().to_string();
+        assert!(refused.contains(&format!("scorecard.{field}")), "{refused}");
+    }
+}
+
+#[test]
+fn a_median_that_is_infinite_is_refused() {
+    let text = manifest().to_string().replace("\"median\":1.0", "\"median\":1e999");
+    assert!(text.contains("1e999"));
+    assert!(refusal(&with_manifest(text.as_bytes())).contains("features[0].median"));
+}
