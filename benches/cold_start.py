@@ -29,6 +29,7 @@ ENVIRONMENT = {
     "DATABASE_URL": "postgresql://limit_increase@127.0.0.1:9/limit_increase",
     "DATABASE_TLS": "disable",
 }
+TIMEOUT_SECONDS = 10
 NEXT = b"GET /2018-06-01/runtime/invocation/next"
 
 
@@ -50,22 +51,28 @@ def main() -> int:
 def start(program: Path) -> float:
     """Returns the seconds between the start of the program and its request for an event."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(10)
+        server.settimeout(TIMEOUT_SECONDS)
         host, port = server.getsockname()
         name = program.parent.name
         environment = os.environ | ENVIRONMENT
-        environment |= {"AWS_LAMBDA_RUNTIME_API": f"{host}:{port}", "AWS_LAMBDA_FUNCTION_NAME": name}
+        environment |= {
+            "AWS_LAMBDA_RUNTIME_API": f"{host}:{port}",
+            "AWS_LAMBDA_FUNCTION_NAME": name,
+        }
 
         began = time.perf_counter()
         function = subprocess.Popen([program], env=environment, stdout=subprocess.DEVNULL)
         try:
             connection, _ = server.accept()
-            with connection:
-                request = connection.recv(4096)
-                elapsed = time.perf_counter() - began
+            request = connection.recv(4096)
+            elapsed = time.perf_counter() - began
+        except TimeoutError:
+            sys.exit(f"{program}: it did not ask for an event within {TIMEOUT_SECONDS} s")
         finally:
+            # Killed while it waits for an answer, so that it does not miss the answer.
             function.kill()
             function.wait()
+        connection.close()
 
     if not request.startswith(NEXT):
         sys.exit(f"{program}: its first request is {request[:80]!r}, not the one for an event")
