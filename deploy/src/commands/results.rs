@@ -28,7 +28,7 @@ pub(super) async fn run(context: &Context, arguments: &ResultsArgs) -> Result<()
     context.ui.json(&results)
 }
 
-/// The results as text.
+/// The results as text with one table for each section.
 pub(super) fn render(results: &Results) -> String {
     let mut sections = vec![totals(results)];
     if !results.top_increases.is_empty() {
@@ -136,7 +136,7 @@ fn runs(rows: &[Run]) -> String {
     format!("{}\n{table}", heading("Last runs"))
 }
 
-/// Shows the tables after a run.
+/// Shows the results after a run.
 pub(super) fn show(ui: &Ui, results: &Results) {
     ui.line(format!("\n{}", render(results)));
 }

@@ -173,8 +173,8 @@ async fn copy(
     Ok(rows)
 }
 
-/// Moves the incoming rows into both tables. Returns the number of customers that were inserted, and
-/// the number that were updated.
+/// Moves the incoming rows into both tables. Returns the number of customers that were inserted,
+/// and the number that were updated.
 async fn merge(transaction: &Transaction<'_>, plan: &Load) -> Result<(u64, u64)> {
     let on_conflict = match plan.existing {
         ExistingCustomers::Keep => "DO NOTHING",
@@ -215,8 +215,8 @@ async fn merge(transaction: &Transaction<'_>, plan: &Load) -> Result<(u64, u64)>
     Ok((inserted, updated))
 }
 
-/// The statement that writes the features. Features are facts and not decisions, so they always take
-/// the newest data. A row whose features are the same is not written.
+/// The statement that writes the features. Features are facts and not decisions, so they always
+/// take the newest data. A row whose features are the same is not written.
 fn features_statement(columns: &[SourceColumn]) -> String {
     let list = |pattern: &dyn Fn(usize, String) -> String| {
         let parts: Vec<String> = columns

@@ -2,8 +2,8 @@
 
 use chrono::{NaiveDate, NaiveDateTime};
 
-/// The forms that are recognised. No date fits two of them. 03/04/2026 is not recognised, because it
-/// can mean two different days.
+/// The forms that are recognised. No date fits two of them. 03/04/2026 is not recognised, because
+/// it can mean two different days.
 const KNOWN: [&str; 6] =
     ["%Y-%m-%d", "%Y%m%d", "%Y/%m/%d", "%d.%m.%Y", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S"];
 
