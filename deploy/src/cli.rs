@@ -1,4 +1,4 @@
-//! The command line's words: what may be typed, and the help that explains it.
+//! The definition of the command line: its commands, its options, and their help.
 
 use std::path::PathBuf;
 
@@ -15,9 +15,10 @@ Examples:
   limit-increase results                 what was decided, and why
   limit-increase train --data loans.csv --target defaulted --positive 1
   limit-increase setup-db --data loans.csv --id-column id --score-column score --limit-column limit
-  limit-increase deploy --target aws --artifact-bucket my-artifacts --database-secret-arn arn:aws:...
+  limit-increase deploy --target aws --artifact-bucket my-artifacts \\
+      --database-secret-arn arn:aws:...
 
-Each command first does what it depends on, and does nothing twice.
+Each command first prepares what it needs, and does not repeat what is already done.
 Exit codes: 0 done, 1 failed, 2 wrong command line or data, 3 the run failed.";
 
 /// Nightly credit-limit increases: the local AWS, the model, the data, the deployment, the runs.
@@ -30,15 +31,15 @@ pub(crate) struct Cli {
     /// The local environment's directory [default: .local in the project]
     #[arg(long, global = true, env = "LIMIT_INCREASE_HOME", value_name = "DIR")]
     pub(crate) home: Option<PathBuf>,
-    /// Where the local services come from.
+    /// The options that say how the local services run.
     #[command(flatten)]
     pub(crate) services: ServiceArgs,
-    /// What to do.
+    /// The command to run.
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
-/// Where the local services come from.
+/// The options that say how the local services run.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Local services")]
 pub(crate) struct ServiceArgs {
@@ -57,7 +58,7 @@ pub(crate) struct ServiceArgs {
     pub(crate) localstack_port: Option<u16>,
 }
 
-/// What to do.
+/// The commands of the program.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Start the local AWS and PostgreSQL
@@ -71,7 +72,7 @@ pub(crate) enum Command {
     SetupDb(SetupDbArgs),
     /// Build the functions and deploy the stack
     Deploy(DeployArgs),
-    /// Run the workflow and follow it, after making ready whatever is missing
+    /// Run the workflow and follow it, after preparing what is missing
     Run(RunArgs),
     /// Show what was decided
     Results(ResultsArgs),
@@ -94,14 +95,17 @@ pub(crate) enum Command {
 #[command(after_help = "\
 Examples:
   limit-increase train
-  limit-increase train --data applications.csv.gz --target Final_Decision --positive Decline --split-column split
-  limit-increase train --data loans.csv --target defaulted --positive 1 -- --iterations 500 --depth 4
+  limit-increase train --data applications.csv.gz --target Final_Decision --positive Decline \\
+      --split-column split
+  limit-increase train --data loans.csv --target defaulted --positive 1 \\
+      -- --iterations 500 --depth 4
   limit-increase train --target-env aws --bucket my-models
 
-Without --data the model is trained on a generated portfolio of 20,000 customers (training/SAMPLE_PORTFOLIO.md).
-What follows -- goes to training/train.py as it is; see training/train.py --help.")]
+Without --data the model is trained on a generated portfolio of 20,000 customers
+(training/SAMPLE_PORTFOLIO.md).
+Options after -- are passed on to training/train.py; see training/train.py --help.")]
 pub(crate) struct TrainArgs {
-    /// What to train on, and how.
+    /// The table to train on, and the trainer's options.
     #[command(flatten)]
     pub(crate) table: TableArgs,
     /// Train even if data and options are the same as last time
@@ -115,7 +119,7 @@ pub(crate) struct TrainArgs {
     pub(crate) bucket: String,
 }
 
-/// What to train on, and how.
+/// The table to train on, and the trainer's options.
 #[derive(Debug, Args)]
 pub(crate) struct TableArgs {
     /// Your own table, CSV or CSV.gz with a header
@@ -149,14 +153,16 @@ pub(crate) struct TableArgs {
 #[command(after_help = "\
 Examples:
   limit-increase train-sagemaker
-  limit-increase train-sagemaker --role arn:aws:iam::123456789012:role/Training --bucket my-models --region eu-west-1 \\
+  limit-increase train-sagemaker --role arn:aws:iam::123456789012:role/Training \\
+      --bucket my-models --region eu-west-1 \\
       --data loans.csv --target defaulted --positive 1 -- --iterations 500
 
-Packs the trainer, writes the request of a SageMaker training job, and prints the commands that upload both, start and
-watch the job, and fetch its model. It starts nothing itself: a job costs money, and the local AWS has no SageMaker.
+Packs the trainer, writes the request of a SageMaker training job, and prints the commands that
+upload both, start and watch the job, and fetch its model. It starts nothing itself, because a job
+costs money and the local AWS has no SageMaker.
 Without --data the job trains on the generated portfolio, as `train` does.")]
 pub(crate) struct SageMakerArgs {
-    /// What to train on, and how.
+    /// The table to train on, and the trainer's options.
     #[command(flatten)]
     pub(crate) table: TableArgs,
     /// Role that the job runs as: SageMaker may assume it, and it may read and write the bucket
@@ -183,7 +189,7 @@ pub(crate) struct SageMakerArgs {
     pub(crate) output: Option<PathBuf>,
 }
 
-/// Where something goes.
+/// The AWS that a command works with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Target {
     /// The local AWS.
@@ -202,8 +208,9 @@ Examples:
   limit-increase setup-db --data applications.csv.gz --id-column Account_Number \\
       --score-column Application_Score --limit-column Loan_Amount --date-column Application_Date
 
-Customers who are there already keep their decisions. Features are the columns that the current model reads;
-an empty field is NULL. A bad row is named, and then nothing at all is loaded.")]
+Customers who are already in the table keep their decisions. Features are the columns that the
+current model reads; an empty field is NULL. After a bad row no customer is loaded, and the error
+names the row.")]
 pub(crate) struct SetupDbArgs {
     /// Customers of the sample portfolio
     #[arg(long, value_name = "N", conflicts_with = "data")]
@@ -226,7 +233,7 @@ pub(crate) struct SetupDbArgs {
     /// Column of the application's date [default: today for all]
     #[arg(long, value_name = "COLUMN", requires = "data")]
     pub(crate) date_column: Option<String>,
-    /// How dates are written, for example %d/%m/%Y [default: found out from the first]
+    /// How dates are written, for example %d/%m/%Y [default: the form of the first date]
     #[arg(long, value_name = "FORMAT", requires = "date_column")]
     pub(crate) date_format: Option<String>,
     /// Columns to load as features [default: those that the current model reads]
@@ -293,16 +300,17 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub(crate) name: Option<String>,
     /// Follow a run that was started before instead of starting one
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["limit", "shard_size", "dry_run", "as_of", "policy", "name"])]
+    #[arg(long, value_name = "NAME", conflicts_with_all =
+        ["limit", "shard_size", "dry_run", "as_of", "policy", "name"])]
     pub(crate) follow: Option<String>,
 }
 
-/// How many customers.
+/// The value of `--limit`: how many customers a run takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Limit {
-    /// All that are eligible.
+    /// Take every eligible customer.
     All,
-    /// The most customers to take.
+    /// Take at most this number of customers.
     AtMost(u64),
 }
 
@@ -323,7 +331,8 @@ impl std::str::FromStr for Limit {
 #[derive(Debug, Args)]
 pub(crate) struct ResultsArgs {
     /// Rows in each list
-    #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, default_value_t = 10, value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) top: u32,
 }
 
@@ -333,7 +342,7 @@ pub(crate) struct CleanArgs {
     /// Remove the Python environments too
     #[arg(long)]
     pub(crate) all: bool,
-    /// Do not ask
+    /// Remove without asking first
     #[arg(long, short)]
     pub(crate) yes: bool,
 }
@@ -341,7 +350,7 @@ pub(crate) struct CleanArgs {
 /// Options of `awslocal`.
 #[derive(Debug, Args)]
 pub(crate) struct AwslocalArgs {
-    /// What awslocal is to do
+    /// The arguments of awslocal
     #[arg(last = true, required = true, value_name = "ARGUMENTS")]
     pub(crate) arguments: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! Connecting, and showing an address without its password.
+//! Connects to the database, and shows its address without the password.
 
 use anyhow::{Context as _, Result};
 use limit_increase_database as postgres;
@@ -8,12 +8,12 @@ use tokio_postgres::config::Host;
 
 use crate::terminal::Problem;
 
-/// A connection.
+/// Connects to the database at `url`.
 pub async fn connect(url: &str) -> Result<Client> {
     Ok(postgres::connect(&DatabaseUrl::new(url)).await?)
 }
 
-/// Brings the schema up to date; returns the names of the migrations that were applied now.
+/// Applies the migrations that the database lacks, and returns their names.
 pub(crate) async fn migrate(client: &mut Client) -> Result<Vec<&'static str>> {
     postgres::migrate(client).await.map_err(|failure| {
         Problem::new(failure.to_string())
@@ -22,14 +22,15 @@ pub(crate) async fn migrate(client: &mut Client) -> Result<Vec<&'static str>> {
     })
 }
 
-/// `PostgreSQL 18.4`.
+/// The name and the version of the server, for example `PostgreSQL 18.4`.
 pub async fn server_version(client: &Client) -> Result<String> {
     let row = client.query_one("SHOW server_version", &[]).await?;
     let version: String = row.get(0);
     Ok(format!("PostgreSQL {}", version.split(' ').next().unwrap_or_default()))
 }
 
-/// The address with `***` in the password's place.
+/// The address with `***` in place of the password. An address that cannot be read is `***` as a
+/// whole.
 #[must_use]
 pub fn masked(url: &str) -> String {
     let Ok(config) = postgres::driver_config(&DatabaseUrl::new(url)) else {
@@ -39,7 +40,7 @@ pub fn masked(url: &str) -> String {
     let user = config.get_user().unwrap_or_default();
     let password = if config.get_password().is_some() { ":***" } else { "" };
     let host = match config.get_hosts().first() {
-        // An @ here is the end of a password that should have been percent-encoded.
+        // An @ in the host comes from a password that was not percent-encoded.
         Some(Host::Tcp(name)) if name.contains('@') => return "***".to_owned(),
         Some(Host::Tcp(name)) => name.clone(),
         #[cfg(unix)]
@@ -55,7 +56,7 @@ pub fn masked(url: &str) -> String {
     )
 }
 
-/// The port of an address.
+/// The port in the address of a database, or PostgreSQL's default port.
 pub fn port_of(url: &str) -> Result<u16> {
     let config = postgres::driver_config(&DatabaseUrl::new(url))
         .context("the database's address cannot be read")?;

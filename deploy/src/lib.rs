@@ -1,10 +1,10 @@
-//! What the `limit-increase` program is made of: a library cut by subject.
+//! The library behind the `limit-increase` program, divided by subject.
 //!
-//! The program's words (arguments, commands, what they print) are in its own crate: `main.rs`,
-//! `cli.rs`, `commands/`. The rules of lending and the model run in the functions; nothing here
-//! decides about a customer. Only the program and the integration tests depend on this library.
+//! The arguments, the commands and what they print belong to the program: `main.rs`, `cli.rs` and
+//! `commands/`. The rules of lending and the model run in the functions, so nothing here decides
+//! about a customer. Only the program and the integration tests depend on this library.
 //!
-//! Arrows between the modules point one way: `terminal`, `database` <- `local`, `aws` <-
+//! Each module depends only on modules to its left: `terminal`, `database` <- `local`, `aws` <-
 //! `customers` <- `model` <- `deployment` <- `runs`.
 
 pub mod aws;

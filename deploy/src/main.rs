@@ -1,4 +1,4 @@
-//! The `limit-increase` program.
+//! The `limit-increase` program: reads the command line, runs one command, and shows its error.
 
 mod cli;
 mod commands;
@@ -31,7 +31,7 @@ fn main() -> ExitCode {
         }
     };
 
-    // After an error the compiler may still run on another thread; nobody should wait for it.
+    // After an error the build may still run on another thread; the program does not wait for it.
     runtime.shutdown_background();
     ExitCode::from(u8::from(exit))
 }

@@ -1,9 +1,9 @@
-//! What the unit tests of this crate share.
+//! Helpers that the unit tests of this crate share.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A directory that goes away with the test.
+/// A temporary directory that is removed when the value is dropped.
 pub(crate) struct TempDir(PathBuf);
 
 impl TempDir {

@@ -1,33 +1,33 @@
-//! The AWS clients of one target.
+//! The AWS clients of one account and region, or of the local AWS.
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 use aws_smithy_http_client::Builder;
 use limit_increase_storage::aws;
 
-/// The region of everything local.
+/// The region of the local AWS, and of an AWS environment that names none.
 pub const LOCAL_REGION: &str = "us-east-1";
 
-/// Clients for one account and region.
+/// The AWS clients that the commands use, for one account and region.
 #[derive(Debug, Clone)]
 pub struct Aws {
-    /// Whether this is the local AWS.
+    /// Whether the clients talk to the local AWS.
     pub local: bool,
-    /// The region.
+    /// The region of the clients, for example `eu-west-1`.
     pub(crate) region: String,
-    /// Objects.
+    /// The client of S3, for objects and buckets.
     pub s3: aws_sdk_s3::Client,
-    /// Executions.
+    /// The client of Step Functions, for executions.
     pub states: aws_sdk_sfn::Client,
-    /// Stacks.
+    /// The client of CloudFormation, for the stack.
     pub cloudformation: aws_sdk_cloudformation::Client,
-    /// Rules and events.
+    /// The client of EventBridge, for the schedule's rule.
     pub(crate) events: aws_sdk_eventbridge::Client,
 }
 
 impl Aws {
-    /// The local AWS on this port. The user's own profile and credentials are never read: a slip of
-    /// the environment must not turn a local command into one on a real account.
+    /// Clients for the local AWS on `port`. The user's own profile and credentials are never read:
+    /// a wrong environment variable must not send a local command to a real account.
     #[must_use]
     pub fn local(port: u16) -> Self {
         let credentials = Credentials::new("test", "test", None, None, "local");
@@ -41,7 +41,7 @@ impl Aws {
         Self::of(&config, true)
     }
 
-    /// The account that the environment or the profile names.
+    /// Clients for the account that the environment or the profile names.
     pub async fn remote() -> Self {
         Self::of(&aws::load_config().await, false)
     }
@@ -58,7 +58,7 @@ impl Aws {
     }
 }
 
-/// An AWS error as text: its code and message, else the whole chain of causes.
+/// An AWS error as text: its code and message, or the whole chain of causes when it has no code.
 pub fn describe<E, R>(error: &aws_sdk_s3::error::SdkError<E, R>) -> String
 where
     E: aws_sdk_s3::error::ProvideErrorMetadata + std::error::Error + 'static,

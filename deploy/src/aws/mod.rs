@@ -1,4 +1,4 @@
-//! AWS, local or real: the clients of one account and region, and the objects of S3.
+//! Access to AWS, local or real: the clients of one account and region, and the objects in S3.
 
 pub mod clients;
 pub mod storage;

@@ -1,4 +1,4 @@
-//! Buckets and objects: the functions' code, the model, the runs' summaries.
+//! Reads and writes objects in S3: the functions' code, the model, the summaries of runs.
 
 use anyhow::{Context as _, Result};
 use aws_sdk_s3::Client;
@@ -13,14 +13,14 @@ use bytes::Bytes;
 use super::clients::{Aws, LOCAL_REGION, describe};
 use crate::terminal::Problem;
 
-/// Makes the bucket, versioned, unless it is there.
+/// Creates the bucket with versioning, unless it exists.
 pub(crate) async fn ensure_bucket(aws: &Aws, bucket: &str) -> Result<()> {
     if exists(&aws.s3, bucket).await? {
         return Ok(());
     }
 
     let mut request = aws.s3.create_bucket().bucket(bucket);
-    // The first region is the one that must not be named.
+    // S3 refuses a request that names its default region as the location.
     if aws.region != LOCAL_REGION {
         let location = BucketLocationConstraint::from(aws.region.as_str());
         request = request.create_bucket_configuration(
@@ -31,7 +31,7 @@ pub(crate) async fn ensure_bucket(aws: &Aws, bucket: &str) -> Result<()> {
     request
         .send()
         .await
-        .map_err(|error| refused("make the bucket", bucket, "", &describe(&error)))?;
+        .map_err(|error| storage_error("make the bucket", bucket, "", &describe(&error)))?;
     aws.s3
         .put_bucket_versioning()
         .bucket(bucket)
@@ -40,35 +40,35 @@ pub(crate) async fn ensure_bucket(aws: &Aws, bucket: &str) -> Result<()> {
         )
         .send()
         .await
-        .map_err(|error| refused("turn on versions of", bucket, "", &describe(&error)))?;
+        .map_err(|error| storage_error("turn on versions of", bucket, "", &describe(&error)))?;
     Ok(())
 }
 
-/// Whether the bucket is there.
+/// Whether the bucket exists.
 pub(crate) async fn exists(s3: &Client, bucket: &str) -> Result<bool> {
     match s3.head_bucket().bucket(bucket).send().await {
         Ok(_) => Ok(true),
         Err(error) if status(&error) == Some(404) => Ok(false),
-        Err(error) => Err(refused("see", bucket, "", &describe(&error)).into()),
+        Err(error) => Err(storage_error("see", bucket, "", &describe(&error)).into()),
     }
 }
 
-/// Whether the object is there.
+/// Whether the object exists.
 pub(crate) async fn has_object(s3: &Client, bucket: &str, key: &str) -> Result<bool> {
     match s3.head_object().bucket(bucket).key(key).send().await {
         Ok(_) => Ok(true),
         Err(error) if status(&error) == Some(404) => Ok(false),
-        Err(error) => Err(refused("see", bucket, key, &describe(&error)).into()),
+        Err(error) => Err(storage_error("see", bucket, key, &describe(&error)).into()),
     }
 }
 
-/// Writes an object.
+/// Writes an object, in place of any object with the same key.
 pub async fn put(s3: &Client, bucket: &str, key: &str, content: Bytes) -> Result<()> {
     let sent = s3.put_object().bucket(bucket).key(key).body(ByteStream::from(content)).send().await;
-    sent.map(|_| ()).map_err(|error| refused("write", bucket, key, &describe(&error)).into())
+    sent.map(|_| ()).map_err(|error| storage_error("write", bucket, key, &describe(&error)).into())
 }
 
-/// Reads an object; `None` when there is no such object or bucket.
+/// Reads a whole object; `None` when the object or the bucket does not exist.
 pub async fn get(s3: &Client, bucket: &str, key: &str) -> Result<Option<Bytes>> {
     match s3.get_object().bucket(bucket).key(key).send().await {
         Ok(object) => {
@@ -80,7 +80,7 @@ pub async fn get(s3: &Client, bucket: &str, key: &str) -> Result<Option<Bytes>> 
             Ok(Some(body.into_bytes()))
         }
         Err(error) if status(&error) == Some(404) || error.code() == Some("NoSuchKey") => Ok(None),
-        Err(error) => Err(refused("read", bucket, key, &describe(&error)).into()),
+        Err(error) => Err(storage_error("read", bucket, key, &describe(&error)).into()),
     }
 }
 
@@ -88,7 +88,7 @@ fn status<E>(error: &SdkError<E>) -> Option<u16> {
     error.raw_response().map(|response| response.status().as_u16())
 }
 
-fn refused(verb: &str, bucket: &str, key: &str, why: &str) -> Problem {
+fn storage_error(verb: &str, bucket: &str, key: &str, why: &str) -> Problem {
     let slash = if key.is_empty() { "" } else { "/" };
     Problem::new(format!("cannot {verb} s3://{bucket}{slash}{key}: {why}"))
         .next("check the bucket's name and your credentials; locally: limit-increase status")

@@ -1,4 +1,4 @@
-//! `awslocal`: the AWS command line against this environment.
+//! `awslocal`: runs the AWS command line against this environment.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! `clean`: the local environment, removed.
+//! `clean`: stops the services and removes the files of the local environment.
 
 use std::path::Path;
 
@@ -33,7 +33,8 @@ pub(super) fn run(context: &Context, arguments: &CleanArgs) -> Result<()> {
     context.ui.json(&serde_json::json!({ "removed": removed, "venvs_removed": arguments.all }))
 }
 
-/// Removes what this program put into the home, and nothing that somebody else did.
+/// Removes the files that this program puts into the home, and returns their names. Other files
+/// stay.
 fn remove_home(context: &Context) -> Result<Vec<String>> {
     const OURS: [&str; 9] = [
         "postgres",
@@ -57,7 +58,7 @@ fn remove_home(context: &Context) -> Result<Vec<String>> {
         }
     }
 
-    // Gone if it is empty now; else there is something of the user's, or the Python environments.
+    // This fails, as it should, if the home still has the user's files or the Python environments.
     let _ = std::fs::remove_dir(root);
     Ok(removed)
 }

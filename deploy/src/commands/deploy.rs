@@ -1,4 +1,4 @@
-//! `deploy`: to the local AWS or to an account.
+//! `deploy`: builds and deploys to the local AWS or to an account.
 
 use std::collections::BTreeMap;
 
@@ -38,20 +38,23 @@ pub(super) async fn run(context: &Context, arguments: DeployArgs) -> Result<()> 
         context.ui.line(format!("  {name:<36} {value}"));
     }
 
-    context
-        .ui
-        .json(&serde_json::json!({ "stack": deployed.id, "status": deployed.status, "outputs": deployed.outputs }))
+    context.ui.json(&serde_json::json!({
+        "stack": deployed.id,
+        "status": deployed.status,
+        "outputs": deployed.outputs,
+    }))
 }
 
+/// The deployment to an AWS account.
 fn remote(arguments: &DeployArgs, extra: &BTreeMap<String, String>) -> Result<Deployment> {
-    let missing = |option: &str, what: &str| {
+    let missing_error = |option: &str, what: &str| {
         Problem::usage(format!("{option} is missing"))
             .at("deploy --target aws")
             .next(what.to_owned())
     };
 
     let artifact_bucket = arguments.artifact_bucket.clone().ok_or_else(|| {
-        missing("--artifact-bucket", "name a bucket of yours for the functions' code")
+        missing_error("--artifact-bucket", "name a bucket of yours for the functions' code")
     })?;
 
     let mut parameters = BTreeMap::new();
@@ -63,7 +66,7 @@ fn remote(arguments: &DeployArgs, extra: &BTreeMap<String, String>) -> Result<De
         None => {
             let next =
                 "store the database's credentials in Secrets Manager and give the secret's ARN";
-            return Err(missing("--database-secret-arn", next).into());
+            return Err(missing_error("--database-secret-arn", next).into());
         }
     }
 
@@ -75,14 +78,16 @@ fn remote(arguments: &DeployArgs, extra: &BTreeMap<String, String>) -> Result<De
     })
 }
 
+/// The `NAME=VALUE` pairs as a map by name.
 fn parameters(pairs: &[String]) -> Result<BTreeMap<String, String>> {
-    let parameter = |pair: &String| {
-        match pair.split_once('=') {
+    let parameter = |pair: &String| match pair.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err(Problem::usage(format!("--parameter {pair:?} is not NAME=VALUE"))
-            .next("for example --parameter MaxConcurrency=4; the names are in cloudformation/infrastructure.yml")
+            .next(
+                "for example --parameter MaxConcurrency=4; \
+                 the names are in cloudformation/infrastructure.yml",
+            )
             .into()),
-    }
     };
 
     pairs.iter().map(parameter).collect()

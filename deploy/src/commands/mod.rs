@@ -1,4 +1,4 @@
-//! One module per command: what was typed, turned into steps, turned into an answer.
+//! One module for each command. It takes the arguments, calls the library, and shows the answer.
 
 mod awslocal;
 mod clean;
@@ -21,7 +21,7 @@ use limit_increase::local::{Context, ServiceOptions};
 use limit_increase::terminal::Exit;
 use limit_increase::terminal::Ui;
 
-/// Does what was typed.
+/// Runs the command that was typed.
 pub(crate) async fn dispatch(cli: Cli, ui: Ui) -> Result<Exit> {
     let given = |text: Option<String>| text.filter(|text| !text.is_empty());
     let options = ServiceOptions {

@@ -1,4 +1,4 @@
-//! `results`: what was decided, in tables.
+//! `results`: shows the decisions and the last runs as tables.
 
 use anyhow::Result;
 
@@ -10,6 +10,7 @@ use limit_increase::local::services;
 use limit_increase::runs::results::{self, Reason, Results, Run};
 use limit_increase::terminal::Problem;
 use limit_increase::terminal::{self, Ui, money, thousands};
+use limit_increase_domain::policy::Eligibility;
 
 pub(super) async fn run(context: &Context, arguments: &ResultsArgs) -> Result<()> {
     let services = services::ensure(context).await?;
@@ -21,12 +22,13 @@ pub(super) async fn run(context: &Context, arguments: &ResultsArgs) -> Result<()
             .into());
     }
 
-    let results = results::read(&mut client, i64::from(arguments.top)).await?;
+    let results =
+        results::read(&mut client, i64::from(arguments.top), &Eligibility::default()).await?;
     context.ui.line(render(&results));
     context.ui.json(&results)
 }
 
-/// The results as text.
+/// The results as text with one table for each section.
 pub(super) fn render(results: &Results) -> String {
     let mut sections = vec![totals(results)];
     if !results.top_increases.is_empty() {
@@ -123,7 +125,7 @@ fn runs(rows: &[Run]) -> String {
             run.started_at.format("%Y-%m-%d %H:%M:%S").to_string(),
             run.error
                 .as_ref()
-                .map_or_else(|| run.status.clone(), |error| format!("{}: {error}", run.status)),
+                .map_or_else(|| run.status.to_string(), |error| format!("{}: {error}", run.status)),
             took,
             known(run.eligible),
             run.counts.map(known).join(" / "),
@@ -134,7 +136,7 @@ fn runs(rows: &[Run]) -> String {
     format!("{}\n{table}", heading("Last runs"))
 }
 
-/// Shows the tables after a run.
+/// Shows the results after a run.
 pub(super) fn show(ui: &Ui, results: &Results) {
     ui.line(format!("\n{}", render(results)));
 }
@@ -146,6 +148,7 @@ mod tests {
 
     use super::*;
     use limit_increase::runs::results::{Increase, Totals};
+    use limit_increase_workflow::RunStatus;
 
     #[test]
     fn the_tables_read_well() {
@@ -168,15 +171,17 @@ mod tests {
             declined: vec![Reason {
                 customer_id: "CUST_0031".to_owned(),
                 limit: Decimal::new(310_000, 2),
-                reason: "Score 612 is below the minimum of 650. Main reasons: Bureau score is low; \
-                         Share of the credit limit in use is high; Missed payments in the last 12 months are many."
-                    .to_owned(),
+                reason:
+                    "Score 612 is below the minimum of 650. Main reasons: Bureau score is low; \
+                         Share of the credit limit in use is high; \
+                         Missed payments in the last 12 months are many."
+                        .to_owned(),
             }],
             referred: Vec::new(),
             runs: vec![
                 Run {
                     run_id: "manual-20261124T020000-123".to_owned(),
-                    status: "SUCCEEDED".to_owned(),
+                    status: RunStatus::Succeeded,
                     started_at: DateTime::UNIX_EPOCH,
                     seconds: Some(3.21),
                     eligible: Some(20),
@@ -186,7 +191,7 @@ mod tests {
                 },
                 Run {
                     run_id: "broken".to_owned(),
-                    status: "FAILED".to_owned(),
+                    status: RunStatus::Failed,
                     started_at: DateTime::UNIX_EPOCH,
                     seconds: None,
                     eligible: None,

@@ -1,4 +1,4 @@
-//! `run`: one run of the workflow, watched to its end.
+//! `run`: starts one run of the workflow and watches it to its end.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result};
 use limit_increase_domain::Policy;
+use limit_increase_domain::policy::Eligibility;
 use limit_increase_workflow::{RunId, RunRequest, RunSummary};
 
 use super::results;
@@ -19,7 +20,7 @@ use limit_increase::terminal::{self, money, thousands};
 use limit_increase::terminal::{Exit, Problem};
 
 pub(super) async fn run(context: &Context, arguments: RunArgs) -> Result<Exit> {
-    // Checked before anything is started: a slip of the pen should not cost minutes.
+    // The arguments are checked before anything is started, since starting can take minutes.
     let request = request(&arguments)?;
     let given = arguments.follow.clone().or(arguments.name.clone());
     if let Some(name) = given.clone() {
@@ -28,8 +29,8 @@ pub(super) async fn run(context: &Context, arguments: RunArgs) -> Result<Exit> {
     }
 
     let ready = runs::prepare(context).await?;
-    // Only now, since the first time it is prepared for minutes, and the name says when the run was
-    // started.
+    // The name holds the time of the start, so it is made after the preparation, which can take
+    // minutes.
     let name = given.unwrap_or_else(runs::new_name);
     let interrupted = Arc::new(AtomicBool::new(false));
     stop_watching_on_interrupt(&interrupted)?;
@@ -44,7 +45,7 @@ pub(super) async fn run(context: &Context, arguments: RunArgs) -> Result<Exit> {
         WatchEnd::Ended(finished) if finished.succeeded() => {
             succeeded(context, &ready, &finished).await
         }
-        WatchEnd::Ended(finished) => Err(failed(context, &finished).into()),
+        WatchEnd::Ended(finished) => Err(run_error(context, &finished).into()),
         WatchEnd::LeftRunning => {
             context.ui.note(format!(
                 "\nThe run goes on. Follow it again: limit-increase run --follow {name}"
@@ -87,12 +88,15 @@ fn policy(path: &Path) -> Result<Policy> {
     serde_json::from_str(&text).map_err(|error| {
         Problem::usage(format!("the policy cannot be used: {error}"))
             .at(format!("{}, line {}", path.display(), error.line()))
-            .next("correct the field; a file with an empty JSON object stands for the built-in policy")
+            .next(
+                "correct the field; \
+                 a file with an empty JSON object stands for the built-in policy",
+            )
             .into()
     })
 }
 
-/// From here on Ctrl-C only ends the watching; a second one ends the program as usual.
+/// Lets the first Ctrl-C only set `flag`, which ends the watching. A second one ends the program.
 fn stop_watching_on_interrupt(flag: &Arc<AtomicBool>) -> Result<()> {
     let signal = signal_hook::consts::SIGINT;
     signal_hook::flag::register_conditional_default(signal, Arc::clone(flag))
@@ -109,7 +113,8 @@ async fn succeeded(
 ) -> Result<Exit> {
     let summary = runs::summary(&ready.aws, BUCKET, &finished.name).await?;
     let mut client = database::connect(&ready.services.database_url).await?;
-    let results = limit_increase::runs::results::read(&mut client, 6).await?;
+    let results =
+        limit_increase::runs::results::read(&mut client, 6, &Eligibility::default()).await?;
     show_summary(context, &summary, finished);
     if summary.eligible > 0 {
         results::show(&context.ui, &results);
@@ -164,9 +169,10 @@ fn show_summary(context: &Context, summary: &RunSummary, finished: &ExecutionRep
     ));
 }
 
-fn failed(context: &Context, finished: &ExecutionReport) -> Problem {
+fn run_error(context: &Context, finished: &ExecutionReport) -> Problem {
     finished.problem().next(format!(
-        "correct the cause, then start a new run: limit-increase run (customers who are decided are not taken again; \
+        "correct the cause, then start a new run: limit-increase run \
+         (customers who are decided are not taken again; \
          on AWS, redrive-execution goes on with this one)\nlogs: {} and {}",
         context.home.logs().join("localstack.log").display(),
         context.home.localstack().join("logs").display()

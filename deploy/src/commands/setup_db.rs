@@ -1,4 +1,4 @@
-//! `setup-db`: the tables and who is in them.
+//! `setup-db`: makes the tables and loads customers.
 
 use anyhow::Result;
 
@@ -30,7 +30,7 @@ pub(super) async fn run(context: &Context, arguments: SetupDbArgs) -> Result<()>
     context.ui.json(&serde_json::json!({ "loaded": loaded, "customers": total }))
 }
 
-/// Where the customers come from, and which features they have.
+/// Decides where the customers come from, and which feature columns they have.
 fn plan(
     arguments: &SetupDbArgs,
     model: Option<Vec<SourceColumn>>,
@@ -43,11 +43,17 @@ fn plan(
     };
 
     let features = match &arguments.features {
-        Some(names) => asked_features(names, &arguments.categorical, model.as_deref().unwrap_or_default()),
+        Some(names) => {
+            let known = model.as_deref().unwrap_or_default();
+            asked_features(names, &arguments.categorical, known)
+        }
         None => model.ok_or_else(|| {
             Problem::usage("there is no model yet, so it is not known which columns are features")
                 .at("setup-db --data")
-                .next("train the model first (limit-increase train --data ..), or name the columns with --features")
+                .next(
+                    "train the model first (limit-increase train --data ..), \
+                     or name the columns with --features",
+                )
         })?,
     };
 
@@ -63,8 +69,8 @@ fn plan(
     Ok((CustomerSource::File { path: std::path::absolute(path)?, columns }, features))
 }
 
-/// The columns asked for, in the kinds that the model knows them as; others are numbers unless said
-/// otherwise.
+/// The columns that were asked for. A column has the kind that the options or the model give it;
+/// every other column holds numbers.
 fn asked_features(
     names: &[String],
     categorical: &[String],

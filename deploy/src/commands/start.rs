@@ -1,4 +1,4 @@
-//! `start`: the services, and how to talk to them.
+//! `start`: starts the services and shows their addresses.
 
 use anyhow::Result;
 

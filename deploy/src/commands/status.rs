@@ -1,4 +1,4 @@
-//! `status`: what runs, what is deployed, what is in the tables. Starts nothing.
+//! `status`: shows what runs, what is deployed and what is in the tables. It starts nothing.
 
 use anyhow::Result;
 use serde_json::json;
@@ -12,8 +12,9 @@ use limit_increase::model::{self, TrainedModel};
 use limit_increase::runs::results::{self, Results, Run};
 use limit_increase::terminal::{money, thousands};
 use limit_increase::{customers, database};
+use limit_increase_domain::policy::Eligibility;
 
-/// What there is to see.
+/// Everything that `status` shows; a part is `None` when it does not exist or does not run.
 struct Status {
     url: Option<String>,
     version: Option<String>,
@@ -62,7 +63,7 @@ async fn look(context: &Context) -> Result<Status> {
     {
         version = Some(database::server_version(&client).await?);
         if customers::has_tables(&client).await? {
-            tables = Some(results::read(&mut client, 2).await?);
+            tables = Some(results::read(&mut client, 2, &Eligibility::default()).await?);
         }
     }
 

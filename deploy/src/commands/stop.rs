@@ -1,4 +1,4 @@
-//! `stop`: the services that we started.
+//! `stop`: stops the services that this program started.
 
 use anyhow::Result;
 

@@ -1,4 +1,4 @@
-//! `test-schedule`: the nightly rule, and proof that an event starts a run.
+//! `test-schedule`: shows the nightly rule, and proves that an event starts a run.
 
 use std::sync::Arc;
 

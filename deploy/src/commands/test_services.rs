@@ -1,4 +1,4 @@
-//! `test-services`: each service checked by using it.
+//! `test-services`: checks each service by using it.
 
 use std::time::Duration;
 
@@ -67,7 +67,10 @@ impl Checks<'_> {
         self.context.ui.line(if failed == 0 {
             format!("All {total} services work.")
         } else {
-            format!("{failed} of {total} services do not work; see limit-increase status, and the logs under the home.")
+            format!(
+                "{failed} of {total} services do not work; \
+                 see limit-increase status, and the logs under the home."
+            )
         });
 
         Ok(if failed == 0 { Exit::Ok } else { Exit::Failed })
@@ -87,19 +90,23 @@ async fn objects(ready: &RunEnvironment) -> Result<String> {
     storage::put(&ready.aws.s3, LOCAL_ARTIFACT_BUCKET, KEY, written.clone()).await?;
     let read = storage::get(&ready.aws.s3, LOCAL_ARTIFACT_BUCKET, KEY).await?;
     ready.aws.s3.delete_object().bucket(LOCAL_ARTIFACT_BUCKET).key(KEY).send().await?;
-    anyhow::ensure!(read.as_ref() == Some(&written), "an object read is not the object written");
+    anyhow::ensure!(
+        read.as_ref() == Some(&written),
+        "the object that was read is not the one that was written"
+    );
     Ok("an object was written, read and deleted".to_owned())
 }
 
 fn functions(ready: &RunEnvironment) -> Result<String> {
-    // LocalStack tells its services apart by the credential's scope; the signature it does not
-    // check.
-    const SCOPE: &str = "Authorization: AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/lambda/aws4_request, \
+    // LocalStack finds the service of a request by the scope of the credential. It does not check
+    // the signature.
+    const SCOPE: &str = "Authorization: AWS4-HMAC-SHA256 \
+                         Credential=test/20260101/us-east-1/lambda/aws4_request, \
                          SignedHeaders=host, Signature=0\r\n";
     let timeout = Duration::from_secs(10);
     let body = http::get(ready.services.localstack_port, "/2015-03-31/functions/", SCOPE, timeout)?;
     let answer: serde_json::Value =
-        serde_json::from_str(&body).context("Lambda's answer is no JSON")?;
+        serde_json::from_str(&body).context("Lambda's answer is not JSON")?;
     let listed: Vec<&str> = answer["Functions"]
         .as_array()
         .into_iter()

@@ -1,4 +1,4 @@
-//! `train`: the model, its quality on held-out rows, and its upload.
+//! `train`: trains the model, uploads it, and shows its quality on held-out rows.
 
 use anyhow::Result;
 use serde_json::Value;
@@ -35,7 +35,7 @@ pub(super) async fn run(context: &Context, arguments: TrainArgs) -> Result<()> {
     }))
 }
 
-/// The options of `train.py` that the command line's own stand for.
+/// The options of `train.py` that correspond to the options of the command line.
 pub(super) fn options(arguments: &TableArgs) -> Vec<String> {
     let named = [
         ("--target", &arguments.target),
@@ -49,7 +49,7 @@ pub(super) fn options(arguments: &TableArgs) -> Vec<String> {
     let mut options = Vec::new();
     for (name, value) in named {
         if let Some(value) = value {
-            // As one word, so that a value that starts with a dash stays a value.
+            // Name and value are one word, so that a value may begin with a dash.
             options.push(format!("{name}={value}"));
         }
     }

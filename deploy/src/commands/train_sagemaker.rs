@@ -1,5 +1,5 @@
-//! `train-sagemaker`: what a SageMaker job with the same trainer needs, and the commands that run
-//! it.
+//! `train-sagemaker`: writes the files of a SageMaker job with the same trainer, and shows the
+//! commands that run it.
 
 use anyhow::Result;
 use chrono::Utc;
@@ -51,7 +51,7 @@ pub(super) fn run(context: &Context, arguments: &SageMakerArgs) -> Result<()> {
         job.directory.display()
     ));
 
-    ui.line("  Nothing was started. These commands do, one after the other:\n");
+    ui.line("  Nothing was started. These commands run the job, one after the other:\n");
     for step in &steps {
         ui.line(format!("# {}\n{}", step.what, step.command));
     }

@@ -1,5 +1,5 @@
-//! Many customers in one go: binary COPY into a temporary table, then one INSERT per table, in one
-//! transaction.
+//! Loads many customers in one transaction: a binary COPY into a temporary table, then one INSERT
+//! for each table.
 
 use anyhow::{Context as _, Result};
 use chrono::NaiveDate;
@@ -15,72 +15,74 @@ use tokio_postgres::{Client, Transaction};
 use crate::customers::columns::{ensure_columns, sql_type};
 use limit_increase_domain::{ColumnKind, SourceColumn};
 
-/// A customer to load.
+/// A customer on the way into the tables. It owns its values, because a thread of its own makes
+/// the rows; the workflow's `CustomerRow` is what the query reads back, and borrows.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct CustomerRow {
-    /// Key, at most 50 characters.
+pub(crate) struct IncomingCustomer {
+    /// The key in both tables, 1 to 50 characters.
     pub(crate) customer_id: String,
-    /// Points.
+    /// The current score, in points.
     pub(crate) current_score: i32,
-    /// Two decimals.
+    /// The current limit, an amount with two decimals.
     pub(crate) current_limit: Decimal,
-    /// When the customer applied.
+    /// The day on which the customer applied.
     pub(crate) application_date: NaiveDate,
-    /// In the order of the loader's columns.
-    pub(crate) features: Vec<FeatureCell>,
+    /// The values of the features, in the order of [`Load::columns`].
+    pub(crate) features: Vec<IncomingCell>,
 }
 
-/// A feature's value; `None` is NULL.
+/// The value of one feature of an incoming customer; `None` becomes NULL.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum FeatureCell {
-    /// For a numeric column.
+pub(crate) enum IncomingCell {
+    /// The value of a column of numbers.
     Number(Option<f64>),
-    /// For a category.
+    /// The value of a column of categories.
     Text(Option<String>),
 }
 
-/// What happens to a customer who is in the table already. A decision is never overwritten.
+/// What happens to a customer who is already in the table. A decision is never overwritten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ExistingCustomers {
-    /// Score and limit stay as they are.
+    /// The score, the limit and the date stay as they are.
     Keep,
-    /// Score, limit and date follow the new data while the customer is undecided.
+    /// The score, the limit and the date take the new values while the customer is undecided.
     UpdateUndecided,
 }
 
-/// How to load.
+/// Which columns to load, and how to treat the rows that the tables already have.
 #[derive(Debug, Clone)]
 pub(crate) struct Load {
-    /// Columns of `customer_features` to fill.
+    /// The columns of `customer_features` to fill.
     pub(crate) columns: Vec<SourceColumn>,
-    /// What happens to customers who are there already.
+    /// What happens to customers who are already in the table.
     pub(crate) existing: ExistingCustomers,
-    /// Empty both tables first; decisions go too. The ledger of runs stays.
+    /// Whether both tables are emptied first, with the decisions in them. The ledger stays.
     pub(crate) reset: bool,
 }
 
-/// What was loaded.
+/// How many customers were loaded, and what became of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct LoadReport {
-    /// Customers in the source.
+    /// The number of customers in the source.
     pub(crate) rows: u64,
-    /// Of them new to the table.
+    /// How many of them are new in the table.
     pub(crate) inserted: u64,
-    /// Of them there already, with their data brought up to date.
+    /// How many of them were in the table and got new values.
     pub(crate) updated: u64,
-    /// Columns that were added to `customer_features`.
+    /// The names of the columns that were added to `customer_features`.
     pub(crate) columns_added: Vec<String>,
 }
 
-/// Rows travel to the connection in batches of this many.
+/// Number of rows in one batch on the way to the connection.
 pub(crate) const BATCH: usize = 2_000;
-/// Batches that may wait for the connection; this bounds the memory however fast rows are made.
+/// Number of batches that may wait for the connection. It bounds the memory when the rows are made
+/// faster than they are written.
 const WAITING_BATCHES: usize = 4;
 
-/// Loads all rows that `source` sends, or none if it fails.
+/// Loads all rows that `source` sends, or none of them if anything fails.
 ///
-/// `source` runs on a thread of its own, so that making rows and writing them overlap; it ends
-/// early when its channel is closed.
+/// `source` runs on a thread of its own, so that rows are made while others are written. It should
+/// stop when its channel is closed. `progress` is told the number of rows written so far.
 pub(crate) async fn load<S>(
     client: &mut Client,
     plan: &Load,
@@ -88,10 +90,10 @@ pub(crate) async fn load<S>(
     progress: impl Fn(u64),
 ) -> Result<LoadReport>
 where
-    S: FnOnce(mpsc::Sender<Vec<CustomerRow>>) -> Result<()> + Send + 'static,
+    S: FnOnce(mpsc::Sender<Vec<IncomingCustomer>>) -> Result<()> + Send + 'static,
 {
     let transaction = client.transaction().await?;
-    // Loading a million rows is one long statement, and meant to be.
+    // The statement that loads a million rows takes longer than the usual timeout allows.
     transaction
         .batch_execute("SET LOCAL statement_timeout = 0; SET LOCAL synchronous_commit = off")
         .await?;
@@ -104,8 +106,8 @@ where
     let (sender, receiver) = mpsc::channel(WAITING_BATCHES);
     let producer = tokio::task::spawn_blocking(move || source(sender));
     let copied = copy(&transaction, &plan.columns, receiver, &progress).await;
-    // The source's error says which row is wrong; a broken copy would only say that it was broken
-    // off.
+    // The source's error comes first, since it says which row is wrong. The copy's error would only
+    // say that the copy was interrupted.
     producer.await.context("the thread that reads the customers died")??;
     let rows = copied?;
     progress(rows);
@@ -120,7 +122,7 @@ fn incoming_table(columns: &[SourceColumn]) -> String {
                    current_limit DECIMAL(10, 2), application_date DATE"
             .to_owned();
     for (position, column) in columns.iter().enumerate() {
-        // Its own names, so that a feature called current_score does no harm.
+        // Numbered names cannot collide with the four columns above, as a feature's own name could.
         let kind = sql_type(column.kind);
         let _ = write!(sql, ", feature_{position} {kind}");
     }
@@ -132,7 +134,7 @@ fn incoming_table(columns: &[SourceColumn]) -> String {
 async fn copy(
     transaction: &Transaction<'_>,
     columns: &[SourceColumn],
-    mut batches: mpsc::Receiver<Vec<CustomerRow>>,
+    mut batches: mpsc::Receiver<Vec<IncomingCustomer>>,
     progress: &impl Fn(u64),
 ) -> Result<u64> {
     let mut types = vec![Type::VARCHAR, Type::INT4, Type::NUMERIC, Type::DATE];
@@ -156,8 +158,8 @@ async fn copy(
             ]);
 
             values.extend(row.features.iter().map(|cell| match cell {
-                FeatureCell::Number(number) => number as &(dyn ToSql + Sync),
-                FeatureCell::Text(text) => text as &(dyn ToSql + Sync),
+                IncomingCell::Number(number) => number as &(dyn ToSql + Sync),
+                IncomingCell::Text(text) => text as &(dyn ToSql + Sync),
             }));
 
             writer.as_mut().write(&values).await?;
@@ -171,30 +173,35 @@ async fn copy(
     Ok(rows)
 }
 
-/// Moves the incoming rows into both tables; returns how many customers are new, and how many were
-/// brought up to date.
+/// Moves the incoming rows into both tables. Returns the number of customers that were inserted,
+/// and the number that were updated.
 async fn merge(transaction: &Transaction<'_>, plan: &Load) -> Result<(u64, u64)> {
     let on_conflict = match plan.existing {
         ExistingCustomers::Keep => "DO NOTHING",
         ExistingCustomers::UpdateUndecided => {
-            "DO UPDATE SET current_score = excluded.current_score, current_limit = excluded.current_limit,
+            "DO UPDATE SET current_score = excluded.current_score,
+                           current_limit = excluded.current_limit,
                            application_date = excluded.application_date
              WHERE known.limit_increase_decision IS NULL
                AND (known.current_score, known.current_limit, known.application_date)
-                   IS DISTINCT FROM (excluded.current_score, excluded.current_limit, excluded.application_date)"
+                   IS DISTINCT FROM
+                   (excluded.current_score, excluded.current_limit, excluded.application_date)"
         }
     };
 
-    // A row version that this statement inserted, and did not update, has no xmax.
+    // PostgreSQL sets xmax on a row version that it updated; a row that was inserted has 0.
     let counts = transaction
         .query_one(
             &format!(
                 "WITH written AS (
-                     INSERT INTO batch_scores AS known (customer_id, current_score, current_limit, application_date)
-                     SELECT customer_id, current_score, current_limit, application_date FROM incoming
+                     INSERT INTO batch_scores AS known
+                         (customer_id, current_score, current_limit, application_date)
+                     SELECT customer_id, current_score, current_limit, application_date
+                     FROM incoming
                      ON CONFLICT (customer_id) {on_conflict}
                      RETURNING (xmax = 0) AS is_new)
-                 SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new) FROM written"
+                 SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new)
+                 FROM written"
             ),
             &[],
         )
@@ -208,8 +215,8 @@ async fn merge(transaction: &Transaction<'_>, plan: &Load) -> Result<(u64, u64)>
     Ok((inserted, updated))
 }
 
-/// Features are facts, not decisions: they always follow the newest data. Rows that would not
-/// change are left alone.
+/// The statement that writes the features. Features are facts and not decisions, so they always
+/// take the newest data. A row whose features are the same is not written.
 fn features_statement(columns: &[SourceColumn]) -> String {
     let list = |pattern: &dyn Fn(usize, String) -> String| {
         let parts: Vec<String> = columns

@@ -1,4 +1,4 @@
-//! `customer_features`: one column per model input, added as models need them.
+//! Adds columns to `customer_features`: one for each source column that a model reads.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use tokio_postgres::GenericClient;
 
 use crate::terminal::Problem;
 
-/// The type in which a new column is made.
+/// The PostgreSQL type of a new column of this kind.
 pub(super) const fn sql_type(kind: ColumnKind) -> &'static str {
     match kind {
         ColumnKind::Number => "DOUBLE PRECISION",
@@ -17,11 +17,14 @@ pub(super) const fn sql_type(kind: ColumnKind) -> &'static str {
     }
 }
 
-/// Longest name PostgreSQL keeps whole, in bytes.
+/// The longest name of a column that PostgreSQL does not cut, in bytes.
 const MAX_NAME_BYTES: usize = 63;
 
-/// Adds the columns that are missing. A column that is there as another type is an error: changing
-/// it would change what other models read.
+/// Adds the columns that are missing, and returns their names.
+///
+/// # Errors
+/// When the table has a column of this name with another type. Changing the type would change what
+/// other models read.
 pub(super) async fn ensure_columns(
     client: &impl GenericClient,
     columns: &[SourceColumn],
@@ -33,7 +36,7 @@ pub(super) async fn ensure_columns(
             &[],
         )
         .await?;
-    let present: HashMap<String, String> =
+    let existing: HashMap<String, String> =
         rows.iter().map(|row| (row.get(0), row.get(1))).collect();
     let mut added = Vec::new();
     for column in columns {
@@ -49,9 +52,9 @@ pub(super) async fn ensure_columns(
             .into());
         }
 
-        match present.get(&column.name) {
+        match existing.get(&column.name) {
             Some(found) if found.eq_ignore_ascii_case(sql_type(column.kind)) => {}
-            Some(found) => return Err(conflict(column, found).into()),
+            Some(found) => return Err(column_type_error(column, found).into()),
             None => {
                 let name = quote_identifier(&column.name);
                 client
@@ -68,7 +71,7 @@ pub(super) async fn ensure_columns(
     Ok(added)
 }
 
-fn conflict(column: &SourceColumn, found: &str) -> Problem {
+fn column_type_error(column: &SourceColumn, found: &str) -> Problem {
     let name = quote_identifier(&column.name);
     Problem::new(format!(
         "the model needs {} as {}, but the table has it as {found}",
@@ -77,7 +80,8 @@ fn conflict(column: &SourceColumn, found: &str) -> Problem {
     ))
     .at(format!("customer_features.{name}"))
     .next(format!(
-        "if no other model reads it: ALTER TABLE customer_features DROP COLUMN {name}; then run setup-db again.\n\
-             Otherwise rename the column in the data and train again"
+        "if no other model reads it: ALTER TABLE customer_features DROP COLUMN {name}; \
+         then run setup-db again.\n\
+         Otherwise rename the column in the data and train again"
     ))
 }

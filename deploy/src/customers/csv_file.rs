@@ -1,5 +1,5 @@
-//! Customers from a CSV file of the user's own. A bad row stops the load and is named; nothing is
-//! guessed.
+//! Customers from the user's own CSV file. A bad row stops the load, and the error names its line
+//! and column.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -12,38 +12,39 @@ use csv::StringRecord;
 use flate2::read::MultiGzDecoder;
 
 use super::{dates, values};
-use crate::customers::bulk::{CustomerRow, FeatureCell};
+use crate::customers::bulk::{IncomingCell, IncomingCustomer};
 use crate::terminal::Problem;
 use limit_increase_domain::{ColumnKind, SourceColumn};
 
-/// Which columns of the file are what.
+/// The names of the file's columns, by what they hold.
 #[derive(Debug, Clone)]
 pub struct CsvColumns {
-    /// The customer's key.
+    /// The column of the customer's key.
     pub id: String,
-    /// The current score.
+    /// The column of the current score, in points.
     pub score: String,
-    /// The current limit.
+    /// The column of the current limit, an amount.
     pub limit: String,
-    /// When the customer applied; the default date where there is no such column.
+    /// The column of the application date. Without one, every customer gets the default date.
     pub date: Option<String>,
-    /// The dates' form, as strftime writes it; found out from the first date when not given.
+    /// The form of the dates, as in `strftime`. When it is not given, the first date decides it.
     pub date_format: Option<String>,
-    /// The features.
+    /// The columns of the features, with their kinds.
     pub features: Vec<SourceColumn>,
 }
 
-/// A CSV file, open at its first row.
+/// A CSV file of customers that is being read, row by row.
 pub struct CustomerFile {
     path: PathBuf,
     reader: csv::Reader<Box<dyn Read + Send>>,
     positions: Positions,
     columns: CsvColumns,
     default_date: NaiveDate,
-    /// The line of each key seen, to name both lines of a duplicate.
+    /// The line of each key so far; an error about a duplicate names both lines.
     seen: HashMap<String, u64>,
 }
 
+/// The positions of the columns in a row, from 0.
 struct Positions {
     id: usize,
     score: usize,
@@ -56,7 +57,7 @@ impl CustomerFile {
     /// Opens the file, plain or gzip, and finds the columns in its header.
     pub(crate) fn open(path: &Path, columns: CsvColumns, default_date: NaiveDate) -> Result<Self> {
         let mut reader = csv::ReaderBuilder::new().has_headers(true).from_reader(open(path)?);
-        let header = reader.headers().map_err(|error| unreadable(path, &error))?.clone();
+        let header = reader.headers().map_err(|error| unreadable_error(path, &error))?.clone();
         let positions = positions(path, &header, &columns)?;
         Ok(Self {
             path: path.to_owned(),
@@ -68,10 +69,14 @@ impl CustomerFile {
         })
     }
 
-    /// The next customer, `None` after the last.
-    pub(crate) fn next_row(&mut self) -> Result<Option<CustomerRow>> {
+    /// Reads the next customer; `None` after the last one.
+    pub(crate) fn next_row(&mut self) -> Result<Option<IncomingCustomer>> {
         let mut record = StringRecord::new();
-        if !self.reader.read_record(&mut record).map_err(|error| unreadable(&self.path, &error))? {
+        if !self
+            .reader
+            .read_record(&mut record)
+            .map_err(|error| unreadable_error(&self.path, &error))?
+        {
             return Ok(None);
         }
 
@@ -79,30 +84,30 @@ impl CustomerFile {
         self.row(&record, line).map(Some)
     }
 
-    fn row(&mut self, record: &StringRecord, line: u64) -> Result<CustomerRow> {
+    fn row(&mut self, record: &StringRecord, line: u64) -> Result<IncomingCustomer> {
         let positions = &self.positions;
         let (path, columns) = (&self.path, &self.columns);
         let field = |position: usize| record.get(position).unwrap_or_default();
-        let bad = |column: &str, position: usize, why: String| {
-            bad_value(path, line, column, field(position), &why)
+        let value_error = |column: &str, position: usize, why: String| {
+            bad_value_error(path, line, column, field(position), &why)
         };
 
         let customer_id = values::customer_id(field(positions.id))
-            .map_err(|why| bad(&columns.id, positions.id, why))?;
+            .map_err(|why| value_error(&columns.id, positions.id, why))?;
         let current_score = values::score(field(positions.score))
-            .map_err(|why| bad(&columns.score, positions.score, why))?;
+            .map_err(|why| value_error(&columns.score, positions.score, why))?;
         let current_limit = values::limit(field(positions.limit))
-            .map_err(|why| bad(&columns.limit, positions.limit, why))?;
+            .map_err(|why| value_error(&columns.limit, positions.limit, why))?;
         let mut features = Vec::with_capacity(columns.features.len());
         for (column, position) in columns.features.iter().zip(&positions.features) {
             let text = field(*position);
             let cell = if column.kind == ColumnKind::Number {
-                values::number(text).map(FeatureCell::Number)
+                values::number(text).map(IncomingCell::Number)
             } else {
-                values::category(text).map(FeatureCell::Text)
+                values::category(text).map(IncomingCell::Text)
             };
 
-            features.push(cell.map_err(|why| bad(&column.name, *position, why))?);
+            features.push(cell.map_err(|why| value_error(&column.name, *position, why))?);
         }
 
         let application_date = self.date(record, line)?;
@@ -113,7 +118,13 @@ impl CustomerFile {
                 .into());
         }
 
-        Ok(CustomerRow { customer_id, current_score, current_limit, application_date, features })
+        Ok(IncomingCustomer {
+            customer_id,
+            current_score,
+            current_limit,
+            application_date,
+            features,
+        })
     }
 
     fn date(&mut self, record: &StringRecord, line: u64) -> Result<NaiveDate> {
@@ -127,8 +138,10 @@ impl CustomerFile {
             None => {
                 let format = dates::detect(text).ok_or_else(|| {
                     let why = "is not a date in a form that can only mean one day";
-                    bad_value(&self.path, line, column, text, why)
-                        .next("say how dates are written, for example --date-format %d/%m/%Y; nothing was loaded")
+                    bad_value_error(&self.path, line, column, text, why).next(
+                        "say how dates are written, for example --date-format %d/%m/%Y; \
+                             nothing was loaded",
+                    )
                 })?;
 
                 self.columns.date_format = Some(format.to_owned());
@@ -137,24 +150,30 @@ impl CustomerFile {
         };
 
         dates::parse(text, &format).ok_or_else(|| {
-            bad_value(&self.path, line, column, text, &format!("is not a date written as {format}"))
-                .into()
+            bad_value_error(
+                &self.path,
+                line,
+                column,
+                text,
+                &format!("is not a date written as {format}"),
+            )
+            .into()
         })
     }
 }
 
 fn open(path: &Path) -> Result<Box<dyn Read + Send>> {
-    let refused = |error: std::io::Error| {
+    let open_error = |error: std::io::Error| {
         Problem::usage(format!("cannot read the customers: {error}"))
             .at(path.display().to_string())
             .next("give the path of a CSV or CSV.gz file with --data")
     };
 
-    let mut file = File::open(path).map_err(refused)?;
-    // What a file is called and what it is are two things; gzip says what it is.
+    let mut file = File::open(path).map_err(open_error)?;
+    // The name of a file does not prove what it holds, but gzip begins with two fixed bytes.
     let mut magic = [0; 2];
     let compressed = file.read_exact(&mut magic).is_ok() && magic == [0x1f, 0x8b];
-    file.seek(SeekFrom::Start(0)).map_err(refused)?;
+    file.seek(SeekFrom::Start(0)).map_err(open_error)?;
     let file = BufReader::with_capacity(1 << 16, file);
     Ok(if compressed {
         Box::new(BufReader::new(MultiGzDecoder::new(file)))
@@ -202,14 +221,14 @@ fn positions(path: &Path, header: &StringRecord, columns: &CsvColumns) -> Result
     })
 }
 
-fn bad_value(path: &Path, line: u64, column: &str, value: &str, why: &str) -> Problem {
+fn bad_value_error(path: &Path, line: u64, column: &str, value: &str, why: &str) -> Problem {
     let shown: String = value.chars().take(80).collect();
     Problem::usage(format!("{column} {shown:?} {why}"))
         .at(format!("{}, line {line}, column {column}", path.display()))
         .next("correct the row and load the file again; nothing was loaded")
 }
 
-fn unreadable(path: &Path, error: &csv::Error) -> Problem {
+fn unreadable_error(path: &Path, error: &csv::Error) -> Problem {
     let line =
         error.position().map(|position| format!(", line {}", position.line())).unwrap_or_default();
     let (what, next) = match error.kind() {
@@ -223,7 +242,7 @@ fn unreadable(path: &Path, error: &csv::Error) -> Problem {
         ),
         _ => (
             format!("the file cannot be read: {error}"),
-            "check that the file is whole, and a CSV file",
+            "check that the file is complete and is a CSV file",
         ),
     };
 
@@ -251,11 +270,11 @@ mod tests {
         }
     }
 
-    fn load(text: &[u8]) -> Result<Vec<CustomerRow>, Problem> {
+    fn load(text: &[u8]) -> Result<Vec<IncomingCustomer>, Problem> {
         let dir = TempDir::new("csv");
         let path = dir.path().join("customers.csv");
         std::fs::write(&path, text).unwrap();
-        let read = || -> Result<Vec<CustomerRow>> {
+        let read = || -> Result<Vec<IncomingCustomer>> {
             let mut file = CustomerFile::open(&path, columns(), NaiveDate::default())?;
             let mut rows = Vec::new();
             while let Some(row) = file.next_row()? {
@@ -268,7 +287,9 @@ mod tests {
         read().map_err(|error| Problem::of(&error))
     }
 
-    const GOOD: &str = "id,score,limit,date,income,home\n7,650,1000,20260203,12000.5,tenant\n8,700,2000.50,20260204,,\n";
+    const GOOD: &str = "id,score,limit,date,income,home\n\
+                        7,650,1000,20260203,12000.5,tenant\n\
+                        8,700,2000.50,20260204,,\n";
 
     #[test]
     fn rows_become_customers_and_empty_fields_null() {
@@ -277,11 +298,11 @@ mod tests {
         assert_eq!(rows[0].application_date, NaiveDate::from_ymd_opt(2026, 2, 3).unwrap());
         assert_eq!(
             rows[0].features,
-            [FeatureCell::Number(Some(12_000.5)), FeatureCell::Text(Some("tenant".to_owned()))]
+            [IncomingCell::Number(Some(12_000.5)), IncomingCell::Text(Some("tenant".to_owned()))]
         );
 
         assert_eq!(rows[1].current_limit.to_string(), "2000.50");
-        assert_eq!(rows[1].features, [FeatureCell::Number(None), FeatureCell::Text(None)]);
+        assert_eq!(rows[1].features, [IncomingCell::Number(None), IncomingCell::Text(None)]);
     }
 
     #[test]

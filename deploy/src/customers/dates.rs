@@ -1,22 +1,23 @@
-//! Dates as people's files have them.
+//! Reads dates in the forms that are common in CSV files.
 
 use chrono::{NaiveDate, NaiveDateTime};
 
-/// Forms that cannot be mistaken for each other. 03/04/2026 is refused: it can be two dates.
+/// The forms that are recognised. No date fits two of them. 03/04/2026 is not recognised, because
+/// it can mean two different days.
 const KNOWN: [&str; 6] =
     ["%Y-%m-%d", "%Y%m%d", "%Y/%m/%d", "%d.%m.%Y", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S"];
 
-/// The form of this date, if it is one of those that cannot be mistaken for another.
+/// The form of this date, if it is one of the recognised forms.
 pub(super) fn detect(text: &str) -> Option<&'static str> {
     KNOWN.into_iter().find(|format| parse(text, format).is_some())
 }
 
-/// A date, or the date of a moment, in this form.
+/// Reads a date in this form. A time of day in the form is dropped.
 pub(super) fn parse(text: &str, format: &str) -> Option<NaiveDate> {
     let date = NaiveDate::parse_from_str(text, format)
         .or_else(|_| NaiveDateTime::parse_from_str(text, format).map(|moment| moment.date()))
         .ok()?;
-    // A year of three or five digits is a slip, or another format that happened to fit.
+    // A year outside this range is a typing error, or the text is in another form.
     (1900..=2199).contains(&chrono::Datelike::year(&date)).then_some(date)
 }
 

@@ -1,4 +1,4 @@
-//! The customers' tables: migrated, and filled from the sample or from a file of the user's own.
+//! Migrates the customers' tables, and fills them from the sample or from the user's own file.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio_postgres::Client;
 
 use super::table::customer_count;
-use crate::customers::bulk::{BATCH, CustomerRow, ExistingCustomers, Load, LoadReport, load};
+use crate::customers::bulk::{BATCH, ExistingCustomers, IncomingCustomer, Load, LoadReport, load};
 use crate::customers::portfolio::SAMPLE_CUSTOMERS;
 use crate::customers::{CsvColumns, CustomerFile, sample};
 use crate::database;
@@ -19,24 +19,24 @@ use crate::terminal;
 use crate::terminal::Problem;
 use limit_increase_domain::SourceColumn;
 
-/// What to fill the tables with.
+/// Where the customers come from.
 #[derive(Debug, Clone)]
 pub enum CustomerSource {
-    /// So many customers of the sample portfolio.
+    /// The first customers of the sample portfolio.
     Sample {
-        /// How many.
+        /// The number of customers to draw.
         count: u64,
     },
-    /// A file of the user's own.
+    /// The user's own CSV file.
     File {
-        /// Where it is.
+        /// The path of the file, plain or gzip.
         path: PathBuf,
-        /// Which of its columns are what.
+        /// The names of the file's columns, by what they hold.
         columns: CsvColumns,
     },
 }
 
-/// Brings the schema up to date.
+/// Applies the migrations that the database lacks.
 pub async fn migrate(context: &Context, client: &mut Client) -> Result<()> {
     let task = context.ui.task("Schema");
     let applied = database::migrate(client).await?;
@@ -49,7 +49,8 @@ pub async fn migrate(context: &Context, client: &mut Client) -> Result<()> {
     Ok(())
 }
 
-/// Fills the tables. With `reset` they are emptied first, decisions included.
+/// Loads the customers of `source` into the tables. With `reset` the tables are emptied first, with
+/// the decisions in them.
 pub async fn fill(
     context: &Context,
     client: &mut Client,
@@ -76,7 +77,8 @@ pub async fn fill(
 
     if !missing.is_empty() {
         context.ui.warn(format!(
-            "the model reads {}, which the sample portfolio does not have: left empty; load your own customers with setup-db --data",
+            "the model reads {}, which the sample portfolio does not have: left empty; \
+             load your own customers with setup-db --data",
             missing.join(", ")
         ));
     }
@@ -116,11 +118,12 @@ pub async fn fill(
     Ok(loaded)
 }
 
+/// Sends the customers of `source` in batches, until all are sent or the channel is closed.
 fn produce(
     source: CustomerSource,
     columns: &[SourceColumn],
     today: NaiveDate,
-    sender: &mpsc::Sender<Vec<CustomerRow>>,
+    sender: &mpsc::Sender<Vec<IncomingCustomer>>,
 ) -> Result<()> {
     match source {
         CustomerSource::Sample { count } => {
@@ -158,7 +161,7 @@ fn produce(
     Ok(())
 }
 
-/// Customers to run on: the tables as they are if anybody is in them, else the sample.
+/// Makes sure that the tables have customers: loads the sample if they have none.
 pub async fn ensure(
     context: &Context,
     client: &mut Client,

@@ -1,4 +1,4 @@
-//! The customers' tables: made, and filled from the sample portfolio or from a lender's own file.
+//! Makes the customers' tables, and fills them from the sample portfolio or a lender's own file.
 
 pub(crate) mod bulk;
 mod columns;

@@ -2,11 +2,12 @@
 
 use chrono::NaiveDate;
 
-use crate::customers::bulk::{BATCH, CustomerRow, FeatureCell};
-use crate::customers::portfolio::{CUSTOMER_SEED, FEATURES, FeatureValue, Portfolio};
+use crate::customers::bulk::{BATCH, IncomingCell, IncomingCustomer};
+use crate::customers::portfolio::{CUSTOMER_SEED, FEATURES, Portfolio};
 use limit_increase_domain::{ColumnKind, SourceColumn};
+use limit_increase_workflow::rows::CellValue;
 
-/// The portfolio's own columns.
+/// The columns of the portfolio, in the order of its features.
 #[must_use]
 pub fn own_columns() -> Vec<SourceColumn> {
     FEATURES
@@ -15,7 +16,7 @@ pub fn own_columns() -> Vec<SourceColumn> {
         .collect()
 }
 
-/// Those of the model's columns that the portfolio does not have: they stay empty.
+/// The names of the columns that the portfolio does not have; they stay empty in the table.
 #[must_use]
 pub(crate) fn missing_columns(columns: &[SourceColumn]) -> Vec<String> {
     let own = own_columns();
@@ -26,18 +27,19 @@ pub(crate) fn missing_columns(columns: &[SourceColumn]) -> Vec<String> {
         .collect()
 }
 
-/// The key of customer number `index`, from 0: `CUST_0001` and on, wider beyond 9999.
+/// The key of customer number `index`, counted from 0: `CUST_0001` for the first. Numbers above
+/// 9999 have more digits.
 #[must_use]
 pub(crate) fn customer_id(index: u64) -> String {
     format!("CUST_{:04}", index + 1)
 }
 
-/// Customers `0..count` in batches, drawn as they are asked for.
+/// Customers `0..count` in batches of [`BATCH`]; a batch is drawn when it is asked for.
 pub(crate) fn batches(
     count: u64,
     columns: &[SourceColumn],
     today: NaiveDate,
-) -> impl Iterator<Item = Vec<CustomerRow>> {
+) -> impl Iterator<Item = Vec<IncomingCustomer>> {
     let portfolio = Portfolio::new(CUSTOMER_SEED, today);
     let own = own_columns();
     let sources: Vec<(Option<usize>, ColumnKind)> = columns
@@ -49,13 +51,13 @@ pub(crate) fn batches(
         let features = sources
             .iter()
             .map(|(source, kind)| match source.map(|position| customer.features[position]) {
-                Some(FeatureValue::Number(number)) => FeatureCell::Number(number),
-                Some(FeatureValue::Text(text)) => FeatureCell::Text(text.map(str::to_owned)),
-                None if *kind == ColumnKind::Number => FeatureCell::Number(None),
-                None => FeatureCell::Text(None),
+                Some(CellValue::Number(number)) => IncomingCell::Number(number),
+                Some(CellValue::Text(text)) => IncomingCell::Text(text.map(str::to_owned)),
+                None if *kind == ColumnKind::Number => IncomingCell::Number(None),
+                None => IncomingCell::Text(None),
             })
             .collect();
-        CustomerRow {
+        IncomingCustomer {
             customer_id: customer_id(index),
             current_score: customer.current_score,
             current_limit: customer.current_limit,
@@ -89,11 +91,11 @@ mod tests {
             SourceColumn::number("not_in_the_portfolio"),
         ];
 
-        let rows: Vec<CustomerRow> =
+        let rows: Vec<IncomingCustomer> =
             batches(4_001, &columns, NaiveDate::default()).flatten().collect();
         assert_eq!(rows.len(), 4_001);
         assert_eq!(rows.last().unwrap().customer_id, "CUST_4001");
-        assert!(rows.iter().all(|row| row.features[1] == FeatureCell::Number(None)));
+        assert!(rows.iter().all(|row| row.features[1] == IncomingCell::Number(None)));
         assert_eq!(missing_columns(&columns), ["not_in_the_portfolio"]);
     }
 }

@@ -1,10 +1,11 @@
-//! One field of a file to one value of the table, or why not.
+//! Reads one field of a CSV file as a value of the table. The error completes a sentence about the
+//! field: "is not a number".
 
 use limit_increase_domain::customer::{CreditLimit, CustomerId};
 use rust_decimal::Decimal;
 
-/// A finite number; empty and NaN are missing. Written as the trainer takes numbers, so that the
-/// same file trains and loads.
+/// Reads a finite number; an empty field or NaN is a missing value. It takes the same forms as the
+/// trainer, so that one file can be used to train and to load.
 pub(super) fn number(text: &str) -> Result<Option<f64>, String> {
     let text = text.trim();
     if text.is_empty() {
@@ -19,7 +20,7 @@ pub(super) fn number(text: &str) -> Result<Option<f64>, String> {
     }
 }
 
-/// A category, exactly as written; empty is missing.
+/// Reads a category exactly as it is written; an empty field is a missing value.
 pub(super) fn category(text: &str) -> Result<Option<String>, String> {
     if text.contains('\0') {
         return Err("holds a NUL character, which PostgreSQL does not store".to_owned());
@@ -28,7 +29,7 @@ pub(super) fn category(text: &str) -> Result<Option<String>, String> {
     Ok((!text.is_empty()).then(|| text.to_owned()))
 }
 
-/// A customer's key.
+/// Reads a customer's key of 1 to 50 characters.
 pub(super) fn customer_id(text: &str) -> Result<String, String> {
     if text.contains('\0') {
         return Err("holds a NUL character, which PostgreSQL does not store".to_owned());
@@ -37,7 +38,7 @@ pub(super) fn customer_id(text: &str) -> Result<String, String> {
     CustomerId::try_from(text.to_owned()).map(Into::into).map_err(|error| error.to_string())
 }
 
-/// Points: a whole number, though files often write it as 965.0.
+/// Reads a score, a whole number of points. Files often write it with zeros, as in 965.0.
 pub(super) fn score(text: &str) -> Result<i32, String> {
     let text = text.trim();
     let whole = text.split_once('.').map_or(text, |(whole, zeros)| {
@@ -47,7 +48,7 @@ pub(super) fn score(text: &str) -> Result<i32, String> {
     whole.parse().map_err(|_| "is not a whole number of points".to_owned())
 }
 
-/// An amount of money, to the cent.
+/// Reads a limit, an amount with at most two decimals.
 pub(super) fn limit(text: &str) -> Result<Decimal, String> {
     let amount: Decimal = text
         .trim()

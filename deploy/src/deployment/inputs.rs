@@ -1,4 +1,5 @@
-//! What the functions are built of, as one digest, so that an unchanged program is not built again.
+//! Computes one digest over the sources of the functions, so that unchanged functions are not built
+//! again.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -6,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use limit_increase_domain::sha256_hex;
 
-/// Folders and files of the project that the programs are compiled from.
+/// The folders and files of the project that the functions are compiled from.
 const SOURCES: [&str; 6] = [
     "functions",
     "shared",
@@ -16,11 +17,11 @@ const SOURCES: [&str; 6] = [
     "rust-toolchain.toml",
 ];
 
-/// Folders inside a crate that no program is compiled from.
+/// Folders inside a crate that do not affect the functions.
 const OTHER_FOLDERS: [&str; 3] = ["tests", "examples", "proptest-regressions"];
 
 /// SHA-256 of the names and contents of all sources, and of the settings that cargo takes from the
-/// environment. Takes some milliseconds, where asking cargo takes most of a second.
+/// environment. It takes a few milliseconds; asking cargo takes most of a second.
 ///
 /// # Errors
 /// When a source cannot be read.
@@ -33,6 +34,7 @@ pub(super) fn digest(root: &Path) -> Result<String> {
     Ok(sha256_hex(parts.join("\n").as_bytes()))
 }
 
+/// The environment variables that cargo reads, as sorted `NAME=VALUE` texts.
 fn settings() -> Vec<String> {
     let mut settings: Vec<String> = std::env::vars_os()
         .filter(|(name, _)| is_setting(name))
@@ -51,6 +53,7 @@ fn is_setting(name: &OsStr) -> bool {
         || ["CARGO_ENCODED_RUSTFLAGS", "RUSTC", "RUSTC_WRAPPER", "RUSTFLAGS"].contains(&&*name)
 }
 
+/// Adds the name and the digest of a file, or of every file of a folder, to `parts`.
 fn add(root: &Path, path: &Path, parts: &mut Vec<String>) -> Result<()> {
     if path.is_dir() {
         let mut entries: Vec<_> = std::fs::read_dir(path)

@@ -1,4 +1,4 @@
-//! The deployment: functions built, code and definition uploaded, the stack brought up to them.
+//! Deploys: builds the functions, uploads code and definition, and updates the stack to use them.
 
 pub mod build;
 mod inputs;
@@ -22,24 +22,24 @@ use crate::local::services::{self, Services};
 use crate::local::write_whole;
 use crate::model::BUCKET;
 
-/// Bucket of the local deployment's own files.
+/// The bucket of the code and the definition in the local AWS.
 pub const LOCAL_ARTIFACT_BUCKET: &str = "limit-increase-artifacts";
 
-/// What is deployed, and where.
+/// What to deploy, and into which bucket.
 #[derive(Debug, Clone)]
 pub struct Deployment {
-    /// Bucket of code and definition.
+    /// The bucket of the functions' code and the state machine's definition.
     pub artifact_bucket: String,
-    /// Processor of the functions.
+    /// The processor architecture of the functions.
     pub architecture: Architecture,
-    /// How the functions are compiled.
+    /// The profile that the functions are compiled with.
     pub profile: Profile,
-    /// Parameters of the template beyond code, bucket and processor.
+    /// The template's parameters other than code, bucket and processor, by name.
     pub parameters: BTreeMap<String, String>,
 }
 
-/// What was deployed last from this home: a warm deployment compares with it instead of asking
-/// CloudFormation to.
+/// The last deployment from this home. Comparing with it is faster than asking CloudFormation
+/// whether anything changes.
 #[derive(Debug, Serialize, Deserialize)]
 struct Record {
     stack_id: String,
@@ -47,11 +47,11 @@ struct Record {
 }
 
 impl Deployment {
-    /// The deployment to the local AWS. In containers the functions meet AWS's C library, which may
-    /// be older than this machine's, so they are built as for AWS.
+    /// The deployment to the local AWS. In containers the functions run with the C library of AWS,
+    /// which may be older than this machine's, so they are built as for AWS.
     ///
     /// # Errors
-    /// When `LIMIT_INCREASE_PROFILE` names no profile.
+    /// When `LIMIT_INCREASE_PROFILE` has a value that is not a profile.
     pub fn local(services: &Services) -> Result<Self> {
         let profile = local_profile(services.in_containers)?;
         let parameters = BTreeMap::from([
@@ -68,7 +68,7 @@ impl Deployment {
     }
 }
 
-/// Builds, uploads and deploys. If nothing has changed, it only looks.
+/// Builds, uploads and deploys. If nothing has changed, the stack is only read.
 pub async fn deploy(context: &Context, aws: &Aws, deployment: &Deployment) -> Result<Stack> {
     let archives = build_functions(context, deployment.architecture, deployment.profile).await?;
     apply(context, aws, deployment, &archives).await
@@ -95,7 +95,7 @@ async fn build_functions(
     tokio::task::spawn_blocking(build).await?
 }
 
-/// Uploads the archives and the definition, and brings the stack up to them.
+/// Uploads the archives and the definition, and updates the stack to use them.
 pub(crate) async fn apply(
     context: &Context,
     aws: &Aws,
@@ -132,7 +132,7 @@ pub(crate) async fn apply(
     Ok(deployed)
 }
 
-/// The stack, if it is the very one that was last deployed from here with the same inputs.
+/// The stack, if the last deployment from this home had the same inputs and made this stack.
 async fn unchanged(context: &Context, aws: &Aws, sha256: &str) -> Result<Option<Stack>> {
     let Ok(text) = std::fs::read(record_file(context, aws)) else { return Ok(None) };
     let Ok(record) = serde_json::from_slice::<Record>(&text) else { return Ok(None) };

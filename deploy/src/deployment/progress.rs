@@ -1,18 +1,18 @@
-//! What cargo prints while it compiles, in words for a person.
+//! Turns the progress that cargo prints into a short text for a person.
 
 use std::time::Duration;
 
 use crate::terminal::duration;
 
-/// Reads cargo's progress, and estimates the time that is left from the pace so far.
+/// Reads the progress of cargo, and estimates the remaining time from the pace so far.
 #[derive(Debug, Default)]
 pub(crate) struct CompileProgress {
-    /// Crates that were done when the first progress was seen, and when that was.
+    /// The number of crates done at the first line of progress, and the time of that line.
     start: Option<(u64, Duration)>,
 }
 
 impl CompileProgress {
-    /// The line to show for a line of cargo's, `elapsed` after the start of the build.
+    /// The text to show for a line that cargo printed `elapsed` after the start of the build.
     pub(crate) fn describe(&mut self, line: &str, elapsed: Duration) -> String {
         if line.contains("waiting for file lock") {
             return "waiting for another build".to_owned();
@@ -32,10 +32,10 @@ impl CompileProgress {
     }
 }
 
-/// An estimate from fewer crates than this would jump about.
+/// The number of crates that have to be compiled before the estimate is steady enough to show.
 const ENOUGH_CRATES: u64 = 5;
 
-/// Whole minutes above two minutes, else seconds.
+/// The time in whole minutes above two minutes, otherwise in steps of ten seconds.
 fn roughly(left: Duration) -> String {
     match left.as_secs() {
         0..10 => "10 s".to_owned(),
@@ -44,7 +44,7 @@ fn roughly(left: Duration) -> String {
     }
 }
 
-/// `(123, 487)` from `Building [=====>    ] 123/487: serde, tokio`.
+/// The crates that are done, and all crates: `(123, 487)` for `Building [===>    ] 123/487: serde`.
 fn crates(line: &str) -> Option<(u64, u64)> {
     let (_, counts) = line.trim().strip_prefix("Building [")?.split_once("] ")?;
     let (done, total) = counts.split([':', ' ']).next()?.split_once('/')?;

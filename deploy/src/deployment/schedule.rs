@@ -1,4 +1,4 @@
-//! The nightly schedule: what it is, and proof that an event starts a run.
+//! Reads the nightly schedule, and proves with a test event that it starts a run.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -12,31 +12,33 @@ use crate::terminal::Problem;
 
 /// How long an event may take to start an execution.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// The rule that the test makes and removes again.
 const TEST_RULE: &str = "limit-increase-schedule-test";
+/// The source of the test's event, which only the test's rule matches.
 const TEST_SOURCE: &str = "limit-increase.schedule-test";
 
 /// The rule that starts the run each night.
 #[derive(Debug, Clone, Serialize)]
 pub struct Schedule {
-    /// The rule's name.
+    /// The name of the EventBridge rule.
     pub rule: String,
-    /// Its schedule.
+    /// The schedule expression, for example `cron(0 2 * * ? *)`.
     pub expression: String,
-    /// ENABLED or DISABLED.
+    /// The state of the rule: ENABLED or DISABLED.
     pub state: String,
-    /// The state machine that it starts.
+    /// The ARN of the state machine that the rule starts.
     pub target: String,
-    /// The role that it starts it with.
+    /// The ARN of the role that EventBridge starts it with.
     pub role: String,
-    /// How often a failed delivery is tried again.
+    /// The number of times that a failed delivery is tried again; `None` stands for the default.
     pub retries: Option<i32>,
-    /// Where events go that could not be delivered.
+    /// The ARN of the queue for events that could not be delivered.
     pub dead_letters: Option<String>,
 }
 
 /// Reads the rule and its target.
 pub async fn read(aws: &Aws, rule: &str) -> Result<Schedule> {
-    let failed = |what: &str, why: String| {
+    let unreadable_error = |what: &str, why: String| {
         Problem::new(format!("cannot see the {what}: {why}"))
             .at(rule.to_owned())
             .next("limit-increase deploy")
@@ -48,18 +50,18 @@ pub async fn read(aws: &Aws, rule: &str) -> Result<Schedule> {
         .name(rule)
         .send()
         .await
-        .map_err(|error| failed("rule", describe(&error)))?;
+        .map_err(|error| unreadable_error("rule", describe(&error)))?;
     let targets = aws
         .events
         .list_targets_by_rule()
         .rule(rule)
         .send()
         .await
-        .map_err(|error| failed("rule's target", describe(&error)))?;
+        .map_err(|error| unreadable_error("rule's target", describe(&error)))?;
     let target = targets
         .targets()
         .first()
-        .ok_or_else(|| failed("rule's target", "it has none".to_owned()))?;
+        .ok_or_else(|| unreadable_error("rule's target", "it has none".to_owned()))?;
     Ok(Schedule {
         rule: rule.to_owned(),
         expression: described.schedule_expression().unwrap_or_default().to_owned(),
@@ -74,8 +76,9 @@ pub async fn read(aws: &Aws, rule: &str) -> Result<Schedule> {
     })
 }
 
-/// Sends a scheduled event through EventBridge by a rule of its own with the schedule's role and
-/// target, and waits for the execution that it starts. The rule is removed whatever happens.
+/// Sends an event through EventBridge and returns the ARN of the execution that it starts. A test
+/// rule with the role and the target of the schedule matches the event. The test rule is removed
+/// even after an error.
 pub async fn fire(aws: &Aws, schedule: &Schedule) -> Result<String> {
     let before = executions(aws, &schedule.target).await?;
     let result = match put_rule(aws, schedule).await {
@@ -89,10 +92,11 @@ pub async fn fire(aws: &Aws, schedule: &Schedule) -> Result<String> {
     Ok(started)
 }
 
-fn failed(what: &str, why: &str) -> Problem {
-    Problem::new(format!("{what}: {why}"))
-        .at(TEST_RULE)
-        .next("see whether your credentials may manage EventBridge rules; locally, logs/localstack.log says more")
+fn schedule_error(what: &str, why: &str) -> Problem {
+    Problem::new(format!("{what}: {why}")).at(TEST_RULE).next(
+        "see whether your credentials may manage EventBridge rules; \
+             locally, logs/localstack.log says more",
+    )
 }
 
 async fn put_rule(aws: &Aws, schedule: &Schedule) -> Result<()> {
@@ -100,20 +104,16 @@ async fn put_rule(aws: &Aws, schedule: &Schedule) -> Result<()> {
     aws.events
         .put_rule()
         .name(TEST_RULE)
-        .description("Proves that an event starts the limit-increase run; removed at once.")
+        .description("Proves that an event starts the limit-increase run; removed immediately.")
         .event_pattern(pattern.to_string())
         .send()
         .await
-        .map_err(|error| failed("cannot make the test's rule", &describe(&error)))?;
+        .map_err(|error| schedule_error("cannot make the test's rule", &describe(&error)))?;
     let target =
         Target::builder().id("workflow").arn(&schedule.target).role_arn(&schedule.role).build()?;
-    aws.events
-        .put_targets()
-        .rule(TEST_RULE)
-        .targets(target)
-        .send()
-        .await
-        .map_err(|error| failed("cannot give the test's rule its target", &describe(&error)))?;
+    aws.events.put_targets().rule(TEST_RULE).targets(target).send().await.map_err(|error| {
+        schedule_error("cannot give the test's rule its target", &describe(&error))
+    })?;
     Ok(())
 }
 
@@ -130,14 +130,14 @@ async fn send_and_wait(aws: &Aws, schedule: &Schedule, before: &HashSet<String>)
         .entries(entry)
         .send()
         .await
-        .map_err(|error| failed("cannot send the test's event", &describe(&error)))?;
+        .map_err(|error| schedule_error("cannot send the test's event", &describe(&error)))?;
     if sent.failed_entry_count() > 0 {
         let why = sent
             .entries()
             .first()
             .and_then(|entry| entry.error_message())
             .unwrap_or("no reason given");
-        return Err(failed("EventBridge refused the test's event", why).into());
+        return Err(schedule_error("EventBridge refused the test's event", why).into());
     }
 
     let deadline = Instant::now() + START_TIMEOUT;
@@ -147,7 +147,7 @@ async fn send_and_wait(aws: &Aws, schedule: &Schedule, before: &HashSet<String>)
         }
 
         if Instant::now() > deadline {
-            return Err(failed(
+            return Err(schedule_error(
                 "no execution started from the event",
                 &format!("waited {} s", START_TIMEOUT.as_secs()),
             )
@@ -166,14 +166,16 @@ async fn executions(aws: &Aws, machine: &str) -> Result<HashSet<String>> {
         .max_results(100)
         .send()
         .await
-        .map_err(|error| failed("cannot list the executions", &describe(&error)))?;
+        .map_err(|error| schedule_error("cannot list the executions", &describe(&error)))?;
     Ok(listed.executions().iter().map(|execution| execution.execution_arn().to_owned()).collect())
 }
 
 async fn remove_rule(aws: &Aws) -> Result<()> {
     let targets = aws.events.remove_targets().rule(TEST_RULE).ids("workflow").send().await;
     let rule = aws.events.delete_rule().name(TEST_RULE).send().await;
-    targets.map_err(|error| failed("cannot remove the test rule's target", &describe(&error)))?;
-    rule.map_err(|error| failed("cannot remove the test's rule", &describe(&error)))?;
+    targets.map_err(|error| {
+        schedule_error("cannot remove the test rule's target", &describe(&error))
+    })?;
+    rule.map_err(|error| schedule_error("cannot remove the test's rule", &describe(&error)))?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The CloudFormation stack: created, updated or left alone, with its events shown as they happen.
+//! Creates or updates the CloudFormation stack, and shows its events as they happen.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
@@ -12,39 +12,42 @@ use crate::aws::clients::describe;
 use crate::terminal::Problem;
 use crate::terminal::{Task, Ui};
 
-/// The stack's name.
+/// The name of the stack in every account.
 pub(crate) const NAME: &str = "limit-increase";
-/// A fresh stack takes seconds locally and a few minutes on AWS.
+/// The longest wait for the stack. A new stack takes seconds locally and a few minutes on AWS.
 const TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
-/// What the stack is to be.
+/// The stack that should exist.
 #[derive(Debug, Clone)]
 pub(crate) struct StackSpec {
-    /// The template's text.
+    /// The text of the CloudFormation template.
     pub(crate) template: String,
-    /// Values for its parameters; those left out keep the template's defaults.
+    /// The values of the parameters by name. Parameters that are left out have their defaults.
     pub(crate) parameters: BTreeMap<String, String>,
 }
 
-/// The stack as it is.
+/// The stack as CloudFormation describes it.
 #[derive(Debug, Clone)]
 pub struct Stack {
-    /// Its id, another one for each creation.
+    /// The id of the stack. A stack that is created again has a new id.
     pub id: String,
-    /// Its status.
+    /// The status, for example `UPDATE_COMPLETE`.
     pub status: String,
-    /// Its outputs.
+    /// The outputs of the template by name.
     pub outputs: BTreeMap<String, String>,
 }
 
 impl Stack {
-    /// Whether the last operation on the stack went well.
+    /// Whether the last operation on the stack succeeded.
     #[must_use]
     pub(crate) fn is_sound(&self) -> bool {
         matches!(self.status.as_str(), "CREATE_COMPLETE" | "UPDATE_COMPLETE")
     }
 
-    /// An output that the template always gives.
+    /// The value of an output.
+    ///
+    /// # Errors
+    /// When the stack does not have the output, which an older template can cause.
     pub fn output(&self, name: &str) -> Result<&str> {
         self.outputs.get(name).map(String::as_str).ok_or_else(|| {
             Problem::new(format!("the stack has no output {name}"))
@@ -55,7 +58,7 @@ impl Stack {
     }
 }
 
-/// The stack, if there is one.
+/// The stack, if it exists.
 pub async fn find(client: &Client) -> Result<Option<Stack>> {
     match client.describe_stacks().stack_name(NAME).send().await {
         Ok(found) => Ok(found
@@ -72,16 +75,17 @@ pub async fn find(client: &Client) -> Result<Option<Stack>> {
     }
 }
 
-/// Makes the stack what `spec` says.
+/// Creates or updates the stack so that it is as `spec` says. A stack that failed before and takes
+/// no update is removed first.
 pub(crate) async fn apply(client: &Client, spec: &StackSpec, ui: &Ui) -> Result<Stack> {
     let mut task = ui.task("Stack");
-    let mut present = find(client).await?;
-    if let Some(stack) = &present
+    let mut existing = find(client).await?;
+    if let Some(stack) = &existing
         && cannot_be_updated(&stack.status)
     {
         task.phase(format!("removing what is left of a failed one ({})", stack.status));
         delete(client, &stack.id).await?;
-        present = None;
+        existing = None;
     }
 
     let mut seen = event_ids(client).await;
@@ -90,8 +94,8 @@ pub(crate) async fn apply(client: &Client, spec: &StackSpec, ui: &Ui) -> Result<
         .iter()
         .map(|(key, value)| Parameter::builder().parameter_key(key).parameter_value(value).build())
         .collect();
-    let verb = if present.is_some() { "updated" } else { "created" };
-    if present.is_some() {
+    let verb = if existing.is_some() { "updated" } else { "created" };
+    if existing.is_some() {
         task.phase("updating");
         let sent = client
             .update_stack()
@@ -107,7 +111,7 @@ pub(crate) async fn apply(client: &Client, spec: &StackSpec, ui: &Ui) -> Result<
                 return found(client).await;
             }
 
-            return Err(refused(&describe(&error)).into());
+            return Err(refusal_error(&describe(&error)).into());
         }
     } else {
         task.phase("creating");
@@ -119,26 +123,33 @@ pub(crate) async fn apply(client: &Client, spec: &StackSpec, ui: &Ui) -> Result<
             .capabilities(Capability::CapabilityNamedIam)
             .send()
             .await
-            .map_err(|error| refused(&describe(&error)))?;
+            .map_err(|error| refusal_error(&describe(&error)))?;
     }
 
     let stack = wait(client, &mut seen, &task).await?;
     if !stack.is_sound() {
-        return Err(failed(client, &stack).await.into());
+        return Err(stack_error(client, &stack).await.into());
     }
 
     task.done(verb);
     Ok(stack)
 }
 
-/// A stack in these states takes no update, only a deletion.
+/// Whether a stack with this status can only be deleted.
 fn cannot_be_updated(status: &str) -> bool {
-    matches!(status, "ROLLBACK_COMPLETE" | "ROLLBACK_FAILED" | "CREATE_FAILED" | "DELETE_FAILED" | "REVIEW_IN_PROGRESS")
-        // LocalStack does not roll an update back; on AWS this state takes an update.
-        || status == "UPDATE_FAILED"
+    matches!(
+        status,
+        "ROLLBACK_COMPLETE"
+            | "ROLLBACK_FAILED"
+            | "CREATE_FAILED"
+            | "DELETE_FAILED"
+            | "REVIEW_IN_PROGRESS"
+            // On AWS a stack in this state takes an update. LocalStack does not roll back.
+            | "UPDATE_FAILED"
+    )
 }
 
-fn refused(why: &str) -> Problem {
+fn refusal_error(why: &str) -> Problem {
     Problem::new(format!("CloudFormation refuses the stack: {why}"))
         .at("cloudformation/infrastructure.yml")
         .next("correct the template or its parameters, then: limit-increase deploy")
@@ -146,7 +157,7 @@ fn refused(why: &str) -> Problem {
 
 async fn found(client: &Client) -> Result<Stack> {
     find(client).await?.ok_or_else(|| {
-        Problem::new("the stack has gone while it was being deployed").at(NAME).into()
+        Problem::new("the stack disappeared while it was being deployed").at(NAME).into()
     })
 }
 
@@ -191,7 +202,7 @@ pub(crate) async fn delete(client: &Client, id: &str) -> Result<()> {
         }
 
         if stack.status == "DELETE_FAILED" || Instant::now() > deadline {
-            return Err(failed(client, &stack).await.into());
+            return Err(stack_error(client, &stack).await.into());
         }
 
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -200,16 +211,16 @@ pub(crate) async fn delete(client: &Client, id: &str) -> Result<()> {
     Ok(())
 }
 
-/// The failure as CloudFormation tells it: the first resource that failed of itself.
-async fn failed(client: &Client, stack: &Stack) -> Problem {
+/// The failure of the stack: the first resource that failed by itself, and not because of another.
+async fn stack_error(client: &Client, stack: &Stack) -> Problem {
     let events = events(client).await;
     let culprit = events.iter().find(|event| {
         let status = event.resource_status().map_or("", |status| status.as_str());
         let reason = event.resource_status_reason().unwrap_or_default();
-        let of_itself = !reason.is_empty()
+        let by_itself = !reason.is_empty()
             && !reason.contains("cancelled")
             && !reason.contains("following resource");
-        status.ends_with("_FAILED") && of_itself && event.logical_resource_id() != Some(NAME)
+        status.ends_with("_FAILED") && by_itself && event.logical_resource_id() != Some(NAME)
     });
 
     match culprit {
@@ -220,13 +231,20 @@ async fn failed(client: &Client, stack: &Stack) -> Problem {
             event.resource_status().map_or("", |status| status.as_str()),
             event.resource_status_reason().unwrap_or_default()
         ))
-        .at(format!("cloudformation/infrastructure.yml, resource {}", event.logical_resource_id().unwrap_or_default())),
+        .at(format!(
+            "cloudformation/infrastructure.yml, resource {}",
+            event.logical_resource_id().unwrap_or_default()
+        )),
         None => Problem::new(format!("the stack is {}", stack.status)).at(NAME),
     }
-    .next("correct the cause, then deploy again: a failed stack is replaced. Locally, logs/localstack.log under the home says more")
+    .next(
+        "correct the cause, then deploy again: a failed stack is replaced. \
+         Locally, logs/localstack.log under the home says more",
+    )
 }
 
-/// The events, oldest first; an error here must not hide the stack's own state.
+/// The events of the stack, oldest first. An error gives an empty list: it must not hide the state
+/// of the stack itself.
 async fn events(client: &Client) -> Vec<StackEvent> {
     let answer = client.describe_stack_events().stack_name(NAME).send().await;
     let mut events =

@@ -1,4 +1,4 @@
-//! What every command has at hand.
+//! The context of a command: the checkout, the home, the options and the terminal.
 
 use std::path::PathBuf;
 
@@ -8,41 +8,42 @@ use crate::local::state::Runtime;
 use crate::local::{Home, Project};
 use crate::terminal::Ui;
 
-/// Where the local services come from.
+/// The options that say how the local services run.
 #[derive(Debug, Clone, Default)]
 pub struct ServiceOptions {
-    /// Processes or containers; the remembered kind when not given.
+    /// Whether the services are processes or containers; `None` keeps the kind used before.
     pub runtime: Option<Runtime>,
-    /// A server of the user's own instead of the embedded one.
+    /// The address of the user's own PostgreSQL, used instead of the embedded one.
     pub database_url: Option<String>,
-    /// Port of the embedded PostgreSQL; 0 for any.
+    /// The port of the embedded PostgreSQL; 0 for any free port.
     pub postgres_port: Option<u16>,
-    /// Port of LocalStack; 0 for any.
+    /// The port of LocalStack; 0 for any free port.
     pub localstack_port: Option<u16>,
 }
 
-/// What every command has at hand.
+/// Everything that a command needs to know about where it runs.
 #[derive(Debug, Clone)]
 pub struct Context {
-    /// The checkout.
+    /// The checkout of the project.
     pub project: Project,
     /// The local environment's directory.
     pub home: Home,
-    /// Where the local services come from.
+    /// The options that say how the local services run.
     pub options: ServiceOptions,
-    /// The terminal.
+    /// The terminal that shows progress and answers.
     pub ui: Ui,
 }
 
 impl Context {
-    /// A context with the default home, or another.
+    /// A context for this home, or for the default one, in the checkout that `Project::discover`
+    /// finds.
     pub fn new(home: Option<PathBuf>, options: ServiceOptions, ui: Ui) -> Result<Self> {
         let project = Project::discover()?;
         let home = Home::new(home.unwrap_or_else(|| project.default_home()))?;
         Ok(Self { project, home, options, ui })
     }
 
-    /// An environment of its own for a test: another home, any free ports, nothing on the terminal.
+    /// A context for a test: a home of its own, any free ports, and a silent terminal.
     pub fn isolated(home: impl Into<PathBuf>) -> Result<Self> {
         let options = ServiceOptions {
             postgres_port: Some(0),

@@ -1,4 +1,4 @@
-//! The services in containers, for those who have Docker: docker-compose.yml does the work.
+//! Runs the services in containers with docker-compose.yml, for people who have Docker.
 
 use std::process::{Command, Stdio};
 
@@ -14,9 +14,9 @@ use crate::terminal::Ui;
 /// The ports that the containers publish on this machine.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Published {
-    /// PostgreSQL's.
+    /// The port of PostgreSQL.
     pub(crate) postgres: u16,
-    /// LocalStack's.
+    /// The port of LocalStack.
     pub(crate) localstack: u16,
 }
 
@@ -48,7 +48,7 @@ pub(crate) fn start(
     Ok((PostgresState::External { url }, LocalStackState { port: ports.localstack, process: None }))
 }
 
-/// Stops the containers; with `volumes` their data goes too.
+/// Stops the containers. With `volumes` their data is removed too.
 pub(crate) fn stop(project: &Project, ports: Published, volumes: bool, ui: &Ui) -> Result<()> {
     check_usable()?;
     let mut task = ui.task("Docker");
@@ -64,8 +64,8 @@ pub(crate) fn stop(project: &Project, ports: Published, volumes: bool, ui: &Ui) 
     Ok(())
 }
 
-/// The database as a function in LocalStack's containers reaches it: by the service's name, on the
-/// service's port.
+/// The address of the database for a function in LocalStack's containers: the name and the port of
+/// the service inside the network of Docker Compose.
 #[must_use]
 pub(crate) fn url_for_functions() -> String {
     "postgresql://postgres:postgres@postgres:5432/postgres".to_owned()
@@ -82,6 +82,7 @@ fn compose(project: &Project, ports: Published) -> Command {
     command
 }
 
+/// Refuses to go on when Docker or its compose plugin does not work.
 fn check_usable() -> Result<()> {
     let works = |arguments: &[&str]| {
         Command::new("docker")
@@ -103,6 +104,9 @@ fn check_usable() -> Result<()> {
 
     Err(Problem::usage(what)
         .at("RUNTIME=docker")
-        .next("install and start Docker with its compose plugin, or leave RUNTIME unset: nothing here needs Docker")
+        .next(
+            "install and start Docker with its compose plugin, or leave RUNTIME unset, \
+             since the services also run without Docker",
+        )
         .into())
 }

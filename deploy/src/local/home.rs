@@ -1,4 +1,4 @@
-//! The directory of one local environment: where its data, logs, model and state are.
+//! The home: the directory of one local environment. This module knows where its files are.
 
 use std::path::{Path, PathBuf};
 
@@ -11,67 +11,67 @@ pub struct Home {
 }
 
 impl Home {
-    /// A home at this place, made when it is first written to.
+    /// A home in this directory, which is made when the first file is written.
     pub(crate) fn new(root: impl Into<PathBuf>) -> Result<Self> {
         Ok(Self { root: std::path::absolute(root.into())? })
     }
 
-    /// The directory.
+    /// The directory itself, as an absolute path.
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// What runs, where.
+    /// The file that remembers which services run, and where.
     #[must_use]
     pub fn state_file(&self) -> PathBuf {
         self.root.join("state.json")
     }
 
-    /// The embedded PostgreSQL's data.
+    /// The directory of the embedded PostgreSQL's data.
     #[must_use]
     pub(crate) fn postgres(&self) -> PathBuf {
         self.root.join("postgres")
     }
 
-    /// LocalStack's files, and the functions' code and logs.
+    /// The directory of LocalStack's files, with the code and the logs of the functions.
     #[must_use]
     pub fn localstack(&self) -> PathBuf {
         self.root.join("localstack")
     }
 
-    /// The services' logs.
+    /// The directory of the services' logs.
     #[must_use]
     pub fn logs(&self) -> PathBuf {
         self.root.join("logs")
     }
 
-    /// The model that was trained last.
+    /// The archive of the model that was trained last.
     #[must_use]
     pub fn model(&self) -> PathBuf {
         self.root.join("model/catboost_model.tar.gz")
     }
 
-    /// What the model was trained from, and how well it does.
+    /// The record of the last training: its inputs and its report.
     #[must_use]
     pub(crate) fn training_record(&self) -> PathBuf {
         self.root.join("model/training.json")
     }
 
-    /// The generated training portfolio.
+    /// The sample portfolio as a CSV file to train on.
     #[must_use]
     pub(crate) fn portfolio(&self) -> PathBuf {
         self.root.join("portfolio.csv")
     }
 
-    /// Makes a directory of the home, the home itself readable by its owner only: the state holds a
-    /// password.
+    /// Makes a directory of the home, with the directories above it.
     pub(crate) fn make(&self, dir: &Path) -> Result<()> {
         std::fs::create_dir_all(dir)
             .with_context(|| format!("cannot make the directory {}", dir.display()))
     }
 
-    /// Keeps other commands from changing this environment until the guard is dropped.
+    /// Waits for the lock of this home. Other commands cannot change the environment until the
+    /// guard is dropped.
     pub(crate) fn lock(&self) -> Result<HomeLock> {
         self.make(&self.root)?;
         let path = self.root.join("lock");
@@ -86,13 +86,14 @@ impl Home {
     }
 }
 
-/// The lock on a home; the operating system drops it with the process, however that ends.
+/// The lock on a home. The operating system releases it when the process ends, even by a crash.
 #[derive(Debug)]
 pub struct HomeLock {
     _file: std::fs::File,
 }
 
-/// Writes a file whole or not at all, readable by its owner only.
+/// Writes a file that only its owner may read. A reader sees the old content or the new, never a
+/// part of it.
 pub fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;

@@ -1,4 +1,4 @@
-//! LocalStack as a process of this machine.
+//! Runs LocalStack as a process of this machine.
 
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
@@ -13,11 +13,13 @@ use crate::local::{Home, Project, Venv};
 use crate::terminal::Problem;
 use crate::terminal::{Task, Ui};
 
-/// A cold start takes some 5 s here; a laptop that is busy compiling takes longer.
+/// The longest wait for LocalStack. A cold start takes about 5 s, and longer while the machine
+/// compiles.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
+/// The time that LocalStack has to stop before it is killed.
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Starts LocalStack, or finds it running.
+/// Starts LocalStack, unless it runs already.
 pub(crate) fn ensure(
     project: &Project,
     home: &Home,
@@ -36,7 +38,7 @@ pub(crate) fn ensure(
 
             task.phase("does not answer; starting it again");
             if !process.terminate(STOP_TIMEOUT) {
-                return Err(cannot_stop(process).into());
+                return Err(stop_error(process).into());
             }
         }
 
@@ -72,7 +74,7 @@ fn wait_until_healthy(
     task: &Task,
 ) -> Result<()> {
     let started = Instant::now();
-    let failed = |what: String| {
+    let start_error = |what: String| {
         Problem::new(what)
             .at(log.display().to_string())
             .next(format!("read the log; its last lines are:\n{}", log_tail(log, 20)))
@@ -80,7 +82,9 @@ fn wait_until_healthy(
 
     loop {
         if let Some(status) = child.try_wait()? {
-            return Err(failed(format!("LocalStack ended while starting, with {status}")).into());
+            return Err(
+                start_error(format!("LocalStack ended while starting, with {status}")).into()
+            );
         }
 
         if is_healthy(port) {
@@ -92,7 +96,7 @@ fn wait_until_healthy(
                 let _ = process.terminate(STOP_TIMEOUT);
             }
 
-            return Err(failed(format!(
+            return Err(start_error(format!(
                 "LocalStack did not answer within {} s",
                 START_TIMEOUT.as_secs()
             ))
@@ -107,14 +111,14 @@ fn wait_until_healthy(
     }
 }
 
-/// Whether LocalStack answers there.
+/// Whether LocalStack answers on this port.
 #[must_use]
 pub(crate) fn is_healthy(port: u16) -> bool {
     http::get(port, "/_localstack/health", "", Duration::from_secs(3))
         .is_ok_and(|body| body.contains("services"))
 }
 
-/// Stops LocalStack and the functions it runs.
+/// Stops LocalStack and the functions that it runs.
 pub(crate) fn stop(state: &LocalStackState, ui: &Ui) -> Result<()> {
     let Some(process) = state.process.as_ref().filter(|process| process.is_alive()) else {
         return Ok(());
@@ -123,14 +127,14 @@ pub(crate) fn stop(state: &LocalStackState, ui: &Ui) -> Result<()> {
     let mut task = ui.task("LocalStack");
     task.phase("stopping");
     if !process.terminate(STOP_TIMEOUT) {
-        return Err(cannot_stop(process).into());
+        return Err(stop_error(process).into());
     }
 
     task.done("stopped");
     Ok(())
 }
 
-fn cannot_stop(process: &ProcessIdentity) -> Problem {
+fn stop_error(process: &ProcessIdentity) -> Problem {
     Problem::new("LocalStack does not stop")
         .at(format!("pid {}", process.pid))
         .next(format!("end it by hand: kill -9 {}", process.pid))

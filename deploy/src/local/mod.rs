@@ -1,5 +1,5 @@
-//! The local environment: the checkout, the home, the services on this machine, and what is
-//! remembered of them.
+//! The local environment: the checkout, the home, and the services on this machine with their
+//! remembered state.
 
 mod context;
 pub(crate) mod docker;

@@ -1,4 +1,4 @@
-//! Which port a service gets, and who sits on the one it wanted.
+//! Chooses the port of a service, and finds the program that uses a port that is taken.
 
 use std::net::{Ipv4Addr, TcpListener};
 
@@ -6,20 +6,20 @@ use anyhow::Result;
 
 use crate::terminal::Problem;
 
-/// How far above the wanted port a free one is looked for.
+/// The number of ports above the wanted one that are tried.
 const SEARCHED: u16 = 200;
 
-/// The outcome of asking for a port.
+/// The port that a service gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PortChoice {
-    /// The port to use.
+    /// The port that the service uses.
     pub(crate) port: u16,
-    /// The wanted port, when it was taken, and by whom if that can be seen.
+    /// The wanted port if it was taken, with the program that has it if that is visible.
     pub(crate) taken: Option<(u16, Option<String>)>,
 }
 
 impl PortChoice {
-    /// What to tell the person about a port that was taken.
+    /// The sentence for the person about a port that was taken; `None` if it was free.
     #[must_use]
     pub(crate) fn notice(&self, service: &str) -> Option<String> {
         let (wanted, owner) = self.taken.as_ref()?;
@@ -28,7 +28,7 @@ impl PortChoice {
     }
 }
 
-/// The wanted port, or the next free one above it; 0 asks for any free port.
+/// Chooses the wanted port, or the next free one above it. 0 stands for any free port.
 pub(crate) fn choose(wanted: u16) -> Result<PortChoice> {
     if wanted == 0 {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
@@ -45,13 +45,14 @@ pub(crate) fn choose(wanted: u16) -> Result<PortChoice> {
     Ok(PortChoice { port, taken })
 }
 
-/// Free on every interface: a server that listens on 0.0.0.0 would answer in our place.
+/// Whether the port is free on every interface. A server that listens on 0.0.0.0 would receive our
+/// connections.
 fn is_free(port: u16) -> bool {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
         && TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok()
 }
 
-/// The program that listens on a port, as `name (pid 7)`, where the system lets us see it.
+/// The program that listens on a port, as `name (pid 7)`, if the system lets us see it.
 #[cfg(target_os = "linux")]
 fn owner_of(port: u16) -> Option<String> {
     let inode =
@@ -82,6 +83,7 @@ fn owner_of(_port: u16) -> Option<String> {
     None
 }
 
+/// The inode of the socket that listens on `port`, from a table such as `/proc/net/tcp`.
 #[cfg(target_os = "linux")]
 fn listening_inode(path: &str, port: u16) -> Option<String> {
     const LISTEN: &str = "0A";

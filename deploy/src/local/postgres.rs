@@ -1,4 +1,5 @@
-//! PostgreSQL: an embedded server that the command line starts, or the server that DATABASE_URL names.
+//! PostgreSQL: an embedded server that the command line starts, or the server that DATABASE_URL
+//! names.
 
 use std::process::Command;
 use std::time::Duration;
@@ -15,20 +16,23 @@ use crate::local::{Home, Project, Venv};
 use crate::terminal::Problem;
 use crate::terminal::Ui;
 
-/// What `postgres.py start` prints.
+/// The JSON that `postgres.py start` prints.
 #[derive(Debug, Deserialize)]
 struct Started {
     url: String,
     pid: u32,
 }
 
-/// Connects to the server that DATABASE_URL names; it is not ours to start.
+/// Connects to the server that DATABASE_URL names. This program does not start or stop it.
 pub(crate) async fn use_external(url: &str, ui: &Ui) -> Result<PostgresState> {
     let task = ui.task("PostgreSQL");
     let client = database::connect(url).await.map_err(|error| {
         Problem::new(format!("cannot use the database: {error:#}"))
             .at(format!("DATABASE_URL={}", database::masked(url)))
-            .next("start that server, correct DATABASE_URL, or unset it to use the embedded PostgreSQL")
+            .next(
+                "start that server, correct DATABASE_URL, \
+                 or unset it to use the embedded PostgreSQL",
+            )
     })?;
 
     task.done(format!(
@@ -40,7 +44,7 @@ pub(crate) async fn use_external(url: &str, ui: &Ui) -> Result<PostgresState> {
     Ok(PostgresState::External { url: url.to_owned() })
 }
 
-/// Starts the embedded server, or finds it running.
+/// Starts the embedded server, unless it runs already.
 pub(crate) async fn ensure_embedded(
     project: &Project,
     home: &Home,
@@ -87,8 +91,8 @@ pub(crate) async fn ensure_embedded(
             ))
     })?;
 
-    let started: Started =
-        serde_json::from_str(output.trim()).context("postgres.py did not print what it should")?;
+    let started: Started = serde_json::from_str(output.trim())
+        .context("postgres.py did not print its address and process as JSON")?;
     let client = database::connect(&started.url).await?;
     let port = database::port_of(&started.url)?;
     task.done(format!("{} started on port {port}", database::server_version(&client).await?));
@@ -99,7 +103,7 @@ pub(crate) async fn ensure_embedded(
     })
 }
 
-/// Stops the embedded server; waits until its files are closed.
+/// Stops the embedded server, and waits until it has closed its files.
 pub(crate) fn stop_embedded(
     project: &Project,
     home: &Home,
@@ -122,6 +126,7 @@ pub(crate) fn stop_embedded(
     Ok(())
 }
 
+/// The command that runs `postgres.py`.
 fn script(project: &Project) -> Command {
     let mut command = Command::new(project.venv_program(Venv::LocalStack, "python"));
     command.arg(project.root().join("deploy/localstack/postgres.py"));

@@ -1,4 +1,4 @@
-//! Processes that outlive the command that started them.
+//! Starts and ends the processes of services, which go on after the command that started them.
 
 use std::fs::OpenOptions;
 use std::os::unix::process::CommandExt as _;
@@ -9,31 +9,32 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
-/// A process and when it started: a recycled pid belongs to somebody else and must not be killed.
+/// A process, identified by its number and its start time. The system reuses numbers, and a process
+/// that got the number later must not be killed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProcessIdentity {
-    /// Its number.
+    /// The number of the process (its pid).
     pub pid: u32,
-    /// When it started, in whatever form this system tells.
+    /// The start time, in the form in which this system gives it.
     pub(crate) started: String,
 }
 
 impl ProcessIdentity {
-    /// The identity of a running process; `None` when there is none with this number.
+    /// The identity of a running process; `None` when no process has this number.
     #[must_use]
     pub(crate) fn of(pid: u32) -> Option<Self> {
         start_time(pid).map(|started| Self { pid, started })
     }
 
-    /// Whether this very process still runs.
+    /// Whether this process still runs.
     #[must_use]
     pub fn is_alive(&self) -> bool {
         start_time(self.pid).as_deref() == Some(self.started.as_str())
     }
 
-    /// Ends the process and its group: asks first, insists after `patience`. Returns whether it is
-    /// gone.
+    /// Ends the process and its group: with SIGTERM, and after `patience` with SIGKILL. Returns
+    /// whether the process has ended.
     #[must_use]
     pub(crate) fn terminate(&self, patience: Duration) -> bool {
         for (signal, wait) in [("-TERM", patience), ("-KILL", Duration::from_secs(5))] {
@@ -41,8 +42,8 @@ impl ProcessIdentity {
                 return true;
             }
 
-            // The services are started in groups of their own, so that a process which they started
-            // goes with them.
+            // Each service has a process group of its own, so the signal also ends the processes
+            // that the service started.
             let group = format!("-{}", self.pid);
             if !signal_sent(signal, &group) {
                 signal_sent(signal, &self.pid.to_string());
@@ -58,6 +59,8 @@ impl ProcessIdentity {
     }
 }
 
+/// Sends a signal to a process, or to a group when `target` begins with a minus sign. Returns
+/// whether it was sent.
 fn signal_sent(signal: &str, target: &str) -> bool {
     Command::new("kill")
         .args([signal, "--", target])
@@ -68,8 +71,8 @@ fn signal_sent(signal: &str, target: &str) -> bool {
         .is_ok_and(|status| status.success())
 }
 
-/// Linux: the 22nd field of /proc/<pid>/stat, in clock ticks since boot. A zombie does not run any
-/// more.
+/// The start time in clock ticks since boot: the 22nd field of `/proc/<pid>/stat`. `None` when the
+/// process does not run; a zombie counts as ended.
 #[cfg(target_os = "linux")]
 fn start_time(pid: u32) -> Option<String> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
@@ -83,6 +86,8 @@ fn start_time(pid: u32) -> Option<String> {
     fields.nth(18).map(str::to_owned)
 }
 
+/// The start time as `ps` prints it. `None` when the process does not run; a zombie counts as
+/// ended.
 #[cfg(not(target_os = "linux"))]
 fn start_time(pid: u32) -> Option<String> {
     let output =
@@ -92,7 +97,8 @@ fn start_time(pid: u32) -> Option<String> {
     (!state.starts_with('Z')).then(|| started.trim().to_owned())
 }
 
-/// Starts a service that goes on when the command ends: own process group, output to a log file.
+/// Starts a service that goes on after the command has ended. It has a process group of its own,
+/// and its output is appended to the log.
 pub(crate) fn spawn_detached(command: &mut Command, log: &Path) -> Result<Child> {
     let open = || OpenOptions::new().create(true).append(true).open(log);
     let output = open().with_context(|| format!("cannot write the log {}", log.display()))?;
@@ -110,7 +116,7 @@ pub(crate) fn spawn_detached(command: &mut Command, log: &Path) -> Result<Child>
 /// The last lines of a log, for an error message.
 #[must_use]
 pub(crate) fn log_tail(log: &Path, lines: usize) -> String {
-    // The end is all that is wanted of a log that may be large.
+    // A log can be large, so only its end is read.
     const TAIL_BYTES: u64 = 64 * 1024;
     let read = || -> std::io::Result<String> {
         use std::io::{Read as _, Seek as _, SeekFrom};

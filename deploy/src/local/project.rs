@@ -1,4 +1,4 @@
-//! Where things are: the project's own files, and the home of a local environment.
+//! The checkout of the project: where its files and its Python environments are.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 
 use crate::terminal::Problem;
 
-/// A checkout of the project.
+/// A checkout of the project on this machine.
 #[derive(Debug, Clone)]
 pub struct Project {
     root: PathBuf,
@@ -16,16 +16,16 @@ pub struct Project {
 /// The three pinned Python environments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Venv {
-    /// LocalStack, awslocal and PostgreSQL.
+    /// The environment with LocalStack, awslocal and PostgreSQL.
     LocalStack,
-    /// cargo-lambda, zig, cfn-lint, ruff.
+    /// The environment with cargo-lambda, zig, cfn-lint and ruff.
     Build,
-    /// CatBoost and what trains with it.
+    /// The environment with CatBoost and the trainer's other packages.
     Training,
 }
 
 impl Venv {
-    /// Its directory's name, and what `install.py` calls it.
+    /// The name of the environment's directory, which `install.py` uses as well.
     #[must_use]
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -37,8 +37,10 @@ impl Venv {
 }
 
 impl Project {
-    /// The checkout that the working directory is in, else the one that this program was built
-    /// from.
+    /// The checkout around the working directory, or else the one that this program was built from.
+    ///
+    /// # Errors
+    /// When neither of them exists.
     pub fn discover() -> Result<Self> {
         let here = std::env::current_dir().context("the working directory is gone")?;
         let built_from = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -62,25 +64,25 @@ impl Project {
         Ok(Self { root, venvs })
     }
 
-    /// The checkout's top directory.
+    /// The top directory of the checkout.
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// The Python environments' directory.
+    /// The directory of the Python environments.
     #[must_use]
     pub fn venvs(&self) -> &Path {
         &self.venvs
     }
 
-    /// A program of a Python environment.
+    /// The path of a program in a Python environment.
     #[must_use]
     pub fn venv_program(&self, venv: Venv, program: &str) -> PathBuf {
         self.venvs.join(venv.name()).join("bin").join(program)
     }
 
-    /// The home that is used when no other is asked for.
+    /// The home that is used when the command line names none.
     #[must_use]
     pub(crate) fn default_home(&self) -> PathBuf {
         self.root.join(".local")

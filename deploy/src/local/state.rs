@@ -1,4 +1,4 @@
-//! What runs on this machine for one home, remembered between commands.
+//! Remembers between commands which services run on this machine for one home.
 
 use std::path::Path;
 
@@ -9,14 +9,14 @@ use crate::local::process::ProcessIdentity;
 use crate::local::write_whole;
 use crate::terminal::Problem;
 
-/// How the local services run.
+/// The way in which the local services run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Runtime {
-    /// As processes of this machine; needs no Docker.
+    /// The services are processes of this machine, so Docker is not needed.
     #[default]
     Process,
-    /// In containers, with docker-compose.yml.
+    /// The services run in containers, started with docker-compose.yml.
     Docker,
 }
 
@@ -25,36 +25,36 @@ pub enum Runtime {
 #[serde(deny_unknown_fields)]
 pub struct State {
     schema: u32,
-    /// How the services run.
+    /// The way in which the services run.
     pub(crate) runtime: Runtime,
-    /// The database, once it was started or connected to.
+    /// The database; `None` until one was started or connected to.
     pub postgres: Option<PostgresState>,
-    /// The local AWS, once it was started.
+    /// The local AWS; `None` until it was started.
     pub localstack: Option<LocalStackState>,
 }
 
-/// The database.
+/// The PostgreSQL server that this home uses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum PostgresState {
-    /// A server that the command line has started.
+    /// An embedded server that this program started.
     Embedded {
-        /// Its address.
+        /// The address of the server, with its password.
         url: String,
-        /// Its port, asked for again after a stop.
+        /// The port of the server, which is asked for again after a stop.
         port: u16,
-        /// The postmaster; none while it is stopped.
+        /// The main process of the server; `None` while it is stopped.
         process: Option<ProcessIdentity>,
     },
-    /// A server of somebody else, given by DATABASE_URL: never started or stopped by us.
+    /// A server that DATABASE_URL names; this program never starts or stops it.
     External {
-        /// Its address.
+        /// The address of the server, with its password.
         url: String,
     },
 }
 
 impl PostgresState {
-    /// The server's address.
+    /// The address of the server, with its password.
     #[must_use]
     pub fn url(&self) -> &str {
         match self {
@@ -63,18 +63,18 @@ impl PostgresState {
     }
 }
 
-/// The local AWS.
+/// The LocalStack server that this home uses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LocalStackState {
-    /// Its port, asked for again after a stop.
+    /// The port of the server, which is asked for again after a stop.
     pub port: u16,
-    /// The server; none while it is stopped, or in a container.
+    /// The process of the server; `None` while it is stopped, or when it runs in a container.
     pub(crate) process: Option<ProcessIdentity>,
 }
 
 impl LocalStackState {
-    /// Where AWS clients connect to.
+    /// The endpoint for AWS clients, as a URL.
     #[must_use]
     pub fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
@@ -90,7 +90,10 @@ impl Default for State {
 impl State {
     const SCHEMA: u32 = 1;
 
-    /// The remembered state; nothing runs where there is none.
+    /// Reads the remembered state. Without a file no service runs.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is damaged, or was written by another release.
     pub fn read(path: &Path) -> Result<Self> {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
@@ -102,22 +105,25 @@ impl State {
             }
         };
 
-        let damaged = |why: String| {
+        let damaged_error = |why: String| {
             Problem::new(format!("the environment's state cannot be used: {why}"))
                 .at(path.display().to_string())
-                .next("stop the services it names by hand if any still run, delete the file, and start again")
+                .next(
+                    "stop the services that it names if any still run, \
+                     then delete the file and start again",
+                )
         };
 
         let state: Self =
-            serde_json::from_str(&text).map_err(|error| damaged(error.to_string()))?;
+            serde_json::from_str(&text).map_err(|error| damaged_error(error.to_string()))?;
         if state.schema == Self::SCHEMA {
             Ok(state)
         } else {
-            Err(damaged(format!("schema {} is not {}", state.schema, Self::SCHEMA)).into())
+            Err(damaged_error(format!("schema {} is not {}", state.schema, Self::SCHEMA)).into())
         }
     }
 
-    /// Remembers the state; readers see the old file or the new one, never half of it.
+    /// Writes the state. A reader sees the old file or the new one, never a part of it.
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
         write_whole(path, &serde_json::to_vec_pretty(self)?)
     }

@@ -1,4 +1,4 @@
-//! The model: trained when its inputs have changed, checked, and put where the functions read it.
+//! Trains the model when its inputs have changed, checks it, and uploads it for the functions.
 
 pub mod sagemaker;
 
@@ -22,27 +22,27 @@ use limit_increase_domain::{SourceColumn, sha256_hex};
 
 pub use limit_increase_workflow::keys::{DEFAULT_BUCKET as BUCKET, DEFAULT_MODEL_KEY as KEY};
 
-/// What to train on.
+/// What to train the model on.
 #[derive(Debug, Clone, Default)]
 pub struct Training {
-    /// The user's own table; the sample portfolio when not given.
+    /// The user's own table; `None` stands for the sample portfolio.
     pub data: Option<PathBuf>,
-    /// Options for `train.py`, as it takes them.
+    /// Further options of `train.py`, each one word.
     pub options: Vec<String>,
-    /// Train even if nothing has changed.
+    /// Whether to train even if no input has changed.
     pub force: bool,
 }
 
-/// A model in the home, with what it was trained from.
+/// A trained model in the home, with the record of its training.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TrainedModel {
-    /// SHA-256 of the training's inputs: data, options, generator and trainer.
+    /// SHA-256 of the inputs of the training: the data, the options and the trainer's source.
     pub inputs_sha256: String,
-    /// SHA-256 of the artifact.
+    /// SHA-256 of the model's archive.
     pub sha256: String,
-    /// What `train.py` reported.
+    /// The JSON report that `train.py` printed.
     pub report: Value,
-    /// Whether it was trained just now.
+    /// Whether this call trained the model; false when it was up to date.
     #[serde(skip)]
     pub fresh: bool,
 }
@@ -81,7 +81,7 @@ pub fn train(context: &Context, training: &Training) -> Result<TrainedModel> {
         .arg(&data)
         .args(&arguments);
     command.arg("--output").arg(&model).arg("--json");
-    // The old record must not outlive the model that it describes.
+    // If the training fails now, the old record would describe a model that may be overwritten.
     let _ = std::fs::remove_file(context.home.training_record());
     let report = run_trainer(&mut command, &task)?;
     let content =
@@ -100,18 +100,19 @@ pub fn train(context: &Context, training: &Training) -> Result<TrainedModel> {
     Ok(trained)
 }
 
-/// The table to train on; the sample portfolio is written.
+/// The path of the table to train on. Without a table of the user's own, the sample portfolio is
+/// written into the home.
 pub fn table(context: &Context, training: &Training) -> Result<PathBuf> {
     if let Some(path) = &training.data {
         return Ok(path.clone());
     }
 
-    // Always the same bytes for a version of the generator, so writing it again changes nothing.
+    // The generator always writes the same bytes, so writing the file again changes nothing.
     portfolio::write_training_file(&context.home.portfolio())?;
     Ok(context.home.portfolio())
 }
 
-/// The options of `train.py`, those of the sample portfolio included.
+/// The options of `train.py`, with those that the sample portfolio needs.
 #[must_use]
 pub fn arguments(context: &Context, training: &Training) -> Vec<String> {
     if training.data.is_some() {
@@ -128,7 +129,7 @@ pub fn arguments(context: &Context, training: &Training) -> Vec<String> {
     arguments
 }
 
-/// A hash of all that decides what the model becomes.
+/// The SHA-256 of everything that the model depends on: data, options, and the trainer's source.
 fn inputs_sha256(context: &Context, data: &Path, arguments: &[String]) -> Result<String> {
     let mut hasher = Sha256::new();
     let mut add = |part: &[u8]| {
@@ -142,7 +143,7 @@ fn inputs_sha256(context: &Context, data: &Path, arguments: &[String]) -> Result
             .next("give the path of a CSV or CSV.gz file with --data")
     })?);
     for argument in arguments {
-        // A file that is named is an input by its content, not by its path.
+        // Where an option names a file, the content of the file is the input, not its path.
         add(&std::fs::read(argument).unwrap_or_else(|_| argument.clone().into_bytes()));
     }
 
@@ -165,18 +166,21 @@ fn inputs_sha256(context: &Context, data: &Path, arguments: &[String]) -> Result
     Ok(hex::encode(hasher.finalize()))
 }
 
-/// Runs `train.py --json`; its own errors are passed on as they are.
+/// Runs `train.py --json` and returns its report.
+///
+/// # Errors
+/// With the words of `train.py` when it fails.
 fn run_trainer(command: &mut Command, task: &crate::terminal::Task) -> Result<Value> {
     let output = match python::run_shown(command, task) {
         Ok(output) => output,
-        Err(error) => return Err(trainer_problem(error)),
+        Err(error) => return Err(trainer_error(error)),
     };
 
     serde_json::from_str(output.trim()).context("train.py did not print one JSON object")
 }
 
-/// The trainer's `error: .. where: .. next: ..` as a `Problem`.
-fn trainer_problem(error: anyhow::Error) -> anyhow::Error {
+/// The `error:`, `where:` and `next:` lines of the trainer as a `Problem`.
+fn trainer_error(error: anyhow::Error) -> anyhow::Error {
     let said = Problem::of(&error).next.unwrap_or_default();
     let part = |label: &str| {
         said.lines()
@@ -195,16 +199,17 @@ fn trainer_problem(error: anyhow::Error) -> anyhow::Error {
     }
 }
 
-/// The model in the home, if it is there and is the one that the record describes.
+/// The model in the home, if the home has one and its record describes it.
 pub fn trained(context: &Context) -> Result<Option<TrainedModel>> {
     let Ok(record) = std::fs::read(context.home.training_record()) else { return Ok(None) };
     let Ok(content) = std::fs::read(context.home.model()) else { return Ok(None) };
-    // A record that cannot be read means nothing more than that the model is trained again.
+    // A record that cannot be read is ignored: the only result is that the model is trained again.
     let Ok(known) = serde_json::from_slice::<TrainedModel>(&record) else { return Ok(None) };
     Ok((known.sha256 == sha256_hex(&content)).then_some(known))
 }
 
-/// Puts the model of the home into a bucket, unless the very same is there.
+/// Uploads the model of the home, unless the bucket has the same bytes. Returns whether it was
+/// uploaded.
 pub async fn upload(context: &Context, aws: &Aws, bucket: &str) -> Result<bool> {
     let path = context.home.model();
     let content = Bytes::from(
@@ -216,9 +221,9 @@ pub async fn upload(context: &Context, aws: &Aws, bucket: &str) -> Result<bool> 
         storage::ensure_bucket(aws, bucket).await?;
     }
 
-    // A model is small; comparing it whole is simpler than trusting an ETag.
-    let present = storage::get(&aws.s3, bucket, KEY).await?;
-    if present.as_ref() == Some(&content) {
+    // A model is small, so comparing all its bytes is simpler than interpreting an ETag.
+    let existing = storage::get(&aws.s3, bucket, KEY).await?;
+    if existing.as_ref() == Some(&content) {
         task.done(format!("s3://{bucket}/{KEY} is this model"));
         return Ok(false);
     }
@@ -228,8 +233,8 @@ pub async fn upload(context: &Context, aws: &Aws, bucket: &str) -> Result<bool> 
     Ok(true)
 }
 
-/// A model where the functions read it: one that is there is left there, be it the user's own; else
-/// the home's.
+/// Makes sure that the functions have a model. The model of the home is uploaded if there is one.
+/// Otherwise a model in S3 is kept, and without any model one is trained.
 pub(crate) async fn ensure(context: &Context, aws: &Aws) -> Result<()> {
     if context.home.model().exists() {
         upload(context, aws, BUCKET).await?;
@@ -246,8 +251,8 @@ pub(crate) async fn ensure(context: &Context, aws: &Aws) -> Result<()> {
     Ok(())
 }
 
-/// The current model's source columns: from the home, else from S3; `None` when there is no model
-/// yet.
+/// The source columns of the current model, which is the home's, or else the one in S3. `None` when
+/// there is no model yet.
 pub async fn columns(context: &Context, aws: Option<&Aws>) -> Result<Option<Vec<SourceColumn>>> {
     let path = context.home.model();
     if path.exists() {
@@ -263,7 +268,7 @@ pub async fn columns(context: &Context, aws: Option<&Aws>) -> Result<Option<Vec<
     }
 }
 
-/// Opens and checks an artifact.
+/// Opens the model's archive and checks it; `place` is named in the error.
 fn open(content: &[u8], place: &str) -> Result<Artifact> {
     Artifact::open(content).map_err(|error| {
         Problem::new(format!("the model cannot be used: {error}"))

@@ -1,7 +1,7 @@
-//! The same trainer as a SageMaker training job: its source packed, its request written, its
-//! commands spelled out.
+//! Prepares a SageMaker training job with the same trainer: packs its source, writes its request,
+//! and lists the commands that run it.
 //!
-//! Nothing here calls AWS: what a job would cost, and under which role, is for a person to decide.
+//! Nothing here calls AWS, because a person has to decide about the cost and the role of the job.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,42 +15,42 @@ use crate::local::Project;
 use crate::model::KEY;
 use crate::terminal::Problem;
 
-/// What the job starts.
+/// The script that the job starts.
 const ENTRY: &str = "sagemaker_entry.py";
-/// The job is ended after so long; the training itself takes minutes.
+/// The time after which SageMaker stops the job, in seconds. The training itself takes minutes.
 const MAX_RUNTIME_SECONDS: u32 = 3600;
-/// SageMaker takes no longer value of a hyperparameter.
+/// The longest value of a hyperparameter that SageMaker takes, in characters.
 const MAX_VALUE_CHARS: usize = 2_500;
 
-/// A job to describe.
+/// A training job to prepare.
 #[derive(Debug, Clone)]
 pub struct Job {
-    /// Its name, unique in the account and region.
+    /// The name of the job, unique in the account and region.
     pub name: String,
-    /// Region.
+    /// The AWS region in which the job runs.
     pub region: String,
-    /// Bucket of its files, and of the model.
+    /// The bucket of the job's files and of the model.
     pub bucket: String,
-    /// Role that it runs as, if it is known already.
+    /// The ARN of the role that the job runs as; when `None`, the command reads it from `ROLE`.
     pub role: Option<String>,
-    /// Container image; AWS's own for PyTorch when not given.
+    /// The container image; `None` stands for the PyTorch image of AWS.
     pub image: Option<String>,
-    /// Machine.
+    /// The type of the machine, for example `ml.m5.large`.
     pub instance: String,
-    /// The table.
+    /// The path of the table to train on.
     pub data: PathBuf,
-    /// Options of `train.py`.
+    /// The options of `train.py`, each one word or two.
     pub options: Vec<String>,
-    /// Where the packed source and the request go.
+    /// The local directory for the packed source and the request.
     pub directory: PathBuf,
 }
 
-/// One command, and what it is for.
+/// One command of the job, with its purpose.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Step {
-    /// What it does.
+    /// The purpose of the command, for example "start the job".
     pub what: &'static str,
-    /// For a shell.
+    /// The command line for a POSIX shell.
     pub command: String,
 }
 
@@ -59,12 +59,13 @@ impl Job {
         format!("s3://{}/training/{}", self.bucket, self.name)
     }
 
-    /// AWS's PyTorch image is the one with Python 3.11, which requirements.txt is resolved for;
-    /// PyTorch itself is not used.
+    /// The container image. AWS's PyTorch image has Python 3.11, for which requirements.txt was
+    /// resolved. PyTorch itself is not used.
     fn image(&self) -> String {
         self.image.clone().unwrap_or_else(|| {
             format!(
-                "763104351884.dkr.ecr.{}.amazonaws.com/pytorch-training:2.5.1-cpu-py311-ubuntu22.04-sagemaker",
+                "763104351884.dkr.ecr.{}.amazonaws.com/\
+                 pytorch-training:2.5.1-cpu-py311-ubuntu22.04-sagemaker",
                 self.region
             )
         })
@@ -73,12 +74,13 @@ impl Job {
     /// The request of `aws sagemaker create-training-job`.
     ///
     /// # Errors
-    /// When an option is not one of `train.py`'s form, or too long for SageMaker.
+    /// When an option does not have the form `--name=value` or `--name value`, or when its value is
+    /// too long for SageMaker.
     pub fn request(&self) -> Result<Value> {
         let mut hyperparameters = BTreeMap::new();
         for (name, values) in hyperparameters_of(&self.options)? {
-            // The toolkit reads a value as JSON if it can: as JSON text, "01" stays "01" and "true"
-            // stays a word.
+            // The toolkit reads a value as JSON if it can. As a JSON string, "01" does not become a
+            // number and "true" stays a word.
             let value = match values.as_slice() {
                 [one] => json!(one),
                 several => json!(several),
@@ -102,7 +104,10 @@ impl Job {
             return Err(Problem::usage(format!(
                 "--{name} is too long for SageMaker, which takes {MAX_VALUE_CHARS} characters"
             ))
-            .next("for descriptions give a file; for columns leave out those that the default would take anyway")
+            .next(
+                "for descriptions give a file; for columns leave out those that the default \
+                 would take anyway",
+            )
             .into());
         }
 
@@ -120,7 +125,11 @@ impl Job {
                 }},
             }],
             "OutputDataConfig": {"S3OutputPath": format!("{}/output/", self.prefix())},
-            "ResourceConfig": {"InstanceType": self.instance, "InstanceCount": 1, "VolumeSizeInGB": 10},
+            "ResourceConfig": {
+                "InstanceType": self.instance,
+                "InstanceCount": 1,
+                "VolumeSizeInGB": 10,
+            },
             "StoppingCondition": {"MaxRuntimeInSeconds": MAX_RUNTIME_SECONDS},
             "EnableInterContainerTrafficEncryption": false,
         });
@@ -132,7 +141,7 @@ impl Job {
         Ok(request)
     }
 
-    /// The file of descriptions, if that is what the option names.
+    /// The file of descriptions, if the option names an existing file.
     fn descriptions(&self) -> Option<PathBuf> {
         let given = hyperparameters_of(&self.options).ok()?;
         let value = given.get("descriptions")?.last()?;
@@ -140,7 +149,7 @@ impl Job {
         path.is_file().then_some(path)
     }
 
-    /// The commands, in their order.
+    /// The commands that run the job, in the order in which a person runs them.
     #[must_use]
     pub fn steps(&self) -> Vec<Step> {
         let (prefix, name, region) = (self.prefix(), &self.name, &self.region);
@@ -169,34 +178,43 @@ impl Job {
             step(
                 "start the job",
                 format!(
-                    "aws sagemaker create-training-job --region {region}{role} --cli-input-json file://{}",
+                    "aws sagemaker create-training-job --region {region}{role} \
+                     --cli-input-json file://{}",
                     at("request.json")
                 ),
             ),
             step(
                 "wait for its end",
                 format!(
-                    "aws sagemaker wait training-job-completed-or-stopped --region {region} --training-job-name {name}"
+                    "aws sagemaker wait training-job-completed-or-stopped --region {region} \
+                     --training-job-name {name}"
                 ),
             ),
             step(
                 "see how it ended",
                 format!(
-                    "aws sagemaker describe-training-job --region {region} --training-job-name {name} \
-                     --query '[TrainingJobStatus,FailureReason]'"
+                    "aws sagemaker describe-training-job --region {region} \
+                     --training-job-name {name} --query '[TrainingJobStatus,FailureReason]'"
                 ),
             ),
             step(
                 "read its log",
-                format!("aws logs tail /aws/sagemaker/TrainingJobs --region {region} --log-stream-name-prefix {name}"),
+                format!(
+                    "aws logs tail /aws/sagemaker/TrainingJobs --region {region} \
+                     --log-stream-name-prefix {name}"
+                ),
             ),
             step("fetch the model", format!("aws s3 cp {archive} {}", at("model.tar.gz"))),
-            // SageMaker packs in a way of its own; the functions take exactly three plain files.
-            step("unpack it", format!("mkdir -p {0} && tar -xzf {1} -C {0}", at("model"), at("model.tar.gz"))),
+            // SageMaker packs the model in its own way; the functions take exactly three files.
+            step(
+                "unpack it",
+                format!("mkdir -p {0} && tar -xzf {1} -C {0}", at("model"), at("model.tar.gz")),
+            ),
             step(
                 "pack the artifact",
                 format!(
-                    "COPYFILE_DISABLE=1 tar --format=ustar -czf {} -C {} manifest.json model.json model.onnx",
+                    "COPYFILE_DISABLE=1 tar --format=ustar -czf {} -C {} \
+                     manifest.json model.json model.onnx",
                     at("catboost_model.tar.gz"),
                     at("model")
                 ),
@@ -211,6 +229,7 @@ impl Job {
     }
 }
 
+/// The command that uploads a file into the job's data.
 fn upload(file: &Path, prefix: &str) -> String {
     format!(
         "aws s3 cp {} {}",
@@ -223,7 +242,7 @@ fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// A word for a POSIX shell.
+/// The word in quotes where a POSIX shell needs them.
 fn quoted(word: &str) -> String {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-:+=@%,".contains(letter);
     if !word.is_empty() && word.chars().all(plain) {
@@ -233,7 +252,7 @@ fn quoted(word: &str) -> String {
     }
 }
 
-/// `--name=value` and `--name value`, each name with its values.
+/// The options by name, each with its values. An option is `--name=value` or `--name value`.
 fn hyperparameters_of(options: &[String]) -> Result<BTreeMap<String, Vec<String>>> {
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut words = options.iter();
@@ -247,7 +266,7 @@ fn hyperparameters_of(options: &[String]) -> Result<BTreeMap<String, Vec<String>
         };
 
         let value = value.filter(|_| !name.is_empty()).ok_or_else(|| {
-            Problem::usage(format!("{word:?} is no option with a value"))
+            Problem::usage(format!("{word:?} is not an option with a value"))
                 .next("write --name=value, as train.py --help lists them")
         })?;
 
@@ -257,11 +276,11 @@ fn hyperparameters_of(options: &[String]) -> Result<BTreeMap<String, Vec<String>
     Ok(found)
 }
 
-/// Packs the trainer as SageMaker's toolkit wants it: `requirements.txt` beside the entry is
-/// installed before it starts.
+/// Packs the trainer into a `tar.gz` archive for SageMaker's toolkit. The toolkit installs
+/// `requirements.txt`, which lies beside the entry script, before it starts the script.
 ///
 /// # Errors
-/// When a file can't be read.
+/// When a file of the trainer cannot be read.
 pub fn pack_source(project: &Project) -> Result<Vec<u8>> {
     let training = project.root().join("training");
     let mut files: Vec<PathBuf> =
@@ -281,7 +300,7 @@ pub fn pack_source(project: &Project) -> Result<Vec<u8>> {
         let content =
             std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
         let name = file.strip_prefix(&training).unwrap_or(&file);
-        // Without times and owners of this machine: the same source is the same archive.
+        // Times and owners are left out, so that the same source always gives the same archive.
         let mut header = tar::Header::new_ustar();
         header.set_size(content.len() as u64);
         header.set_mode(0o644);

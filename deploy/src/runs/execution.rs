@@ -1,4 +1,4 @@
-//! Executions of the workflow: started, followed to their end, and asked why they failed.
+//! Starts executions of the workflow, follows them to their end, and finds out why they failed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,40 +15,40 @@ use crate::aws::clients::{Aws, describe};
 use crate::terminal::{self, Task, Ui};
 use crate::terminal::{Exit, Problem};
 
-/// An execution that has ended.
+/// An execution that has ended, with its result or its failure.
 #[derive(Debug, Clone, Serialize)]
 pub struct ExecutionReport {
-    /// Its ARN.
+    /// The ARN of the execution.
     pub(crate) arn: String,
-    /// Its name, which is the run's id.
+    /// The name of the execution, which is the id of the run.
     pub name: String,
-    /// SUCCEEDED, FAILED, TIMED_OUT or ABORTED.
+    /// The status that Step Functions gives: SUCCEEDED, FAILED, TIMED_OUT or ABORTED.
     pub status: String,
-    /// What it answered.
+    /// The JSON output of the execution, if it has one.
     pub(crate) output: Option<serde_json::Value>,
-    /// Why it failed.
+    /// The step that failed and why; `None` if the execution succeeded.
     pub failure: Option<StepFailure>,
-    /// How long it took, in seconds.
+    /// How long the execution took, in seconds.
     pub seconds: f64,
 }
 
 /// How following an execution ended.
 #[derive(Debug, Clone)]
 pub enum WatchEnd {
-    /// It ended.
+    /// The execution ended.
     Ended(ExecutionReport),
-    /// The person stopped watching; it goes on.
+    /// The person stopped watching, and the execution goes on.
     LeftRunning,
 }
 
 impl ExecutionReport {
-    /// Whether the run did what it was asked.
+    /// Whether the execution ended as SUCCEEDED.
     #[must_use]
     pub fn succeeded(&self) -> bool {
         self.status == ExecutionStatus::Succeeded.as_str()
     }
 
-    /// The failure as an error: state, name, cause, and what to do next.
+    /// The failure as an error that names the state, the failure and its cause.
     #[must_use]
     pub fn problem(&self) -> Problem {
         let (what, place) = match &self.failure {
@@ -71,7 +71,7 @@ impl ExecutionReport {
     }
 }
 
-/// Starts an execution. The name becomes the run's id.
+/// Starts an execution and returns its ARN. The name becomes the id of the run.
 pub(crate) async fn start(
     states: &Client,
     machine: &str,
@@ -86,7 +86,7 @@ pub(crate) async fn start(
         Err(error) => {
             let why = describe(&error);
             let next = if why.contains("ExecutionAlreadyExists") {
-                "choose another --name: each run has its own"
+                "choose another --name: each run needs a name of its own"
             } else {
                 "see whether the stack is deployed: limit-increase status"
             };
@@ -99,7 +99,7 @@ pub(crate) async fn start(
     }
 }
 
-/// The ARN of an execution by its name.
+/// The ARN of the execution with this name; `machine` is the ARN of the state machine.
 #[must_use]
 pub fn arn_of(machine: &str, name: &str) -> String {
     format!("{}:{name}", machine.replace(":stateMachine:", ":execution:"))
@@ -112,14 +112,14 @@ pub async fn follow(
     interrupted: &Arc<AtomicBool>,
     ui: &Ui,
 ) -> Result<WatchEnd> {
-    // AWS allows 5 reads of a history in a second for the whole account; the local one has no such
-    // bound.
+    // AWS allows 5 reads of a history per second for the whole account. The local AWS has no limit.
     let pause = if aws.local { Duration::from_millis(200) } else { Duration::from_secs(1) };
     let mut timeline = Timeline::default();
     let mut task = ui.task("Run");
     task.phase(name_of(arn));
     loop {
-        // Asked before the history is read: an end that is seen here has its last events there.
+        // The status is read before the history: if the execution has ended by now, the history is
+        // complete.
         let described =
             states_error(aws.states.describe_execution().execution_arn(arn).send().await, arn)?;
         for moment in timeline.observe(&history(&aws.states, arn).await?) {
@@ -146,6 +146,7 @@ pub async fn follow(
     }
 }
 
+/// The name of an execution, the last part of its ARN.
 fn name_of(arn: &str) -> &str {
     arn.rsplit(':').next().unwrap_or(arn)
 }
@@ -183,7 +184,7 @@ async fn history(states: &Client, arn: &str) -> Result<Vec<HistoryEvent>> {
 fn show(moment: &Moment, task: &Task) {
     match moment {
         Moment::Entered { state } => task.tick(state.clone()),
-        // Choices and ends take no time and have nothing to say.
+        // States whose name ends in a question mark are choices; they take no time worth showing.
         Moment::Left { state, .. } if state.ends_with('?') => {}
         Moment::Left { state, took } => task.log(format!(
             "  {} {state:<24} {}",
@@ -197,7 +198,7 @@ fn show(moment: &Moment, task: &Task) {
     }
 }
 
-/// How far the Distributed Map is, for the spinner.
+/// The progress of the Distributed Map, in shards, for the spinner.
 async fn shards(aws: &Aws, timeline: &Timeline) -> String {
     let Some(run) = timeline.map_run() else { return String::new() };
     match aws.states.describe_map_run().map_run_arn(run).send().await {
@@ -210,7 +211,7 @@ async fn shards(aws: &Aws, timeline: &Timeline) -> String {
 
             format!(": {} of {} shards{failed}", counts.succeeded(), counts.total())
         }),
-        // Progress is a courtesy; the execution's own state says how it ends.
+        // Progress is only shown; an error here must not stop the watching.
         Err(_) => String::new(),
     }
 }
@@ -239,8 +240,8 @@ async fn finished(
     })
 }
 
-/// The failure; for one inside the Distributed Map, that of the first shard that failed, which says
-/// more.
+/// The failure of an execution. If a shard of the Distributed Map failed, it is the failure of that
+/// shard, which says more than the failure of the map.
 async fn failure_of(
     aws: &Aws,
     error: Option<&str>,
@@ -255,13 +256,14 @@ async fn failure_of(
 
     match timeline.map_run() {
         Some(run) if outer.state == "ProcessShards" => {
-            failed_shard(&aws.states, run).await.unwrap_or(outer)
+            shard_failure(&aws.states, run).await.unwrap_or(outer)
         }
         _ => outer,
     }
 }
 
-async fn failed_shard(states: &Client, map_run: &str) -> Option<StepFailure> {
+/// The failure of a shard that failed in this run of the map.
+async fn shard_failure(states: &Client, map_run: &str) -> Option<StepFailure> {
     let failed = states
         .list_executions()
         .map_run_arn(map_run)

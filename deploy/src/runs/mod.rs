@@ -1,5 +1,4 @@
-//! A run of the workflow: everything made ready, started, followed to its end, and its results
-//! read.
+//! Runs the workflow: prepares everything, starts a run, follows it to its end, reads its results.
 
 pub mod execution;
 mod prepare;

@@ -1,4 +1,4 @@
-//! Everything that a run on this machine needs, made ready.
+//! Prepares everything that a run on this machine needs.
 
 use anyhow::{Context as _, Result};
 
@@ -13,19 +13,21 @@ use crate::{database, model};
 /// A local environment in which a run can start.
 #[derive(Debug, Clone)]
 pub struct RunEnvironment {
-    /// The services.
+    /// The running services: PostgreSQL and LocalStack.
     pub services: Services,
-    /// Clients for them.
+    /// The clients of the local AWS.
     pub aws: Aws,
-    /// The stack.
+    /// The deployed stack, with its outputs.
     pub stack: Stack,
 }
 
-/// Starts, trains, fills, builds and deploys, as far as that is still to be done.
+/// Starts the services, trains the model, loads customers, builds and deploys. A part that is
+/// already done is left as it is.
 ///
 /// The functions are compiled while the services start, the model is trained and the tables are
-/// filled. Services that have begun to start are always awaited, so that none is forgotten. If one
-/// of them fails, the compiler is not awaited: what it has compiled is kept for the next time.
+/// filled. The function always waits for services that it has begun to start, so that each is
+/// remembered and can be stopped. After an error it does not wait for the compiler, whose results
+/// are kept for the next time.
 pub async fn prepare(context: &Context) -> Result<RunEnvironment> {
     let building = {
         let context = context.clone();
@@ -39,7 +41,7 @@ pub async fn prepare(context: &Context) -> Result<RunEnvironment> {
     Ok(RunEnvironment { services, aws, stack })
 }
 
-/// The services, with a model in S3 and customers in the database.
+/// Starts the services, puts a model into S3 and customers into the database.
 async fn prepare_data(context: &Context) -> Result<(Services, Aws)> {
     let (services, environment) =
         tokio::join!(services::ensure(context), training_environment(context));
@@ -55,7 +57,7 @@ async fn prepare_data(context: &Context) -> Result<(Services, Aws)> {
     Ok((services, aws))
 }
 
-/// The Python environment of the training, if there may be something to train.
+/// Makes the Python environment of the training, unless the home has a model already.
 async fn training_environment(context: &Context) -> Result<()> {
     if context.home.model().exists() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! A run: started, followed, and its summary fetched.
+//! Starts a run, follows it, and fetches its summary.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -14,13 +14,13 @@ use crate::aws::{Aws, storage};
 use crate::local::Context;
 use crate::terminal::Problem;
 
-/// A name for a run that was started by hand: sorts by time.
+/// A new name for a run that a person starts. Names sort by time.
 #[must_use]
 pub fn new_name() -> String {
     Utc::now().format("manual-%Y%m%dT%H%M%S-%3f").to_string()
 }
 
-/// Starts a run and follows it.
+/// Starts a run and follows it, until it ends or `interrupted` is set.
 pub async fn run(
     context: &Context,
     ready: &RunEnvironment,
@@ -36,7 +36,7 @@ pub async fn run(
     execution::follow(&ready.aws, &arn, interrupted, &context.ui).await
 }
 
-/// Starts a run and waits for its end: for tests and programs.
+/// Starts a run and waits for its end; for tests and programs.
 pub async fn run_to_end(
     context: &Context,
     ready: &RunEnvironment,
@@ -48,16 +48,19 @@ pub async fn run_to_end(
     }
 }
 
-/// The summary that the run left in S3.
+/// Reads the summary that a run wrote to S3.
 pub async fn summary(aws: &Aws, bucket: &str, run: &str) -> Result<RunSummary> {
     let id = RunId::try_from(run.to_owned())?;
     let key = summary_key(&id);
     let content = storage::get(&aws.s3, bucket, &key).await?.ok_or_else(|| {
-        Problem::new(format!("run {run} left no summary"))
+        Problem::new(format!("run {run} has no summary in S3"))
             .at(format!("s3://{bucket}/{key}"))
-            .next("look at the run's SaveResults state: limit-increase run --follow, or the functions' logs")
+            .next(
+                "look at the run's SaveResults state: limit-increase run --follow, \
+                 or the functions' logs",
+            )
     })?;
 
     serde_json::from_slice(&content)
-        .with_context(|| format!("s3://{bucket}/{key} is no summary of this release"))
+        .with_context(|| format!("s3://{bucket}/{key} cannot be read as a summary by this release"))
 }

@@ -1,7 +1,7 @@
-//! An execution's history as an operator reads it: which state was entered, left after how long,
-//! and where it failed.
+//! Turns the history of an execution into what an operator wants to know: which state was entered,
+//! how long it took, and where the execution failed.
 //!
-//! A pure function of the events, so that it is tested without AWS.
+//! It depends on the events alone, so that it can be tested without AWS.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,62 +9,63 @@ use std::time::Duration;
 use aws_sdk_sfn::types::{HistoryEvent, HistoryEventType};
 use serde::Serialize;
 
-/// The state whose task is to fail with the recorded failure.
+/// The last state of a failed run; it fails on purpose with the failure that was recorded.
 const FAILING_STATE: &str = "FailOrResume";
 
-/// What has become known of an execution so far.
+/// The state of an execution as far as its events have been seen.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Timeline {
     last_event: i64,
-    /// When each state was entered that has not been left yet, in milliseconds.
+    /// The states that have not been left yet, with the time of their entry in milliseconds.
     entered: BTreeMap<String, i64>,
     /// The state that was entered last.
     current: Option<String>,
     failure: Option<StepFailure>,
     map_run: Option<String>,
-    /// Failures of the current state that its Retry may still mend.
+    /// The number of attempts of the current state that have failed so far.
     attempts: u32,
 }
 
-/// Something to show.
+/// One thing that happened in an execution and is worth showing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Moment {
-    /// A state was entered.
+    /// The execution entered a state.
     Entered {
-        /// Its name.
+        /// The name of the state.
         state: String,
     },
-    /// A state was left.
+    /// The execution left a state.
     Left {
-        /// Its name.
+        /// The name of the state.
         state: String,
-        /// How long it took.
+        /// The time between entry and exit.
         took: Duration,
     },
-    /// An attempt of a state failed; whether it is tried again is the state machine's to say.
+    /// An attempt of a state failed. The state machine decides whether there is another.
     Failed {
-        /// Its name.
+        /// The name of the state.
         state: String,
-        /// The error's name.
+        /// The name of the error, for example `Permanent.ModelMissing`.
         error: String,
-        /// Which attempt it was, from 1.
+        /// The number of the attempt, counted from 1.
         attempt: u32,
     },
 }
 
-/// The failure that ended the execution, or is about to.
+/// A failure in an execution. The last one seen is what ended it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StepFailure {
-    /// The state in which it happened.
+    /// The name of the state that failed.
     pub state: String,
-    /// The error's name.
+    /// The name of the error, for example `Permanent.ModelMissing`.
     pub error: String,
-    /// Its cause, as given.
+    /// The cause as Step Functions gives it, often JSON.
     pub cause: String,
 }
 
 impl Timeline {
-    /// Takes in the next page of the history; events seen before are passed over.
+    /// Reads events of the history and returns what is worth showing. Events that were seen before
+    /// are skipped.
     pub(crate) fn observe(&mut self, events: &[HistoryEvent]) -> Vec<Moment> {
         let mut moments = Vec::new();
         for event in events {
@@ -77,13 +78,13 @@ impl Timeline {
         moments
     }
 
-    /// The Distributed Map's run, once it has started.
+    /// The ARN of the Distributed Map's run, once it has started.
     #[must_use]
     pub(crate) fn map_run(&self) -> Option<&str> {
         self.map_run.as_deref()
     }
 
-    /// The state that the execution is in.
+    /// The state that was entered last, unless it has been left.
     #[must_use]
     pub(crate) fn current(&self) -> Option<&str> {
         self.current.as_deref().filter(|state| self.entered.contains_key(*state))
@@ -118,7 +119,7 @@ impl Timeline {
         }
 
         if let Some(details) = event.execution_failed_event_details() {
-            // The last state passes on what was caught: the state that failed is known from before.
+            // The last state fails with the error of an earlier state, which `ended` knows.
             self.ended(details.error(), details.cause());
             return None;
         }
@@ -136,7 +137,7 @@ impl Timeline {
         let (error, cause) = attempt_failure(event)?;
         let state = self.current.clone().unwrap_or_default();
         if state == FAILING_STATE && self.failure.is_some() {
-            // It only repeats what is known.
+            // This state fails on purpose and only repeats the failure that is known.
             return None;
         }
 
@@ -145,6 +146,7 @@ impl Timeline {
         Some(Moment::Failed { state, error, attempt: self.attempts })
     }
 
+    /// Records the end of the execution. An error that was seen before keeps the name of its state.
     fn ended(&mut self, error: Option<&str>, cause: Option<&str>) {
         let state = match &self.failure {
             Some(failure) if error.is_none_or(|error| error == failure.error) => {
@@ -161,7 +163,7 @@ impl Timeline {
     }
 }
 
-/// Error and cause of an event that tells of a failed attempt.
+/// The error and the cause of an event that reports a failed attempt.
 fn attempt_failure(event: &HistoryEvent) -> Option<(String, String)> {
     let owned = |error: Option<&str>, cause: Option<&str>| {
         Some((error.unwrap_or("unknown").to_owned(), cause.unwrap_or_default().to_owned()))
@@ -184,7 +186,8 @@ fn attempt_failure(event: &HistoryEvent) -> Option<(String, String)> {
     }
 }
 
-/// A cause for people: Lambda's JSON wrapping taken off, other JSON laid out, text as it is.
+/// The cause as readable text: the message inside Lambda's JSON, or other JSON with indentation, or
+/// the text as it is.
 #[must_use]
 pub fn explain_cause(cause: &str) -> String {
     const NESTED_AT_MOST: usize = 4;

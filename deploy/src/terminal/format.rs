@@ -1,11 +1,11 @@
-//! Numbers, durations and tables as people read them.
+//! Formats numbers, durations and tables for people.
 
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use comfy_table::{ContentArrangement, Table, presets};
 
-/// An empty table in the house style, as wide as the terminal.
+/// An empty table with this header, as wide as the terminal, or 120 columns in a file.
 #[must_use]
 pub fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
@@ -20,7 +20,7 @@ pub fn table(header: &[&str]) -> Table {
     table
 }
 
-/// A duration as people say it: `0.8 s`, `12 s`, `3 min 05 s`.
+/// A duration as text: `0.8 s`, `12 s` or `3 min 05 s`.
 #[must_use]
 pub fn duration(took: Duration) -> String {
     let seconds = took.as_secs_f64();
@@ -39,7 +39,7 @@ pub fn thousands(number: u64) -> String {
     group(&number.to_string())
 }
 
-/// An amount of money with thousands separators, as many decimals as it has.
+/// An amount of money with thousands separators, and with the decimals that it has.
 #[must_use]
 pub fn money(amount: rust_decimal::Decimal) -> String {
     let text = amount.to_string();

@@ -1,5 +1,4 @@
-//! What a person meets: progress and answers, errors with the next step, numbers as people read
-//! them.
+//! Everything that a person sees: progress, answers, errors with the next step, readable numbers.
 
 mod format;
 mod problem;

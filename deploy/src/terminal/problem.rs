@@ -1,20 +1,20 @@
-//! What went wrong, where, and what to do next: the one shape in which a person meets an error.
+//! The form of every error that a person sees: what went wrong, where, and what to do next.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// The process's exit code.
+/// The exit code of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(into = "u8")]
 pub enum Exit {
-    /// Done.
+    /// The command did what it was asked (0).
     Ok,
-    /// Something failed.
+    /// The command failed (1).
     Failed,
-    /// The command line or the given data is wrong.
+    /// The command line or the given data is wrong (2).
     Usage,
-    /// The execution ended, and not as SUCCEEDED.
+    /// The execution ended with a status other than SUCCEEDED (3).
     RunFailed,
 }
 
@@ -32,38 +32,38 @@ impl From<Exit> for u8 {
 /// An error that the person at the terminal can act on.
 #[derive(Debug, Clone, Serialize)]
 pub struct Problem {
-    /// What went wrong.
+    /// What went wrong, as one sentence without a full stop.
     pub what: String,
-    /// Where: a file and line, a service, a state of the workflow.
+    /// The place: a file and line, a service, or a state of the workflow.
     #[serde(rename = "where", skip_serializing_if = "Option::is_none")]
     pub(crate) place: Option<String>,
-    /// What to do next.
+    /// The advice: what the person can do next, often a command.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) next: Option<String>,
-    /// What the process exits with.
+    /// The exit code that the process ends with.
     #[serde(rename = "exit_code")]
     pub exit: Exit,
 }
 
 impl Problem {
-    /// Something failed.
+    /// A problem in what the command does; the exit code is 1.
     pub fn new(what: impl Into<String>) -> Self {
         Self { what: what.into(), place: None, next: None, exit: Exit::Failed }
     }
 
-    /// The command line or the given data is wrong.
+    /// A problem of the command line or of the given data; the exit code is 2.
     pub fn usage(what: impl Into<String>) -> Self {
         Self { exit: Exit::Usage, ..Self::new(what) }
     }
 
-    /// Where it is.
+    /// Adds the place of the problem.
     #[must_use]
     pub fn at(mut self, place: impl Into<String>) -> Self {
         self.place = Some(place.into());
         self
     }
 
-    /// What to do next.
+    /// Adds the advice on what to do next.
     #[must_use]
     pub fn next(mut self, next: impl Into<String>) -> Self {
         self.next = Some(next.into());
@@ -76,8 +76,8 @@ impl Problem {
     pub fn of(error: &anyhow::Error) -> Self {
         match error.downcast_ref::<Self>() {
             Some(problem) => {
-                // Context added on the way up says what was being done; the problem says why it
-                // could not be.
+                // The context says what the program was doing, and the problem says why that
+                // failed.
                 let mut shown = problem.clone();
                 let outer = error.to_string();
                 if outer != problem.to_string() {
@@ -91,7 +91,7 @@ impl Problem {
     }
 }
 
-/// The error and its causes in one line, without saying the same twice.
+/// The error and its causes in one line, each text only once.
 fn chain(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain() {

@@ -1,8 +1,8 @@
 //! The terminal: the only module that prints.
 //!
-//! Progress goes to standard error, answers to standard output, so that `limit-increase results
-//! --json | jq` works. On a terminal progress is a spinner and colours; anywhere else it is plain
-//! lines, and with `--json` nothing.
+//! Progress goes to standard error and answers go to standard output, so that
+//! `limit-increase results --json | jq` works. On a terminal, progress is a coloured spinner.
+//! Elsewhere it is plain lines, and with `--json` it is not shown.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::LazyLock;
@@ -14,10 +14,10 @@ use serde::Serialize;
 use super::format::duration;
 use super::problem::Problem;
 
-/// The lines of the tasks that run now, one for each, below everything else.
+/// The spinners of the tasks that are running, shown below all other lines.
 static TASKS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
-/// How to talk to whoever is there.
+/// The way to show progress and answers: to a person, or as JSON to a program.
 #[derive(Debug, Clone, Copy)]
 pub struct Ui {
     json: bool,
@@ -26,32 +26,32 @@ pub struct Ui {
 }
 
 impl Ui {
-    /// For the command line.
+    /// The terminal of the command line; with `json` the answer is JSON and progress is hidden.
     #[must_use]
     pub fn new(json: bool) -> Self {
         Self { json, terminal: std::io::stderr().is_terminal() && !json, quiet: json }
     }
 
-    /// For a test or a program that calls the library: says nothing.
+    /// A terminal that shows no progress, for tests and programs that call the library.
     #[must_use]
     pub(crate) const fn silent() -> Self {
         Self { json: true, terminal: false, quiet: true }
     }
 
-    /// Whether a person can be asked a question.
+    /// Whether a person is there to answer a question.
     #[must_use]
     pub fn can_ask(&self) -> bool {
         self.terminal && std::io::stdin().is_terminal()
     }
 
-    /// A line of the answer, for people.
+    /// Prints a line of the answer, unless the answer is JSON.
     pub fn line(&self, text: impl AsRef<str>) {
         if !self.json {
             write_stdout(text.as_ref());
         }
     }
 
-    /// The answer, for programs.
+    /// Prints the answer as JSON, if JSON was asked for.
     pub fn json(&self, answer: &impl Serialize) -> anyhow::Result<()> {
         if self.json {
             write_stdout(&serde_json::to_string_pretty(answer)?);
@@ -60,14 +60,14 @@ impl Ui {
         Ok(())
     }
 
-    /// A line of progress.
+    /// Prints a line of progress, above the spinners.
     pub fn note(&self, text: impl AsRef<str>) {
         if !self.quiet {
             TASKS.suspend(|| write_stderr(text.as_ref()));
         }
     }
 
-    /// Something that the person should know although it is no error.
+    /// Prints a warning: something that the person should know, but that stops nothing.
     pub(crate) fn warn(&self, text: impl AsRef<str>) {
         self.note(format!(
             "{} {}",
@@ -76,12 +76,12 @@ impl Ui {
         ));
     }
 
-    /// A heading of the answer.
+    /// Prints a heading of the answer.
     pub fn heading(&self, text: impl AsRef<str>) {
         self.line(format!("\n{}", console::style(text.as_ref()).bold()));
     }
 
-    /// Starts to show one piece of work.
+    /// Shows that a piece of work has started; `name` is the first word of its line.
     #[must_use]
     pub fn task(&self, name: &str) -> Task {
         let bar = if self.terminal {
@@ -98,8 +98,8 @@ impl Ui {
         Task { ui: *self, name: name.to_owned(), bar, started: Instant::now(), last: String::new() }
     }
 
-    /// Shows an error: one JSON object on standard output with `--json`, else text on standard
-    /// error.
+    /// Shows an error: as one JSON object on standard output with `--json`, otherwise as text on
+    /// standard error.
     pub fn problem(&self, problem: &Problem) {
         if self.json {
             let object = serde_json::json!({ "error": problem });
@@ -123,7 +123,7 @@ impl Ui {
         write_stderr(&text);
     }
 
-    /// Asks a yes-or-no question; anything but yes is no.
+    /// Asks a yes-or-no question. Every answer other than `y` or `yes` counts as no.
     pub fn ask(&self, question: &str) -> anyhow::Result<bool> {
         write_stderr_raw(&format!("{question} [y/N] "));
         let mut answer = String::new();
@@ -132,6 +132,7 @@ impl Ui {
     }
 }
 
+/// Width of the column of task names, in characters.
 const NAME_WIDTH: usize = 12;
 
 fn spinner_style() -> ProgressStyle {
@@ -139,8 +140,8 @@ fn spinner_style() -> ProgressStyle {
         .unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
-/// One piece of work on the screen. Dropped without an end, it vanishes: the error that follows
-/// says the rest.
+/// One piece of work that is shown on the terminal. A task that is dropped disappears from it,
+/// because the error that follows says what happened.
 #[derive(Debug)]
 pub struct Task {
     ui: Ui,
@@ -151,7 +152,7 @@ pub struct Task {
 }
 
 impl Task {
-    /// A new phase: worth a line of its own in a log.
+    /// Shows that a new phase of the work has begun. A log gets a line for it.
     pub fn phase(&mut self, text: impl Into<String>) {
         let text = text.into();
         if self.last == text {
@@ -166,17 +167,17 @@ impl Task {
         self.last = text;
     }
 
-    /// A sign of life, for terminals only.
+    /// Shows a short text beside the spinner; a log does not get it.
     pub(crate) fn tick(&self, text: impl Into<String>) {
         self.bar.set_message(text.into());
     }
 
-    /// A line above the spinner, for instance a state that was left.
+    /// Prints a line above the spinner, for instance for a state that was left.
     pub(crate) fn log(&self, text: impl AsRef<str>) {
         self.ui.note(text.as_ref());
     }
 
-    /// Done, with how long it took when that is worth saying.
+    /// Ends the task with a line that says what was done, and how long it took above 0.3 s.
     pub fn done(self, text: impl AsRef<str>) {
         let took = self.started.elapsed();
         self.bar.finish_and_clear();
@@ -195,7 +196,7 @@ impl Task {
         ));
     }
 
-    /// Ended without a line.
+    /// Ends the task without a line.
     pub fn clear(self) {
         self.bar.finish_and_clear();
     }
@@ -209,7 +210,7 @@ impl Drop for Task {
     }
 }
 
-// A closed pipe (`| head`) is not an error: the reader has seen enough.
+// An error is ignored here: a pipe that was closed, as by `| head`, is not a failure.
 fn write_stdout(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());

@@ -1,12 +1,13 @@
-//! One customer: the specification's table, line by line.
+//! Draws one customer. Each line follows a line of the table in the specification.
 
 use chrono::{Days, NaiveDate};
 use limit_increase_domain::ColumnKind;
+use limit_increase_workflow::rows::CellValue;
 use rust_decimal::Decimal;
 
 use super::draw::{Draws, logistic, round, round_3};
 
-/// The features in the order of the table: their columns, and whether they hold numbers.
+/// The features of the portfolio, in the order of the specification's table.
 pub(crate) const FEATURES: [Feature; 12] = [
     Feature { column: "bureau_score", kind: ColumnKind::Number },
     Feature { column: "utilisation", kind: ColumnKind::Number },
@@ -25,37 +26,28 @@ pub(crate) const FEATURES: [Feature; 12] = [
 /// A feature of the portfolio.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Feature {
-    /// Its column, in the training file and in `customer_features`.
+    /// The name of the column in the training file and in `customer_features`.
     pub(crate) column: &'static str,
-    /// A number, or else a category.
+    /// Whether the column holds numbers or categories.
     pub(crate) kind: ColumnKind,
 }
 
-/// A feature's value for one customer; `None` when it is missing.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum FeatureValue {
-    /// Of a numeric feature.
-    Number(Option<f64>),
-    /// Of a category.
-    Text(Option<&'static str>),
-}
-
-/// A synthetic customer.
+/// A synthetic customer as the specification draws one.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Customer {
-    /// In the order of [`FEATURES`].
-    pub(crate) features: [FeatureValue; 12],
-    /// Points, 550 to 750.
+    /// The values of the features, in the order of [`FEATURES`].
+    pub(crate) features: [CellValue<'static>; 12],
+    /// The current score, 550 to 750 points.
     pub(crate) current_score: i32,
-    /// 2,000.00 to 12,000.00 in steps of 100.
+    /// The current limit, 2,000.00 to 12,000.00 in steps of 100.
     pub(crate) current_limit: Decimal,
-    /// In the last six months.
+    /// The day of the application, in the six months before the reference day.
     pub(crate) application_date: NaiveDate,
-    /// What the model is to foresee.
+    /// Whether the customer defaulted: the outcome that the model learns to predict.
     pub(crate) defaulted: bool,
 }
 
-/// All customers of a seed.
+/// All customers of one seed; each is drawn when it is asked for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Portfolio {
     seed: u64,
@@ -88,8 +80,8 @@ impl Employment {
         }
     }
 
-    /// Effect on the logarithm of income, mean months in employment, effect on the log-odds of
-    /// default.
+    /// The effect on the logarithm of income, the mean months in employment, and the effect on the
+    /// log-odds of default.
     const fn effects(self) -> (f64, f64, f64) {
         match self {
             Self::Permanent => (0.0, 72.0, 0.0),
@@ -110,6 +102,7 @@ impl Residence {
         }
     }
 
+    /// The effect on the log-odds of default.
     const fn effect(self) -> f64 {
         match self {
             Self::Mortgage => -0.1,
@@ -120,7 +113,7 @@ impl Residence {
     }
 }
 
-/// What the outcome depends on.
+/// The values that the probability of default is computed from.
 struct Risk {
     bureau_score: Option<f64>,
     utilisation: f64,
@@ -136,13 +129,13 @@ struct Risk {
 }
 
 impl Portfolio {
-    /// The customers of a seed, with application dates before this day.
+    /// The customers of `seed`, with application dates on or before `reference_day`.
     #[must_use]
     pub(crate) const fn new(seed: u64, reference_day: NaiveDate) -> Self {
         Self { seed, reference_day }
     }
 
-    /// Customer number `index`, from 0.
+    /// Draws customer number `index`, counted from 0.
     #[must_use]
     pub(crate) fn customer(&self, index: u64) -> Customer {
         let mut draw = Draws::new(self.seed, index);
@@ -209,7 +202,7 @@ fn unless<T>(missing: bool, value: T) -> Option<T> {
 }
 
 impl Risk {
-    /// The true log-odds of default.
+    /// The true log-odds of default, by the formula of the specification.
     fn log_odds(&self) -> f64 {
         let indicator = |condition: bool| f64::from(u8::from(condition));
         -5.22
@@ -230,8 +223,8 @@ impl Risk {
             + 0.4 * indicator(self.credit_searches >= 3.0 && self.months_on_book < 24.0)
     }
 
-    fn features(&self, existing_products: f64) -> [FeatureValue; 12] {
-        use FeatureValue::{Number, Text};
+    fn features(&self, existing_products: f64) -> [CellValue<'static>; 12] {
+        use CellValue::{Number, Text};
         [
             Number(self.bureau_score),
             Number(Some(self.utilisation)),
@@ -262,8 +255,8 @@ mod tests {
     fn number(customer: &Customer, column: &str) -> Option<f64> {
         let position = FEATURES.iter().position(|feature| feature.column == column).unwrap();
         match customer.features[position] {
-            FeatureValue::Number(value) => value,
-            FeatureValue::Text(_) => panic!("{column} is a category"),
+            CellValue::Number(value) => value,
+            CellValue::Text(_) => panic!("{column} is a category"),
         }
     }
 
@@ -345,7 +338,7 @@ mod tests {
             ),
             (
                 "tenants",
-                share(&|customer| customer.features[6] == FeatureValue::Text(Some("tenant"))),
+                share(&|customer| customer.features[6] == CellValue::Text(Some("tenant"))),
                 0.294,
                 0.012,
             ),

@@ -5,16 +5,17 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use chrono::NaiveDate;
+use limit_increase_workflow::rows::CellValue;
 
-use super::customer::{FEATURES, FeatureValue, Portfolio};
+use super::customer::{FEATURES, Portfolio};
 use super::{TRAINING_CUSTOMERS, TRAINING_SEED};
 
-/// Column of the outcome.
+/// The column of the outcome that the model is trained to predict.
 pub(crate) const TARGET: &str = "defaulted";
-/// Its value for the bad class.
+/// The outcome's value for a customer who defaulted.
 pub(crate) const POSITIVE: &str = "1";
 
-/// Writes the file whole or not at all.
+/// Writes the training portfolio to `path`; after an error the old file is still there.
 pub(crate) fn write_training_file(path: &Path) -> Result<()> {
     // Application dates are not in the file, so any day gives the same bytes.
     let portfolio = Portfolio::new(TRAINING_SEED, NaiveDate::default());
@@ -28,9 +29,9 @@ pub(crate) fn write_training_file(path: &Path) -> Result<()> {
         let customer = portfolio.customer(u64::from(index));
         for value in customer.features {
             match value {
-                FeatureValue::Number(Some(number)) => write!(text, "{number},")?,
-                FeatureValue::Text(Some(category)) => write!(text, "{category},")?,
-                FeatureValue::Number(None) | FeatureValue::Text(None) => text.push(b','),
+                CellValue::Number(Some(number)) => write!(text, "{number},")?,
+                CellValue::Text(Some(category)) => write!(text, "{category},")?,
+                CellValue::Number(None) | CellValue::Text(None) => text.push(b','),
             }
         }
 
