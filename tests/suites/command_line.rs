@@ -8,12 +8,15 @@ use limit_increase::model::{BUCKET, KEY};
 use limit_increase_tests::environment::Environment;
 use limit_increase_tests::{cases, suite};
 
+const POLICY: &str = limit_increase_workflow::keys::DEFAULT_POLICY_KEY;
+
 fn main() -> ExitCode {
     suite::run(
         "command_line",
         &cases![
             a_run_shows_its_states_its_summary_and_its_results,
             answers_are_json_when_json_is_asked_for,
+            results_count_who_is_pending_by_the_policy_in_force,
             a_run_that_fails_exits_with_3_and_says_why_and_what_next,
             a_wrong_command_line_exits_with_2_and_names_the_option,
             setup_db_never_overwrites_decisions_unless_asked,
@@ -109,12 +112,44 @@ fn answers_are_json_when_json_is_asked_for(environment: &Environment) -> Result<
     Ok(())
 }
 
+fn results_count_who_is_pending_by_the_policy_in_force(environment: &Environment) -> Result<()> {
+    environment.reset()?;
+    let built_in = environment.command_json(&["results"])?["totals"].clone();
+    let policy =
+        r#"{"eligibility": {"minimum_current_score": 650, "current_limit_below": "5000"}}"#;
+    environment.put_object(POLICY, policy)?;
+    let results = environment.command_json(&["results"]);
+    let status = environment.command_json(&["status"]);
+    environment
+        .block_on(environment.ready.aws.s3.delete_object().bucket(BUCKET).key(POLICY).send())?;
+
+    let client = environment.database()?;
+    let eligible: i64 = environment
+        .block_on(client.query_one(
+            "SELECT count(*) FROM batch_scores WHERE current_score >= 650 AND current_limit < 5000",
+            &[],
+        ))?
+        .get(0);
+    for shown in [results?, status?] {
+        let totals = &shown["totals"];
+        ensure!(
+            totals["pending"] == eligible && totals["not_eligible"] == 50 - eligible,
+            "{eligible} should be pending by the policy in force: {totals}"
+        );
+        ensure!(
+            totals["pending"] != built_in["pending"],
+            "the policy should make a difference: {built_in}"
+        );
+    }
+
+    Ok(())
+}
+
 fn a_run_that_fails_exits_with_3_and_says_why_and_what_next(
     environment: &Environment,
 ) -> Result<()> {
     environment.reset()?;
     // `run` would repair a broken model, so the case breaks the policy.
-    const POLICY: &str = "policies/limit-increase-policy.json";
     environment.put_object(POLICY, r#"{"maximum_limit": "-1"}"#)?;
     let shown = run(environment, &["run"]);
     let json = run(environment, &["--json", "run"]);
@@ -249,6 +284,21 @@ fn own_customers_are_loaded_and_a_bad_row_is_named(environment: &Environment) ->
     ensure!(
         output.status.code() == Some(2) && said.contains("a lot") && said.contains("line 3"),
         "expected the exit code 2, the value and its line, got {said}"
+    );
+
+    // The quote opens in a column that is not read, and the last line closes none.
+    let lines: Vec<String> = (1..=10)
+        .map(|customer| {
+            let note = if customer == 4 { "\"called back" } else { "ok" };
+            format!("C{customer},700,4000,{row},{note}\n")
+        })
+        .collect();
+    std::fs::write(&file, format!("{header},note\n{}", lines.concat()))?;
+    let output = run(environment, &asked.each_ref().map(String::as_str))?;
+    let said = text(&output.stderr);
+    ensure!(
+        output.status.code() == Some(2) && said.contains("never closed") && said.contains("line 5"),
+        "expected the exit code 2 and the line of the open quote, got {said}"
     );
 
     let client = environment.database()?;

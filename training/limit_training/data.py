@@ -6,6 +6,7 @@ categories as text.
 
 import csv
 import gzip
+import re
 import zlib
 from collections import Counter
 from dataclasses import dataclass
@@ -31,6 +32,11 @@ HELD_OUT_NAMES = {
 }
 # With fewer rows, no row of the class would be left on one side of the split.
 MIN_PER_CLASS = 2
+# A field with what ends it. A quote opens a field only as its first character, and two quotes in it
+# are one. `rest` is the first character after the closing quote, if the field goes on there.
+FIELD = re.compile(
+    r'(?:(?P<quoted>")(?:[^"]|"")*(?P<closed>"(?P<rest>[^,\r\n])?)?|[^,\r\n]*)(?:,|\r\n?|\n|$)?'
+)
 
 
 @dataclass(frozen=True)
@@ -79,11 +85,40 @@ def read_table(path: str) -> Table:
             next_step="convert it, for example: iconv -f latin1 -t utf-8 IN.csv > OUT.csv",
         ) from error
     except csv.Error as error:
+        if found := _unbalanced_quote(path, opener):
+            line, problem = found
+            raise TrainingError(
+                problem,
+                where=f"{path}, line {line}",
+                next_step="close the quote, or write a quote inside quotes twice",
+            ) from error
         raise TrainingError(
             f"{path} is not a well-formed CSV file: {error}",
             where="--data",
             next_step='put commas between fields, and quotes (") around fields with commas in them',
         ) from error
+
+
+def _unbalanced_quote(path: str, opener) -> tuple[int, str] | None:
+    """Returns the line of the quote that does not balance, and what is wrong with it.
+
+    Python's reader only says that the file ended, which may be far from the quote.
+    """
+    with opener(path, "rt", encoding="utf-8-sig", newline="") as handle:
+        text = handle.read()
+    for match in FIELD.finditer(text):
+        quoted = match["quoted"] is not None
+        if quoted and match["closed"] is None:
+            return _line_of(text, match.start()), 'a quote (") opens here and is never closed'
+        if quoted and match["rest"]:
+            return _line_of(text, match.end() - 1), (
+                'a quote (") ends a field here, and no comma and no end of line follows it'
+            )
+    return None
+
+
+def _line_of(text: str, offset: int) -> int:
+    return 1 + len(re.findall(r"\r\n?|\n", text[:offset]))
 
 
 def _parse(path: str, reader) -> Table:

@@ -116,7 +116,7 @@ FILE_CASES = {
     "unnamed column": (b",a,outcome\n0,1,Decline\n", "column 1 has no name"),
     "ragged": (b"a,outcome\n1,Decline\n2\n", "line 3"),
     "not UTF-8": (b"a,outcome\n\xff,Decline\n", "not UTF-8"),
-    "open quote": (b'a,outcome\n"1,Decline\n', "not a well-formed CSV"),
+    "open quote": (b'a,outcome\n"1,Decline\n', "is never closed"),
     "one bad row": (b"a,outcome\n1,Decline\n2,Accept\n3,Accept\n", "1 bad rows; at least 2"),
 }
 

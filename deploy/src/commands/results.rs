@@ -3,14 +3,15 @@
 use anyhow::Result;
 
 use crate::cli::ResultsArgs;
+use limit_increase::aws::Aws;
 use limit_increase::customers;
 use limit_increase::database;
 use limit_increase::local::Context;
 use limit_increase::local::services;
+use limit_increase::runs::policy;
 use limit_increase::runs::results::{self, Reason, Results, Run};
 use limit_increase::terminal::Problem;
 use limit_increase::terminal::{self, Ui, money, thousands};
-use limit_increase_domain::policy::Eligibility;
 
 pub(super) async fn run(context: &Context, arguments: &ResultsArgs) -> Result<()> {
     let services = services::ensure(context).await?;
@@ -22,8 +23,8 @@ pub(super) async fn run(context: &Context, arguments: &ResultsArgs) -> Result<()
             .into());
     }
 
-    let results =
-        results::read(&mut client, i64::from(arguments.top), &Eligibility::default()).await?;
+    let policy = policy::in_force(&Aws::local(services.localstack_port)).await?;
+    let results = results::read(&mut client, i64::from(arguments.top), &policy.eligibility).await?;
     context.ui.line(render(&results));
     context.ui.json(&results)
 }

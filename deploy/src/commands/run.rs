@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result};
 use limit_increase_domain::Policy;
-use limit_increase_domain::policy::Eligibility;
 use limit_increase_workflow::{RunId, RunRequest, RunSummary};
 
 use super::results;
@@ -113,8 +112,8 @@ async fn succeeded(
 ) -> Result<Exit> {
     let summary = runs::summary(&ready.aws, BUCKET, &finished.name).await?;
     let mut client = database::connect(&ready.services.database_url).await?;
-    let results =
-        limit_increase::runs::results::read(&mut client, 6, &Eligibility::default()).await?;
+    let policy = runs::policy::in_force(&ready.aws).await?;
+    let results = runs::results::read(&mut client, 6, &policy.eligibility).await?;
     show_summary(context, &summary, finished);
     if summary.eligible > 0 {
         results::show(&context.ui, &results);

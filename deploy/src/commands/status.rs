@@ -9,6 +9,7 @@ use limit_increase::local::Context;
 use limit_increase::local::services;
 use limit_increase::local::state::State;
 use limit_increase::model::{self, TrainedModel};
+use limit_increase::runs::policy;
 use limit_increase::runs::results::{self, Results, Run};
 use limit_increase::terminal::{money, thousands};
 use limit_increase::{customers, database};
@@ -50,9 +51,10 @@ pub(super) async fn run(context: &Context) -> Result<()> {
 async fn look(context: &Context) -> Result<Status> {
     let state = State::read(&context.home.state_file())?;
     let localstack_runs = services::localstack_answers(&state);
-    let stack = match &state.localstack {
-        Some(aws) if localstack_runs => stack::find(&Aws::local(aws.port).cloudformation).await?,
-        _ => None,
+    let aws = state.localstack.as_ref().filter(|_| localstack_runs).map(|aws| Aws::local(aws.port));
+    let stack = match &aws {
+        Some(aws) => stack::find(&aws.cloudformation).await?,
+        None => None,
     };
 
     let known_url = || state.postgres.as_ref().map(|known| known.url().to_owned());
@@ -63,7 +65,8 @@ async fn look(context: &Context) -> Result<Status> {
     {
         version = Some(database::server_version(&client).await?);
         if customers::has_tables(&client).await? {
-            tables = Some(results::read(&mut client, 2, &Eligibility::default()).await?);
+            let eligibility = eligibility(context, aws.as_ref()).await;
+            tables = Some(results::read(&mut client, 2, &eligibility).await?);
         }
     }
 
@@ -76,6 +79,19 @@ async fn look(context: &Context) -> Result<Status> {
         stack,
         model: model::trained(context)?,
     })
+}
+
+/// Who is eligible by the policy in force. While S3 does not run, or its policy is broken, it is the
+/// built-in policy.
+async fn eligibility(context: &Context, aws: Option<&Aws>) -> Eligibility {
+    let Some(aws) = aws else { return Eligibility::default() };
+    policy::in_force(aws).await.map_or_else(
+        |error| {
+            context.ui.warn(format!("{error}; counting by the built-in policy"));
+            Eligibility::default()
+        },
+        |policy| policy.eligibility,
+    )
 }
 
 fn show(context: &Context, status: &Status) {

@@ -11,6 +11,7 @@ use chrono::NaiveDate;
 use csv::StringRecord;
 use flate2::read::MultiGzDecoder;
 
+use super::quotes::{QuoteCheck, QuoteError};
 use super::{dates, values};
 use crate::customers::bulk::{IncomingCell, IncomingCustomer};
 use crate::terminal::Problem;
@@ -36,7 +37,7 @@ pub struct CsvColumns {
 /// A CSV file of customers that is being read, row by row.
 pub struct CustomerFile {
     path: PathBuf,
-    reader: csv::Reader<Box<dyn Read + Send>>,
+    reader: csv::Reader<QuoteCheck<Box<dyn Read + Send>>>,
     positions: Positions,
     columns: CsvColumns,
     default_date: NaiveDate,
@@ -56,7 +57,8 @@ struct Positions {
 impl CustomerFile {
     /// Opens the file, plain or gzip, and finds the columns in its header.
     pub(crate) fn open(path: &Path, columns: CsvColumns, default_date: NaiveDate) -> Result<Self> {
-        let mut reader = csv::ReaderBuilder::new().has_headers(true).from_reader(open(path)?);
+        let checked = QuoteCheck::new(open(path)?);
+        let mut reader = csv::ReaderBuilder::new().has_headers(true).from_reader(checked);
         let header = reader.headers().map_err(|error| unreadable_error(path, &error))?.clone();
         let positions = positions(path, &header, &columns)?;
         Ok(Self {
@@ -229,6 +231,19 @@ fn bad_value_error(path: &Path, line: u64, column: &str, value: &str, why: &str)
 }
 
 fn unreadable_error(path: &Path, error: &csv::Error) -> Problem {
+    let quotes = match error.kind() {
+        csv::ErrorKind::Io(error) => {
+            error.get_ref().and_then(|inner| inner.downcast_ref::<QuoteError>())
+        }
+        _ => None,
+    };
+
+    if let Some(error) = quotes {
+        return Problem::usage(error.to_string())
+            .at(format!("{}, line {}", path.display(), error.line))
+            .next("close the quote, or write a quote inside quotes twice; nothing was loaded");
+    }
+
     let line =
         error.position().map(|position| format!(", line {}", position.line())).unwrap_or_default();
     let (what, next) = match error.kind() {
@@ -255,6 +270,8 @@ fn unreadable_error(path: &Path, error: &csv::Error) -> Problem {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use std::io::Write as _;
+
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::testing::TempDir;
@@ -358,6 +375,31 @@ mod tests {
 
             assert!(problem.next.unwrap().contains("nothing was loaded"), "{row}");
         }
+    }
+
+    #[test]
+    fn one_dialect_is_read_here_and_by_the_trainer() {
+        let cases: Value =
+            serde_json::from_str(include_str!("../../../tests/csv_dialect.json")).unwrap();
+        for case in cases["cases"].as_array().unwrap() {
+            let read = read_all(case["text"].as_str().unwrap());
+            match (read, case["line"].as_u64()) {
+                (Ok(rows), None) => assert_eq!(json!(rows), case["rows"], "{case}"),
+                (Err(problem), Some(line)) => {
+                    assert_eq!(problem.what, case["words"].as_str().unwrap(), "{case}");
+                    assert_eq!(problem.place.unwrap(), format!("file, line {line}"), "{case}");
+                }
+                (read, _) => panic!("{case}: {read:?}"),
+            }
+        }
+    }
+
+    fn read_all(text: &str) -> Result<Vec<Vec<String>>, Problem> {
+        let error = |error: csv::Error| unreadable_error(Path::new("file"), &error);
+        let mut reader = csv::Reader::from_reader(QuoteCheck::new(text.as_bytes()));
+        reader.headers().map_err(error)?;
+        let row = |record: csv::StringRecord| record.iter().map(str::to_owned).collect();
+        reader.into_records().map(|record| record.map(row).map_err(error)).collect()
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod csv_file;
 mod dates;
 mod fill;
 pub mod portfolio;
+mod quotes;
 pub mod sample;
 mod table;
 mod values;

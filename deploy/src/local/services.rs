@@ -136,7 +136,9 @@ pub fn localstack_answers(state: &State) -> bool {
 fn is_running(state: &State) -> bool {
     match state.runtime {
         Runtime::Docker => localstack_answers(state),
-        Runtime::Process => processes(state).into_iter().flatten().any(|process| process.is_alive()),
+        Runtime::Process => {
+            processes(state).into_iter().flatten().any(|process| process.is_alive())
+        }
     }
 }
 

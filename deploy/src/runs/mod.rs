@@ -1,6 +1,7 @@
 //! Runs the workflow: prepares everything, starts a run, follows it to its end, reads its results.
 
 pub mod execution;
+pub mod policy;
 mod prepare;
 pub mod results;
 mod start;

@@ -68,7 +68,7 @@ impl Ui {
     }
 
     /// Prints a warning: something that the person should know, but that stops nothing.
-    pub(crate) fn warn(&self, text: impl AsRef<str>) {
+    pub fn warn(&self, text: impl AsRef<str>) {
         self.note(format!(
             "{} {}",
             console::style("!").yellow().bold().for_stderr(),

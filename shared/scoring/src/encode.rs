@@ -232,7 +232,7 @@ impl Encoder {
                 format!("{name} is missing and the model was trained without missing values")
             }
             EncodeError::NotFinite => format!("{name} is infinite"),
-            EncodeError::TooLarge => format!("{name} is larger than the model can read"),
+            EncodeError::TooLarge => format!("{name} is outside the range that the model can read"),
             EncodeError::Unknown(category) => {
                 let shown: String = category.chars().take(MAX_CATEGORY_SHOWN).collect();
                 let more = if shown.len() < category.len() { "..." } else { "" };

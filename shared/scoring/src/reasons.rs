@@ -11,6 +11,8 @@ use crate::encode::Column;
 
 /// Bytes for the digits, sign and point of most numbers, and a bracket.
 const ROOM_FOR_A_NUMBER: usize = 14;
+/// Above this, a float64 does not hold every integer: 2^53.
+const MAX_EXACT_INTEGER: f64 = 9_007_199_254_740_992.0;
 
 /// The parts of the sentences about one source.
 #[derive(Debug)]
@@ -62,7 +64,7 @@ impl Wording {
     pub(crate) fn text(&self, column: &Column<'_>, row: usize) -> String {
         match column {
             Column::Numbers(values) if values[row].is_nan() => self.sentence(&[" is missing"]),
-            Column::Numbers(values) => self.number(values[row] as f32),
+            Column::Numbers(values) => self.number(values[row]),
             Column::Texts(values) => match values[row] {
                 None | Some("") => self.sentence(&[" is missing"]),
                 Some(category) => self.sentence(&[" is '", category, "'"]),
@@ -70,17 +72,18 @@ impl Wording {
         }
     }
 
-    /// The sentence about a number. A float32 prints as it was written: 0.93, not 0.930000007.
-    fn number(&self, value: f32) -> String {
-        let (before, after) = match self.median.and_then(|median| value.partial_cmp(&median)) {
+    /// The sentence about a number: as it is stored, and beside the median as the model compares
+    /// it, in float32.
+    fn number(&self, value: f64) -> String {
+        let compared = value as f32;
+        let (before, after) = match self.median.and_then(|median| compared.partial_cmp(&median)) {
             Some(Ordering::Less) => (" is low (", ")"),
             Some(Ordering::Greater) => (" is high (", ")"),
             Some(Ordering::Equal) | None => (" is ", ""),
         };
 
         let mut text = self.sentence(&[before]);
-        // Adding zero makes zero of minus zero. Writing to a string can't fail.
-        let _ = write!(text, "{}", value + 0.0);
+        push_number(&mut text, value);
         text.push_str(after);
         text
     }
@@ -97,6 +100,30 @@ impl Wording {
 
         text
     }
+}
+
+/// Appends a number as it is stored.
+///
+/// A float64 holds every decimal of up to 15 digits. A fraction with more of them was computed, or
+/// comes from a column of float32: 0.93 arrives as 0.9300000071525574. It is written with the digits
+/// that a float32 has, and so is an integer that only a float32 rounds to.
+fn push_number(text: &mut String, value: f64) {
+    let single = value as f32;
+    let start = text.len();
+    // Adding zero makes zero of minus zero. Writing to a string can't fail.
+    let _ = write!(text, "{}", value + 0.0);
+
+    let widened = value.abs() > MAX_EXACT_INTEGER && f64::from(single).to_bits() == value.to_bits();
+    let computed = value.fract() != 0.0 && significant_digits(&text[start..]) > 15;
+    if widened || computed {
+        text.truncate(start);
+        let _ = write!(text, "{single}");
+    }
+}
+
+fn significant_digits(number: &str) -> usize {
+    let digits = number.bytes().filter(u8::is_ascii_digit);
+    digits.skip_while(|digit| *digit == b'0').count()
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ fn what_cannot_be_scored_is_referred_with_the_reason() {
         (
             "beyond float32",
             customer(1e39, Some("owner"), 0.0),
-            Some("column 0 is larger than the model can read".to_owned()),
+            Some("column 0 is outside the range that the model can read".to_owned()),
         ),
         (
             "an unknown category",

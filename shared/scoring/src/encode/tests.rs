@@ -70,7 +70,7 @@ fn values_that_it_does_not_are_referred_with_the_first_reason() {
         ),
         (f64::INFINITY, Some("owner"), true, "income is infinite"),
         (f64::NEG_INFINITY, Some("owner"), true, "income is infinite"),
-        (1e39, Some("owner"), true, "income is larger than the model can read"),
+        (1e39, Some("owner"), true, "income is outside the range that the model can read"),
         (
             f64::NAN,
             Some("nobody"),
@@ -95,7 +95,7 @@ fn infinite_and_large_numbers_are_referred_where_missing_ones_are_scored() {
     for (value, expected) in [
         (f64::INFINITY, "income is infinite"),
         (f64::NEG_INFINITY, "income is infinite"),
-        (-1e39, "income is larger than the model can read"),
+        (-1e39, "income is outside the range that the model can read"),
     ] {
         assert_eq!(encoded(&encoders, value, None, true), Err(expected.to_owned()));
     }

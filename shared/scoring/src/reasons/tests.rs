@@ -23,7 +23,7 @@ fn each_source_has_its_description_and_numbers_have_their_median() {
 
 #[test]
 fn numbers_are_told_against_the_median() {
-    let cases: [(f64, Option<f32>, &str); 11] = [
+    let cases: [(f64, Option<f32>, &str); 18] = [
         (512.0, Some(700.0), "Bureau score is low (512)"),
         (0.93, Some(0.4), "Bureau score is high (0.93)"),
         (700.0, Some(700.0), "Bureau score is 700"),
@@ -35,6 +35,15 @@ fn numbers_are_told_against_the_median() {
         (-0.0, Some(1.0), "Bureau score is low (0)"),
         (1e7, Some(1.0), "Bureau score is high (10000000)"),
         (1.0 / 3.0, Some(1.0), "Bureau score is low (0.33333334)"),
+        // Float32 has the integers up to 16,777,216, and these are stored in float64.
+        (16_777_217.0, None, "Bureau score is 16777217"),
+        (123_456_789.0, Some(1.0), "Bureau score is high (123456789)"),
+        (9_007_199_254_740_991.0, None, "Bureau score is 9007199254740991"),
+        (1_234_567.25, None, "Bureau score is 1234567.25"),
+        (-98_765_432.1, None, "Bureau score is -98765432.1"),
+        // A column of float32, as PostgreSQL widens it.
+        (f64::from(0.93_f32), None, "Bureau score is 0.93"),
+        (f64::from(0.1_f32), None, "Bureau score is 0.1"),
     ];
 
     for (value, median, expected) in cases {
