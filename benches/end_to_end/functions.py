@@ -147,9 +147,11 @@ class Worker(threading.Thread):
             while True:
                 shard = self._shards.get_nowait()
                 task = {"run": self._run, "shard": shard}
-                self._functions[SCORE].invoke(task)
-                self._functions[EVALUATE].invoke(task)
-                self._functions[UPDATE].invoke({"action": "apply_shard", **task})
+                scored = self._functions[SCORE].invoke(task)
+                evaluations = self._functions[EVALUATE].invoke({**task, "scored": scored})
+                self._functions[UPDATE].invoke(
+                    {"action": "apply_shard", **task, "evaluations": evaluations}
+                )
         except queue.Empty:
             pass
         except Exception as error:  # noqa: BLE001 - kept for the thread that joins this one

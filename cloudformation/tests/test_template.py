@@ -31,9 +31,13 @@ def statements(role: dict) -> list[dict]:
     """The statements of a role, including those under a condition."""
     found = []
     for policy in role["Properties"]["Policies"]:
-        for statement in policy["PolicyDocument"]["Statement"]:
-            found.append(statement["Fn::If"][1] if "Fn::If" in statement else statement)
+        found += unconditional(policy["PolicyDocument"]["Statement"])
     return found
+
+
+def unconditional(items: list) -> list:
+    """The items of a list, also those under a condition."""
+    return [item["Fn::If"][1] if "Fn::If" in item else item for item in items]
 
 
 def resources_text(statement: dict) -> str:
@@ -126,7 +130,8 @@ def test_no_role_may_pass_on_or_change_permissions(template):
 
 def test_a_resource_policy_admits_one_service_for_one_source(template):
     for name, item in template["Resources"].items():
-        for statement in item["Properties"].get("PolicyDocument", {}).get("Statement", []):
+        document = item["Properties"].get("PolicyDocument", {})
+        for statement in unconditional(document.get("Statement", [])):
             if statement["Effect"] == "Allow":
                 assert list(statement["Principal"]) == ["Service"], name
                 assert "aws:SourceArn" in repr(statement["Condition"]), name
@@ -142,7 +147,8 @@ def test_plain_http_is_refused_wherever_a_policy_can(template):
     }
     assert set(documents) == {"ModelBucketPolicy", "DeadLetterQueuePolicy", "AlarmTopicPolicy"}
     for name, found in documents.items():
-        (denied,) = [statement for statement in found if statement["Effect"] == "Deny"]
+        (denied,) = [one for one in found if one.get("Sid") == "RefusePlainHttp"]
+        assert denied["Effect"] == "Deny", name
         assert denied["Principal"] == "*", name
         assert denied["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}, name
     assert documents["ModelBucketPolicy"][0]["Action"] == "s3:*"
@@ -171,6 +177,87 @@ def test_each_step_writes_only_its_own_folder(template):
             for resource in listed(statement["Resource"])
         ]
         assert written == folders, name
+
+
+def test_only_a_step_s_own_role_writes_its_folder_whatever_other_roles_may_do(template):
+    policy = template["Resources"]["ModelBucketPolicy"]["Properties"]["PolicyDocument"]
+    expected = {
+        "/pipeline/customers/*": {"Fn::GetAtt": ["QueryBatchScoresRole", "Arn"]},
+        "/pipeline/scored_customers/*": {"Fn::GetAtt": ["ScoreCustomersRole", "Arn"]},
+        "/pipeline/evaluations/*": {"Fn::GetAtt": ["EvaluateLimitIncreaseRole", "Arn"]},
+        "/pipeline/results/*": {"Fn::GetAtt": ["UpdateDatabaseRole", "Arn"]},
+        "/pipeline/map_results/*": {"Fn::GetAtt": ["StateMachineRole", "Arn"]},
+        "/models/*": {"Ref": "PublisherRoleArn"},
+        "/policies/*": {"Ref": "PublisherRoleArn"},
+    }
+    writers = {}
+    for statement in unconditional(policy["Statement"]):
+        if "s3:PutObject" not in listed(statement["Action"]):
+            continue
+        assert (statement["Effect"], statement["Principal"]) == ("Deny", "*"), statement["Sid"]
+        assert "s3:DeleteObject*" in statement["Action"], statement["Sid"]
+        writer = statement["Condition"]["ArnNotEquals"]["aws:PrincipalArn"]
+        for resource in listed(statement["Resource"]):
+            writers[resource["Fn::Sub"].split("${BucketName}", 1)[1]] = writer
+    assert writers == expected
+
+    (publisher,) = [one["Fn::If"] for one in policy["Statement"] if "Fn::If" in one]
+    assert (publisher[0], publisher[2]) == ("HasPublisher", {"Ref": "AWS::NoValue"})
+    assert template["Parameters"]["PublisherRoleArn"]["Default"] == ""
+
+
+def test_every_s3_statement_of_a_role_is_for_this_account_s_bucket(template):
+    for name, role in of_type(template, "AWS::IAM::Role").items():
+        for statement in statements(role):
+            if any(action.startswith("s3:") for action in listed(statement["Action"])):
+                assert statement["Condition"]["StringEquals"] == {
+                    "aws:ResourceAccount": {"Ref": "AWS::AccountId"}
+                }, (name, statement["Sid"])
+    for name, item in of_type(template, "AWS::Lambda::Function").items():
+        variables = item["Properties"]["Environment"]["Variables"]
+        assert variables["BUCKET_OWNER"] == {"Ref": "AWS::AccountId"}, name
+
+
+def test_a_role_lists_only_the_folders_whose_objects_it_reads(template):
+    for name, role in of_type(template, "AWS::IAM::Role").items():
+        read, may_list = set(), set()
+        for statement in statements(role):
+            actions = listed(statement["Action"])
+            if "s3:ListBucket" in actions:
+                may_list |= set(statement["Condition"]["StringLike"]["s3:prefix"])
+            elif "s3:GetObject" in actions:
+                read |= {one["Fn::Sub"].split("/", 1)[1] for one in listed(statement["Resource"])}
+        # Step Functions has no use for the difference between "missing" and "refused".
+        assert may_list == (set() if name == "StateMachineRole" else read), name
+
+
+def test_only_a_function_that_needs_the_database_runs_in_the_vpc(template):
+    for name, item in of_type(template, "AWS::Lambda::Function").items():
+        role = template["Resources"][item["Properties"]["Role"]["Fn::GetAtt"][0]]
+        assert ("VpcConfig" in item["Properties"]) == (name in USE_THE_DATABASE), name
+        assert ("ManagedPolicyArns" in role["Properties"]) == (name in USE_THE_DATABASE), name
+
+
+def test_every_folder_has_its_retention_and_keeps_the_originals_of_decisions(template):
+    bucket = template["Resources"]["ModelBucket"]["Properties"]
+    rules = {
+        rule["Prefix"]: rule
+        for rule in unconditional(bucket["LifecycleConfiguration"]["Rules"])
+        if "Prefix" in rule
+    }
+    days = {prefix: rule["ExpirationInDays"] for prefix, rule in rules.items()}
+    assert days == {
+        "pipeline/customers/": {"Ref": "HandoffRetentionDays"},
+        "pipeline/map_results/": {"Ref": "HandoffRetentionDays"},
+        "pipeline/scored_customers/": {"Ref": "RecordsRetentionDays"},
+        "pipeline/evaluations/": {"Ref": "RecordsRetentionDays"},
+        "pipeline/results/": {"Ref": "RecordsRetentionDays"},
+    }
+    for prefix, rule in rules.items():
+        # A redriven step reads the version that its state names, for up to 14 days.
+        kept = rule["NoncurrentVersionExpiration"]["NoncurrentDays"]
+        assert kept in (14, days[prefix]), prefix
+    assert template["Parameters"]["RecordsRetentionDays"]["Default"] == 0
 
 
 def test_each_function_has_a_role_and_a_log_of_its_own(template):

@@ -58,6 +58,7 @@ def test_columns_have_their_natural_types(files: Path) -> None:
 
     evaluations = types(files / "evaluations.parquet")
     assert (evaluations["new_limit"], evaluations["decision"]) == ("DECIMAL(10,2)", "VARCHAR")
+    assert (evaluations["annual_income"], evaluations["new_score"]) == ("DECIMAL(14,2)", "INTEGER")
     assert types(files / "results.parquet")["effect"] == "VARCHAR"
 
 

@@ -70,11 +70,17 @@ impl<'e> FunctionsUnderTest<'e> {
         let opened = self
             .environment
             .block_on(self.query.invoke(&json!({ "run_id": run, "request": request })))?;
-        let key = format!("pipeline/customers/run={run}/part-00000.parquet");
-        let shard = json!({ "index": 0, "key": key, "rows": opened["eligible"] });
+        let shard = self.first_shard(&run);
         self.environment
             .block_on(self.score.invoke(&json!({ "run": opened["run"], "shard": shard })))
             .map(|_| ())
+    }
+
+    /// The first entry of a run's list of shards; `null` when there is none.
+    fn first_shard(&self, run: &str) -> Value {
+        let list = self.environment.object(&format!("pipeline/customers/run={run}/manifest.json"));
+        let shards = list.ok().and_then(|list| serde_json::from_slice::<Vec<Value>>(&list).ok());
+        shards.and_then(|shards| shards.into_iter().next()).unwrap_or_default()
     }
 
     /// Replaces the model by this artifact, and expects that it is refused with these words.
@@ -475,9 +481,7 @@ fn a_bad_event_of_a_later_step_is_refused(environment: &Environment) -> Result<(
     let functions = FunctionsUnderTest::new(environment)?;
     let opened = environment
         .block_on(functions.query.invoke(&json!({ "run_id": "good", "request": {} })))?;
-    let key = "pipeline/customers/run=good/part-00000.parquet";
-    let shard = json!({ "index": 0, "key": key, "rows": opened["eligible"] });
-    let good = json!({ "run": opened["run"], "shard": shard });
+    let good = json!({ "run": opened["run"], "shard": functions.first_shard("good") });
     let changed = |path: &str, value: Value| {
         let mut event = good.clone();
         if let Some(field) = event.pointer_mut(path) {
@@ -492,6 +496,16 @@ fn a_bad_event_of_a_later_step_is_refused(environment: &Environment) -> Result<(
             "another hash of the model",
             changed("/run/model/sha256", json!("0".repeat(64))),
             "Permanent.ModelChanged",
+        ),
+        (
+            "another hash of the shard",
+            changed("/shard/file/sha256", json!("0".repeat(64))),
+            "Permanent.HandoffInvalid",
+        ),
+        (
+            "another hash of the list of shards",
+            changed("/run/shard_list/sha256", json!("0".repeat(64))),
+            "Permanent.HandoffInvalid",
         ),
         ("another ETag", changed("/run/model/etag", json!("\"0\"")), "Permanent.ModelChanged"),
         ("another number of rows", changed("/shard/rows", json!(3)), "Permanent.HandoffInvalid"),
@@ -522,6 +536,11 @@ fn a_bad_event_of_a_later_step_is_refused(environment: &Environment) -> Result<(
     }
 
     environment.block_on(functions.score.invoke(&good))?;
+
+    // Promise 2: now the model is in memory, and still it is not the one that this event names.
+    let other_model = changed("/run/model/sha256", json!("0".repeat(64)));
+    let outcome = environment.block_on(functions.score.invoke(&other_model)).map(|_| ());
+    functions.permanent("another hash of a warm model", outcome, "Permanent.ModelChanged", "")?;
     functions.end()
 }
 

@@ -151,8 +151,9 @@ fn an_attempt_that_has_lost_its_shard_leaves_the_record_alone(
         let shards: Vec<serde_json::Value> = serde_json::from_slice(&list)?;
         let task = json!({ "run": opened["run"], "shard": shards.first().context("no shard")? });
 
-        invoke(&lab, "score-customers", &task).await?;
-        invoke(&lab, "evaluate-limit-increase", &task).await?;
+        let mut evaluate = task.clone();
+        evaluate["scored"] = invoke(&lab, "score-customers", &task).await?;
+        let evaluations = invoke(&lab, "evaluate-limit-increase", &evaluate).await?;
 
         lab.storage.add(Rule {
             method: Method::PUT,
@@ -163,6 +164,7 @@ fn an_attempt_that_has_lost_its_shard_leaves_the_record_alone(
 
         let mut apply = task.clone();
         apply["action"] = json!("apply_shard");
+        apply["evaluations"] = evaluations;
         let (first, second) =
             (lab.pool.take("update-database").await?, lab.pool.take("update-database").await?);
         let overtaking = async {

@@ -1,27 +1,36 @@
-//! Promise 11, with a password that changes during a run and with everything logged; hostile names;
+//! Nobody moves a limit but the run (promise 2): forged files and forged events. Promise 11, with a password that changes during a run and with everything logged; hostile names;
 //! and the metrics in the log.
 #![allow(missing_docs)]
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, ensure};
 use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials as AwsCredentials, Region};
+use bytes::Bytes;
 use limit_increase::deployment::{self, Deployment};
+use limit_increase::model::{BUCKET, KEY};
 use limit_increase_database::{Selection, open_eligible, quote_identifier};
-use limit_increase_domain::SourceColumn;
 use limit_increase_domain::policy::Eligibility;
+use limit_increase_domain::{CreditLimit, Decision, Outcome, SourceColumn, sha256_hex};
+use limit_increase_handoff::evaluations::{Evaluations, EvaluationsWriter, Facts};
 use limit_increase_tests::environment::Environment;
-use limit_increase_tests::records::decisions;
-use limit_increase_tests::{cases, suite};
+use limit_increase_tests::records::{LedgerRow, decisions};
+use limit_increase_tests::simulator::function::{FunctionError, FunctionProcess, Launch};
+use limit_increase_tests::{cases, programs, suite};
 use limit_increase_workflow::rows::CellValue;
-use limit_increase_workflow::{FailureKind, RunRequest};
-use serde_json::Value;
+use limit_increase_workflow::{FailureKind, RunId, RunRequest};
+use serde_json::{Value, json};
 
 fn main() -> ExitCode {
     suite::run(
         "security",
         &cases![
             a_hostile_column_name_is_a_name_and_nothing_more,
+            forged_decisions_are_refused_by_their_hash_and_by_the_policy,
+            a_forged_shard_is_refused_by_the_list_of_shards,
+            a_forged_event_is_refused_by_what_the_run_was_opened_with,
+            the_row_of_a_violated_constraint_reaches_no_log_no_history_and_no_ledger,
             a_closed_run_and_a_failure_are_metrics_in_the_log,
             a_rotated_password_is_read_again_and_is_in_no_log,
         ],
@@ -137,6 +146,274 @@ fn a_hostile_column_name_is_a_name_and_nothing_more(environment: &Environment) -
 
     environment.run_well(&RunRequest::default())?;
     ensure!(decisions(environment)?.len() == 20, "20 decisions expected");
+    Ok(())
+}
+
+/// The functions of a run, one process of each, called by hand as an intruder could.
+struct ForgedRun<'e> {
+    environment: &'e Environment,
+    functions: BTreeMap<&'static str, FunctionProcess>,
+    run: Value,
+    shard: Value,
+}
+
+type Answer = std::result::Result<Value, FunctionError>;
+
+impl<'e> ForgedRun<'e> {
+    /// Opens a run of the sample's customers, as one shard.
+    fn open(environment: &'e Environment, name: &str, dry_run: bool) -> Result<Self> {
+        environment.reset()?;
+        let programs = programs::functions(&environment.context)?;
+        let services = &environment.ready.services;
+        let log = environment.context.home.logs().join("forged.log");
+        let mut functions = BTreeMap::new();
+        for step in
+            ["query-batch-scores", "score-customers", "evaluate-limit-increase", "update-database"]
+        {
+            let program = programs.get(step).with_context(|| format!("no program {step}"))?;
+            let launch = Launch::new(program, step, &services.endpoint())
+                .env("DATABASE_URL", &services.functions_database_url)
+                .env("BUCKET", BUCKET)
+                .log(&log);
+            functions.insert(step, environment.block_on(FunctionProcess::start(&launch))?);
+        }
+
+        let (run, shard) = (Value::Null, Value::Null);
+        let mut opened = Self { environment, functions, run, shard };
+        let request = json!({ "dry_run": dry_run });
+        let event = json!({ "run_id": name, "request": request });
+        opened.run = opened.call("query-batch-scores", &event)?["run"].clone();
+        let list = environment.object(&format!("pipeline/customers/run={name}/manifest.json"))?;
+        let shards: Vec<Value> = serde_json::from_slice(&list)?;
+        opened.shard = shards.first().context("no shard")?.clone();
+        Ok(opened)
+    }
+
+    fn call(&self, function: &str, event: &Value) -> Answer {
+        self.environment.block_on(self.functions[function].invoke(event))
+    }
+
+    /// The event of a step, with what the step before answered under this name.
+    fn event(&self, more: &[(&str, &Value)]) -> Value {
+        let mut event = json!({ "run": self.run, "shard": self.shard });
+        for (name, value) in more {
+            event[*name] = (*value).clone();
+        }
+
+        event
+    }
+
+    fn apply(&self, run: &Value, evaluations: &Value) -> Answer {
+        let event = self.event(&[
+            ("run", run),
+            ("action", &json!("apply_shard")),
+            ("evaluations", evaluations),
+        ]);
+
+        self.call("update-database", &event)
+    }
+
+    /// Scores and evaluates the shard, and returns the answers of both steps.
+    fn score_and_evaluate(&self) -> Result<(Value, Value)> {
+        let scored = self.call("score-customers", &self.event(&[]))?;
+        let evaluations =
+            self.call("evaluate-limit-increase", &self.event(&[("scored", &scored)]))?;
+        Ok((scored, evaluations))
+    }
+
+    /// Writes an object as an intruder would: the hash beside it is right.
+    fn put(&self, key: &str, content: &Bytes) -> Result<Value> {
+        let sha256 = sha256_hex(content);
+        self.environment.block_on(
+            self.environment
+                .ready
+                .aws
+                .s3
+                .put_object()
+                .bucket(BUCKET)
+                .key(key)
+                .metadata("sha256", &sha256)
+                .body(content.clone().into())
+                .send(),
+        )?;
+
+        Ok(json!({ "sha256": sha256, "version_id": null }))
+    }
+
+    fn refused(&self, what: &str, answer: Answer, name: &str) -> Result<()> {
+        let error = answer.err().with_context(|| format!("{what} is accepted"))?;
+        ensure!(error.error_type == name, "{what}: expected {name}, got {error}");
+        let decided = decisions(self.environment)?;
+        ensure!(decided.is_empty(), "{what}: nobody should be decided: {decided:?}");
+        Ok(())
+    }
+}
+
+/// The shard's decisions, with the highest limit that the table holds for everybody.
+fn highest_limits(honest: Bytes, rows: u32) -> Result<Bytes> {
+    let mut forged = EvaluationsWriter::default();
+    for evaluation in Evaluations::read(honest, rows)?.iter()? {
+        let evaluation = evaluation?;
+        let facts = Facts {
+            current_score: evaluation.current_score,
+            current_limit: evaluation.current_limit,
+            annual_income: evaluation.annual_income,
+            new_score: evaluation.new_score,
+        };
+        let decision = Decision {
+            outcome: Outcome::Approved,
+            new_limit: Some(CreditLimit::try_from(CreditLimit::MAX)?),
+            reason: evaluation.reason.to_owned(),
+        };
+
+        forged.push(evaluation.customer_id, &facts, &decision)?;
+    }
+
+    Ok(forged.finish()?)
+}
+
+/// Promise 2: whoever can write `pipeline/evaluations/` sets no limit. The hash that the state
+/// carries refuses the file. An intruder who controls the hash too is refused by the policy.
+fn forged_decisions_are_refused_by_their_hash_and_by_the_policy(
+    environment: &Environment,
+) -> Result<()> {
+    let forged = ForgedRun::open(environment, "forged-decisions", false)?;
+    let (_, honest) = forged.score_and_evaluate()?;
+    let key = "pipeline/evaluations/run=forged-decisions/part-00000.parquet";
+    let rows = u32::try_from(forged.shard["rows"].as_u64().context("no rows")?)?;
+    let file = environment.object(key)?;
+    let of_forged = forged.put(key, &highest_limits(file.clone(), rows)?)?;
+
+    // As in a bucket without versions: the object under the key is the forged one.
+    let unversioned = json!({ "sha256": honest["sha256"], "version_id": null });
+    let answer = forged.apply(&forged.run, &unversioned);
+    forged.refused("promise 2: a forged file", answer, "Permanent.HandoffInvalid")?;
+
+    let answer = forged.apply(&forged.run, &of_forged);
+    forged.refused(
+        "promise 2: a forged file with its hash",
+        answer,
+        "Permanent.DecisionMismatch",
+    )?;
+
+    ensure!(
+        honest["version_id"].is_string(),
+        "the bucket has versions, so the answer should name one: {honest}"
+    );
+    forged.apply(&forged.run, &honest)?;
+    let decided = decisions(environment)?;
+    ensure!(decided.len() == rows as usize, "the honest version should be applied: {decided:?}");
+    for evaluation in Evaluations::read(file, rows)?.iter()? {
+        let evaluation = evaluation?;
+        let stored = decided.get(evaluation.customer_id).context("not decided")?;
+        ensure!(
+            stored.new_limit == evaluation.new_limit,
+            "promise 2: the honest limit should be written: {stored:?}, not {evaluation:?}"
+        );
+    }
+
+    Ok(())
+}
+
+/// Promise 2: a customers' file that is not the query's gets no score, whatever the list in the
+/// bucket says, and neither does a scored file pass that is not the scoring step's.
+fn a_forged_shard_is_refused_by_the_list_of_shards(environment: &Environment) -> Result<()> {
+    let mut forged = ForgedRun::open(environment, "forged-shard", false)?;
+    let key = forged.shard["key"].as_str().context("no key")?.to_owned();
+    let honest = forged.shard.clone();
+    let other = forged.put(&key, &environment.object(KEY)?)?;
+    forged.shard["file"] = other;
+    let list = serde_json::to_vec(&json!([forged.shard]))?;
+    forged.put("pipeline/customers/run=forged-shard/manifest.json", &list.into())?;
+    let answer = forged.call("score-customers", &forged.event(&[]));
+    forged.refused("promise 2: a forged shard", answer, "Permanent.HandoffInvalid")?;
+
+    forged.shard = honest;
+    // The list that the query wrote is an older version now, and it is still the one that counts.
+    let (scored, _) = forged.score_and_evaluate()?;
+    let key = "pipeline/scored_customers/run=forged-shard/part-00000.parquet";
+    forged.put(key, &environment.object(KEY)?)?;
+    let unversioned = json!({ "sha256": scored["sha256"], "version_id": null });
+    let event = forged.event(&[("scored", &unversioned)]);
+    let answer = forged.call("evaluate-limit-increase", &event);
+    forged.refused("promise 2: forged scores", answer, "Permanent.HandoffInvalid")
+}
+
+/// Promise 2: an event that names another request, policy or mode than the run was opened with.
+fn a_forged_event_is_refused_by_what_the_run_was_opened_with(
+    environment: &Environment,
+) -> Result<()> {
+    let forged = ForgedRun::open(environment, "forged-event", true)?;
+    let (scored, evaluations) = forged.score_and_evaluate()?;
+    let other_request = json!({ "run_id": "forged-event", "request": { "dry_run": false } });
+    let answer = forged.call("query-batch-scores", &other_request);
+    forged.refused("promise 7: another request", answer, "Permanent.RunConflict")?;
+
+    let mut other_policy = forged.run.clone();
+    other_policy["policy"]["minimum_score"] = json!(0);
+    let event = forged.event(&[("run", &other_policy), ("scored", &scored)]);
+    let answer = forged.call("evaluate-limit-increase", &event);
+    forged.refused("promise 2: another policy", answer, "Permanent.InvalidPolicy")?;
+
+    let mut live = forged.run.clone();
+    live["dry_run"] = json!(false);
+    let answer = forged.apply(&live, &evaluations);
+    forged.refused("promise 2: a dry run made live", answer, "Permanent.RunConflict")?;
+
+    let mut close = json!({ "action": "finish_run", "eligible": 20, "shard_count": 1 });
+    close["run"] = live;
+    let answer = forged.call("update-database", &close);
+    forged.refused("promise 2: a live run closed", answer, "Permanent.RunConflict")?;
+
+    forged.apply(&forged.run, &evaluations)?;
+    Ok(())
+}
+
+/// PostgreSQL's DETAIL holds the row that offends: "Failing row contains (CUST_0001, 640, ...)".
+fn the_row_of_a_violated_constraint_reaches_no_log_no_history_and_no_ledger(
+    environment: &Environment,
+) -> Result<()> {
+    environment.reset()?;
+    let client = environment.database()?;
+    environment.block_on(client.batch_execute(
+        "ALTER TABLE batch_scores ADD CONSTRAINT no_decisions \
+         CHECK (limit_increase_decision IS NULL)",
+    ))?;
+    let ended = environment.execute("constraint", "{}");
+    environment
+        .block_on(client.batch_execute("ALTER TABLE batch_scores DROP CONSTRAINT no_decisions"))?;
+
+    let ended = ended?;
+    let failure = ended.failure.as_ref().context("it did not fail")?;
+    let ledger = LedgerRow::read(environment, &RunId::try_from("constraint".to_owned())?)?;
+    let cause = ledger.cause.context("no cause in the ledger")?;
+    ensure!(
+        failure.error == "Permanent.DatabaseRefused" && cause.contains("no_decisions"),
+        "the failure should name the constraint: {failure:?}, {cause}"
+    );
+
+    let arn = environment.machine()?.replace(":stateMachine:", ":execution:");
+    let states = &environment.ready.aws.states;
+    let history = environment.block_on(
+        states.get_execution_history().execution_arn(format!("{arn}:constraint")).send(),
+    )?;
+    let causes: Vec<&str> = history
+        .events()
+        .iter()
+        .filter_map(|event| {
+            let task = event.task_failed_event_details().and_then(|details| details.cause());
+            task.or_else(|| event.execution_failed_event_details()?.cause())
+        })
+        .collect();
+    let history = causes.join("\n");
+    ensure!(history.contains("23514"), "the history should have the SQLSTATE: {history}");
+    let log = log_of(environment, "update-database")?;
+    for (place, text) in
+        [("history", &history), ("ledger", &cause), ("log", &log), ("answer", &failure.cause)]
+    {
+        ensure!(!text.contains("Failing row"), "the {place} has the customer's row: {text}");
+    }
+
     Ok(())
 }
 

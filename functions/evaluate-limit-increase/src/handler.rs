@@ -2,13 +2,13 @@
 
 use limit_increase_domain::decision::{Scoring, decide};
 use limit_increase_domain::{Counts, Policy};
-use limit_increase_handoff::evaluations::EvaluationsWriter;
+use limit_increase_handoff::evaluations::{EvaluationsWriter, Facts};
 use limit_increase_handoff::scored::Scored;
 use limit_increase_handoff::{HandoffError, StepFiles};
 use limit_increase_storage::Storage;
-use limit_increase_workflow::contract::ShardTask;
+use limit_increase_workflow::contract::EvaluateTask;
 use limit_increase_workflow::keys::Stage;
-use limit_increase_workflow::{Failure, FailureKind, RunContext};
+use limit_increase_workflow::{Failure, FailureKind, HandoffRef, RunContext};
 
 /// Evaluates shards. One handler serves all events of an execution environment.
 pub(crate) struct Handler {
@@ -22,19 +22,19 @@ impl Handler {
 
     /// Decides every customer of the shard under the policy of its run.
     ///
-    /// The answer is empty, because the state machine keeps the task for the next step.
+    /// The answer says what was written. The state machine gives it to the next step.
     ///
     /// # Errors
     /// `Permanent.InvalidPolicy`, or the failure of the hand-off or of the storage.
-    pub(crate) async fn handle(&self, task: ShardTask) -> Result<(), Failure> {
-        let ShardTask { run, shard } = task;
+    pub(crate) async fn handle(&self, task: EvaluateTask) -> Result<HandoffRef, Failure> {
+        let EvaluateTask { run, shard, scored } = task;
         check_policy(&run)?;
 
         let files = StepFiles::new(&self.storage, &run, &shard);
-        let scored = files.read_scores_for_decisions().await?;
+        let scored = files.read_scores_for_decisions(&scored).await?;
         let (writer, counts) = evaluate(&run.policy, &scored)
             .map_err(|error| files.failure(Stage::ScoredCustomers, error))?;
-        files.write(Stage::Evaluations, writer.finish()).await?;
+        let written = files.write(Stage::Evaluations, writer.finish()).await?;
 
         tracing::info!(
             shard = shard.index.0,
@@ -44,7 +44,7 @@ impl Handler {
             "shard evaluated"
         );
 
-        Ok(())
+        Ok(written)
     }
 }
 
@@ -73,7 +73,7 @@ fn evaluate(policy: &Policy, scored: &Scored) -> Result<(EvaluationsWriter, Coun
     let mut counts = Counts::default();
 
     for row in 0..scored.rows() {
-        let limit = columns.limit(row);
+        let (limit, income) = (columns.limit(row), columns.income(row));
         let reasons = columns.reasons(row);
         let score = columns.score(row);
         let scoring = match score {
@@ -81,14 +81,16 @@ fn evaluate(policy: &Policy, scored: &Scored) -> Result<(EvaluationsWriter, Coun
             Err(reason) => Scoring::NotScored { reason },
         };
 
-        let decision = decide(policy, limit, columns.income(row), scoring);
+        let decision = decide(policy, limit, income, scoring);
         counts.add(decision.outcome);
-        writer.push(
-            columns.ids.value(row),
-            (columns.current_scores.value(row), limit),
-            score.ok(),
-            &decision,
-        )?;
+        let facts = Facts {
+            current_score: columns.current_scores.value(row),
+            current_limit: limit,
+            annual_income: income,
+            new_score: score.ok(),
+        };
+
+        writer.push(columns.ids.value(row), &facts, &decision)?;
     }
 
     Ok((writer, counts))

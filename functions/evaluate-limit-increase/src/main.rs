@@ -2,7 +2,7 @@
 
 mod handler;
 
-use limit_increase_runtime::lambda;
+use limit_increase_runtime::{environment, lambda};
 use limit_increase_storage::{Storage, aws};
 
 use crate::handler::Handler;
@@ -10,6 +10,8 @@ use crate::handler::Handler;
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let config = aws::load_config().await;
-    let handler = Handler::new(Storage::new(aws::s3_client(&config)));
+    let storage =
+        Storage::new(aws::s3_client(&config)).owned_by(environment::optional("BUCKET_OWNER"));
+    let handler = Handler::new(storage);
     lambda::serve(|task, _| handler.handle(task)).await
 }

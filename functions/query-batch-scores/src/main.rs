@@ -7,7 +7,7 @@ mod resume;
 mod shards;
 
 use limit_increase_database::{Credentials, Database};
-use limit_increase_runtime::lambda;
+use limit_increase_runtime::{environment, lambda};
 use limit_increase_storage::{Storage, aws};
 
 use crate::handler::Handler;
@@ -16,8 +16,10 @@ use crate::open::Locations;
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let config = aws::load_config().await;
+    let storage =
+        Storage::new(aws::s3_client(&config)).owned_by(environment::optional("BUCKET_OWNER"));
     let handler = Handler::new(
-        Storage::new(aws::s3_client(&config)),
+        storage,
         Locations::from_environment(),
         Database::new(Credentials::from_environment(&config)),
     );

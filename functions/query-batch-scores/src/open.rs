@@ -12,7 +12,7 @@ use limit_increase_workflow::keys::{self, shard_list_key};
 use limit_increase_workflow::{Failure, FailureKind, ModelPin, ObjectRef, RunContext};
 
 use crate::request::RunOrder;
-use crate::shards::write_shards;
+use crate::shards::{WrittenShards, write_shards};
 
 /// Where the model, the policy and the hand-off are.
 pub(crate) struct Locations {
@@ -55,6 +55,18 @@ pub(crate) async fn open_run(
         None => policy_in_force(storage, locations).await?,
     };
 
+    let selection = Selection {
+        eligibility: &policy.eligibility,
+        limit: order.request.limit,
+        features: &features,
+        income_column: policy.affordability.as_ref().map(|cap| cap.income_column.as_str()),
+    };
+
+    let rows = opening.open_eligible(&selection).await?;
+    let place = (locations.bucket.as_str(), &order.run_id);
+    let written = write_shards(storage, place, &features, rows, order.request.shard_size).await?;
+    let WrittenShards { shards, list } = written;
+
     let run = RunContext {
         run_id: order.run_id.clone(),
         bucket: locations.bucket.clone(),
@@ -63,17 +75,9 @@ pub(crate) async fn open_run(
         policy,
         dry_run: order.request.dry_run,
         as_of: order.as_of,
+        shard_list: list,
     };
 
-    let selection = Selection {
-        eligibility: &run.policy.eligibility,
-        limit: order.request.limit,
-        features: &features,
-        income_column: run.policy.affordability.as_ref().map(|cap| cap.income_column.as_str()),
-    };
-
-    let rows = opening.open_eligible(&selection).await?;
-    let shards = write_shards(storage, &run, &features, rows, order.request.shard_size).await?;
     let opened = RunOpened {
         eligible: shards.iter().map(|shard| u64::from(shard.rows)).sum(),
         shard_count: shards.len() as u32,

@@ -26,7 +26,7 @@ pub(crate) async fn resume_run(
     }
 
     let ObjectRef { bucket, key } = &opened.shards;
-    let list = storage.get_verified(bucket, key).await?;
+    let list = storage.get_written(bucket, key, &opened.run.shard_list).await?;
     let mut shards: Vec<ShardRef> = serde_json::from_slice(&list).map_err(|error| {
         Failure::new(
             FailureKind::HandoffInvalid,

@@ -8,21 +8,27 @@ use limit_increase_handoff::CONTENT_TYPE;
 use limit_increase_handoff::customers::CustomersWriter;
 use limit_increase_storage::{APPLICATION_JSON, Storage};
 use limit_increase_workflow::keys::{Stage, shard_list_key};
-use limit_increase_workflow::{Failure, FailureKind, RunContext, ShardIndex, ShardRef};
+use limit_increase_workflow::{Failure, FailureKind, HandoffRef, RunId, ShardIndex, ShardRef};
 use tokio::task::JoinHandle;
 
-/// Reads all rows, writes the shards and then their list, and returns the list.
+/// The shards of a run, and the list that was written of them.
+pub(crate) struct WrittenShards {
+    pub(crate) shards: Vec<ShardRef>,
+    pub(crate) list: HandoffRef,
+}
+
+/// Reads all rows, writes the shards and then their list, and returns both.
 ///
 /// # Errors
 /// The failure of the database or of the storage; then no list is written.
 pub(crate) async fn write_shards(
     storage: &Storage,
-    run: &RunContext,
+    (bucket, run): (&str, &RunId),
     features: &[SourceColumn],
     mut rows: EligibleStream,
     shard_size: u32,
-) -> Result<Vec<ShardRef>, Failure> {
-    let mut shards = ShardUploads { storage, run, written: Vec::new(), upload: None };
+) -> Result<WrittenShards, Failure> {
+    let mut shards = ShardUploads { storage, bucket, run, written: Vec::new(), upload: None };
     let mut writer = CustomersWriter::new(features);
     while let Some(row) = rows.next().await? {
         writer
@@ -41,56 +47,62 @@ pub(crate) async fn write_shards(
     shards.finish().await
 }
 
+/// A shard that is being uploaded.
+struct Upload {
+    index: ShardIndex,
+    key: String,
+    rows: u32,
+    file: JoinHandle<Result<HandoffRef, Failure>>,
+}
+
 /// The shards that were uploaded, and the one that is being uploaded.
 struct ShardUploads<'a> {
     storage: &'a Storage,
-    run: &'a RunContext,
+    bucket: &'a str,
+    run: &'a RunId,
     written: Vec<ShardRef>,
-    upload: Option<JoinHandle<Result<(), Failure>>>,
+    upload: Option<Upload>,
 }
 
 impl ShardUploads<'_> {
     /// Starts the upload of a full shard, after the shard before it has arrived.
     async fn start_upload(&mut self, writer: &mut CustomersWriter) -> Result<(), Failure> {
         let rows = writer.rows() as u32;
-        let index = ShardIndex(self.written.len() as u32);
-        let key = Stage::Customers.shard_key(&self.run.run_id, index);
         let bytes = writer.finish().map_err(|error| self.writing_failure(&error))?;
         self.finish_upload().await?;
 
-        let (storage, bucket, target) =
-            (self.storage.clone(), self.run.bucket.clone(), key.clone());
-        self.upload =
-            Some(tokio::spawn(
-                async move { storage.put(&bucket, &target, bytes, CONTENT_TYPE).await },
-            ));
-
-        self.written.push(ShardRef { index, key, rows });
+        let index = ShardIndex(self.written.len() as u32);
+        let key = Stage::Customers.shard_key(self.run, index);
+        let (storage, bucket, target) = (self.storage.clone(), self.bucket.to_owned(), key.clone());
+        let file =
+            tokio::spawn(async move { storage.put(&bucket, &target, bytes, CONTENT_TYPE).await });
+        self.upload = Some(Upload { index, key, rows, file });
         Ok(())
     }
 
     /// Waits for the upload that is under way.
     async fn finish_upload(&mut self) -> Result<(), Failure> {
-        match self.upload.take() {
-            None => Ok(()),
-            Some(upload) => upload.await.map_err(|error| {
-                Failure::new(FailureKind::Internal, format!("an upload was interrupted: {error}"))
-            })?,
-        }
+        let Some(Upload { index, key, rows, file }) = self.upload.take() else { return Ok(()) };
+        let file = file.await.map_err(|error| {
+            Failure::new(FailureKind::Internal, format!("an upload was interrupted: {error}"))
+        })??;
+
+        self.written.push(ShardRef { index, key, rows, file });
+        Ok(())
     }
 
     /// Waits for the last upload and writes the list.
-    async fn finish(mut self) -> Result<Vec<ShardRef>, Failure> {
+    async fn finish(mut self) -> Result<WrittenShards, Failure> {
         self.finish_upload().await?;
         let list = serde_json::to_vec(&self.written)
             .map_err(|error| Failure::new(FailureKind::Internal, format!("shard list: {error}")))?;
-        let key = shard_list_key(&self.run.run_id);
-        self.storage.put(&self.run.bucket, &key, Bytes::from(list), APPLICATION_JSON).await?;
-        Ok(self.written)
+        let key = shard_list_key(self.run);
+        let list = self.storage.put(self.bucket, &key, Bytes::from(list), APPLICATION_JSON).await?;
+        Ok(WrittenShards { shards: self.written, list })
     }
 
     fn writing_failure(&self, error: &dyn std::error::Error) -> Failure {
-        let message = format!("run {}, shard {}: {error}", self.run.run_id, self.written.len());
+        let message = format!("run {}, shard {}: {error}", self.run, self.written.len());
         Failure::new(FailureKind::Internal, message)
     }
 }

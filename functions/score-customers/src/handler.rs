@@ -5,7 +5,7 @@ use limit_increase_handoff::customers::Customers;
 use limit_increase_storage::Storage;
 use limit_increase_workflow::contract::ShardTask;
 use limit_increase_workflow::keys::Stage;
-use limit_increase_workflow::{Failure, FailureKind};
+use limit_increase_workflow::{Failure, FailureKind, HandoffRef};
 
 use crate::model::ModelCache;
 use crate::score::{frame, write_scores};
@@ -23,15 +23,16 @@ impl Handler {
 
     /// Scores every customer of the shard with the model of its run.
     ///
-    /// The answer is empty, because the state machine keeps the task for the next step.
+    /// The answer says what was written. The state machine gives it to the next step.
     ///
     /// # Errors
     /// The failure of the model, of the hand-off or of the storage.
-    pub(crate) async fn handle(&self, task: ShardTask) -> Result<(), Failure> {
+    pub(crate) async fn handle(&self, task: ShardTask) -> Result<HandoffRef, Failure> {
         let ShardTask { run, shard } = task;
         let model = self.models.get(&self.storage, &run.model).await?;
         let files = StepFiles::new(&self.storage, &run, &shard);
-        let customers: Customers = files.read().await?;
+        let (customers, ()): (Customers, ()) =
+            tokio::try_join!(files.read(&shard.file), files.check_listed())?;
 
         let frame = frame(model.inputs(), &customers)
             .map_err(|error| files.failure(Stage::Customers, error))?;
@@ -41,7 +42,7 @@ impl Handler {
 
         let (writer, counts) = write_scores(model.inputs(), &batch)
             .map_err(|error| files.failure(Stage::ScoredCustomers, error))?;
-        files.write(Stage::ScoredCustomers, writer.finish(&customers)).await?;
+        let written = files.write(Stage::ScoredCustomers, writer.finish(&customers)).await?;
 
         tracing::info!(
             shard = shard.index.0,
@@ -50,7 +51,7 @@ impl Handler {
             "shard scored"
         );
 
-        Ok(())
+        Ok(written)
     }
 }
 

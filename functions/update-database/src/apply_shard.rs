@@ -6,9 +6,11 @@ use limit_increase_handoff::evaluations::Evaluations;
 use limit_increase_handoff::results::{Effect, ResultsWriter};
 use limit_increase_storage::Storage;
 use limit_increase_workflow::Failure;
-use limit_increase_workflow::contract::{ShardApplied, ShardTask};
+use limit_increase_workflow::contract::{ApplyTask, ShardApplied};
 use limit_increase_workflow::keys::Stage;
 use limit_increase_workflow::rows::Evaluation;
+
+use crate::check_decisions::check_decisions;
 
 /// Applies a shard once. An attempt that finds it applied answers with the same counts.
 ///
@@ -17,18 +19,19 @@ use limit_increase_workflow::rows::Evaluation;
 pub(crate) async fn apply_shard(
     database: &Database,
     storage: &Storage,
-    task: &ShardTask,
+    task: &ApplyTask,
 ) -> Result<ShardApplied, Failure> {
-    let ShardTask { run, shard } = task;
+    let ApplyTask { run, shard, evaluations } = task;
     let files = StepFiles::new(storage, run, shard);
-    let file: Evaluations = files.read().await?;
+    let file: Evaluations = files.read(evaluations).await?;
     let evaluations: Vec<Evaluation<'_>> = file
         .iter()
         .and_then(Iterator::collect)
         .map_err(|error| files.failure(Stage::Evaluations, error))?;
+    check_decisions(&run.policy, &evaluations, &files.place(Stage::Evaluations))?;
 
     let mut client = database.client().await?;
-    let outcome = match ShardLock::hold(&mut client, &run.run_id, shard.index).await? {
+    let outcome = match ShardLock::hold(&mut client, run, shard.index).await? {
         ShardLock::AlreadyApplied(outcome) => outcome,
         ShardLock::Held(held) => apply_and_record(held, files, run.dry_run, &evaluations).await?,
     };
@@ -94,6 +97,8 @@ mod tests {
             customer_id,
             current_score: 700,
             current_limit: "5000.00".parse().unwrap(),
+            annual_income: None,
+            new_score: None,
             outcome: Outcome::Approved,
             new_limit: Some("7500.00".parse().unwrap()),
             reason: "Score 700.",

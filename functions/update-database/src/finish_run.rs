@@ -45,5 +45,6 @@ async fn write_summary(
 ) -> Result<(), Failure> {
     let json = serde_json::to_vec_pretty(summary)
         .map_err(|error| Failure::new(FailureKind::Internal, format!("summary: {error}")))?;
-    storage.put(bucket, &summary_key(&summary.run_id), Bytes::from(json), APPLICATION_JSON).await
+    let key = summary_key(&summary.run_id);
+    storage.put(bucket, &key, Bytes::from(json), APPLICATION_JSON).await.map(|_| ())
 }

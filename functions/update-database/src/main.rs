@@ -1,13 +1,14 @@
 //! Lambda function `update-database`: writes decisions, closes runs, records failures.
 
 mod apply_shard;
+mod check_decisions;
 mod fail_or_resume;
 mod finish_run;
 mod handler;
 mod record_failure;
 
 use limit_increase_database::{Credentials, Database};
-use limit_increase_runtime::lambda;
+use limit_increase_runtime::{environment, lambda};
 use limit_increase_storage::{Storage, aws};
 
 use crate::handler::Handler;
@@ -15,10 +16,9 @@ use crate::handler::Handler;
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let config = aws::load_config().await;
-    let handler = Handler::new(
-        Storage::new(aws::s3_client(&config)),
-        Database::new(Credentials::from_environment(&config)),
-    );
+    let storage =
+        Storage::new(aws::s3_client(&config)).owned_by(environment::optional("BUCKET_OWNER"));
+    let handler = Handler::new(storage, Database::new(Credentials::from_environment(&config)));
 
     lambda::serve(|task, _| handler.handle(task)).await
 }

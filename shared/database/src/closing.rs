@@ -220,7 +220,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use limit_increase_domain::Policy;
-    use limit_increase_workflow::{FailureKind, ModelPin};
+    use limit_increase_workflow::{FailureKind, HandoffRef, ModelPin};
 
     fn to_finish() -> RunToFinish {
         let policy = Policy::default();
@@ -238,6 +238,7 @@ mod tests {
             policy,
             dry_run: false,
             as_of: "2026-11-24".parse().unwrap(),
+            shard_list: HandoffRef { sha256: "l".to_owned(), version_id: None },
         };
 
         RunToFinish { run, eligible: 10, shard_count: 2 }

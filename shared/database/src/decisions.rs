@@ -7,14 +7,14 @@ use std::pin::pin;
 
 use limit_increase_domain::{Counts, Outcome};
 use limit_increase_workflow::rows::Evaluation;
-use limit_increase_workflow::{Failure, FailureKind, RunId, ShardIndex};
+use limit_increase_workflow::{Failure, FailureKind, RunContext, RunId, ShardIndex};
 use rust_decimal::Decimal;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row, Transaction};
 
 use crate::error::database_failure;
-use crate::ledger::{ShardOutcome, find_shard, insert_shard, require_open};
+use crate::ledger::{ShardOutcome, find_shard, insert_shard, require_open, status_of};
 
 /// The ids of the customers who are stale: changed, or decided by another run, since the query.
 pub type StaleIds = HashSet<String>;
@@ -56,27 +56,30 @@ impl<'c> ShardLock<'c> {
     /// and then finds the ledger row of the first one.
     ///
     /// # Errors
-    /// `Permanent.RunConflict` when the run was never opened or has ended; otherwise by SQLSTATE.
+    /// `Permanent.RunConflict` when the run was never opened, was opened as another, or has ended;
+    /// otherwise by SQLSTATE.
     pub async fn hold(
         client: &'c mut Client,
-        run: &'c RunId,
+        run: &'c RunContext,
         shard: ShardIndex,
     ) -> Result<Self, Failure> {
+        let id = &run.run_id;
         let transaction = client.transaction().await.map_err(applying_failure)?;
         transaction
             .execute(
                 "SELECT pg_advisory_xact_lock(hashtextextended($1, $2))",
-                &[&run.as_str(), &i64::from(shard.0)],
+                &[&id.as_str(), &i64::from(shard.0)],
             )
             .await
             .map_err(applying_failure)?;
 
-        if let Some(outcome) = find_shard(&transaction, run, shard).await? {
+        let status = status_of(&transaction, run).await?;
+        if let Some(outcome) = find_shard(&transaction, id, shard).await? {
             return Ok(Self::AlreadyApplied(outcome));
         }
 
-        require_open(&transaction, run).await?;
-        Ok(Self::Held(HeldShard { transaction, run, shard }))
+        require_open(id, status)?;
+        Ok(Self::Held(HeldShard { transaction, run: id, shard }))
     }
 }
 
@@ -259,6 +262,8 @@ mod tests {
             customer_id,
             current_score: 700,
             current_limit: Decimal::new(5_000, 0),
+            annual_income: None,
+            new_score: None,
             outcome,
             new_limit,
             reason: "",

@@ -7,6 +7,9 @@ use tokio_postgres::error::SqlState;
 
 /// The failure for a statement that failed, by its SQLSTATE. `doing` says what was being done and
 /// begins the message.
+///
+/// PostgreSQL's DETAIL is left out, because it holds the row that offends: "Failing row contains
+/// (CUST_0001, 640, ...)". The names of the table, the column and the constraint say as much.
 #[must_use]
 pub fn database_failure(doing: &str, error: &tokio_postgres::Error) -> Failure {
     let Some(db) = error.as_db_error() else {
@@ -20,9 +23,16 @@ pub fn database_failure(doing: &str, error: &tokio_postgres::Error) -> Failure {
 
     let (kind, next) = classify(db.code());
     let mut message = format!("{doing}: {} (SQLSTATE {})", db.message(), db.code().code());
-    for more in [db.detail(), db.hint()].into_iter().flatten() {
+    let names = [("table", db.table()), ("column", db.column()), ("constraint", db.constraint())];
+    for (what, name) in names {
+        if let Some(name) = name.filter(|name| !message.contains(name)) {
+            message.push_str(&format!(", {what} {name}"));
+        }
+    }
+
+    if let Some(hint) = db.hint() {
         message.push_str(". ");
-        message.push_str(more);
+        message.push_str(hint);
     }
 
     message.push_str(next);
@@ -123,7 +133,49 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+    use tokio::io::AsyncWriteExt as _;
+    use tokio_postgres::{Config, NoTls};
+
+    /// An error as a server sends it.
+    async fn server_error(fields: &[(u8, &str)]) -> tokio_postgres::Error {
+        let mut body = Vec::new();
+        for (name, text) in fields {
+            body.push(*name);
+            body.extend_from_slice(text.as_bytes());
+            body.push(0);
+        }
+
+        body.push(0);
+        let length = u32::try_from(body.len() + 4).unwrap();
+        let (client, mut server) = tokio::io::duplex(4_096);
+        server.write_all(&[b"E".as_slice(), &length.to_be_bytes(), &body].concat()).await.unwrap();
+        Config::new().user("bank").connect_raw(client, NoTls).await.err().unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_row_in_the_detail_is_not_in_the_failure() {
+        let error = server_error(&[
+            (b'S', "ERROR"),
+            (b'V', "ERROR"),
+            (b'C', "23514"),
+            (b'M', "new row violates check constraint \"small_limits\""),
+            (b'D', "Failing row contains (CUST_0001, 640, 4000.00)."),
+            (b'H', "Ask the owner."),
+            (b't', "batch_scores"),
+            (b'n', "small_limits"),
+        ])
+        .await;
+
+        let failure = database_failure("applying", &error);
+        assert_eq!(failure.kind, FailureKind::DatabaseRefused);
+        assert_eq!(
+            failure.message,
+            "applying: new row violates check constraint \"small_limits\" (SQLSTATE 23514), table \
+             batch_scores. Ask the owner.; check the database's user, its grants and the data"
+        );
+    }
 
     #[test]
     fn every_state_becomes_its_kind_of_failure() {

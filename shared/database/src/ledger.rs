@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use limit_increase_domain::Counts;
 use limit_increase_workflow::contract::RecordedFailure;
-use limit_increase_workflow::{Failure, FailureKind, RunId, RunStatus, ShardIndex};
+use limit_increase_workflow::{Failure, FailureKind, RunContext, RunId, RunStatus, ShardIndex};
 use rust_decimal::Decimal;
 use tokio_postgres::types::{FromSql, Json};
 use tokio_postgres::{Client, GenericClient, Row};
@@ -112,24 +112,47 @@ impl<'r> LedgerRow<'r> {
     }
 }
 
-/// Refuses a run that was never opened, or that is closed.
+/// The status of a run, which must have been opened with exactly this context (promise 2). An event
+/// with another policy, model or mode was not made by the state machine.
+///
+/// # Errors
+/// `Permanent.RunConflict` when the run was never opened, or was opened as another; otherwise by
+/// SQLSTATE.
+pub(crate) async fn status_of(
+    client: &impl GenericClient,
+    run: &RunContext,
+) -> Result<RunStatus, Failure> {
+    let id = &run.run_id;
+    let row = client
+        .query_opt(
+            "SELECT status, context FROM limit_increase_runs
+             WHERE run_id = $1 AND context IS NOT NULL",
+            &[&id.as_str()],
+        )
+        .await
+        .map_err(reading_failure)?;
+    let Some(row) = row else { return Err(not_opened_failure(id)) };
+
+    let row = LedgerRow::new(id, row);
+    if row.document::<RunContext>("context")? != *run {
+        return Err(conflict_failure(format!(
+            "run {id} was opened with another model, policy, mode or list of shards than the event \
+             names; nothing was written"
+        )));
+    }
+
+    row.status()
+}
+
+/// Refuses a run that is closed.
 ///
 /// A run that is FAILED passes, because the other shards go on when one of them has failed, and
 /// because an execution may be redriven.
 ///
 /// # Errors
-/// `Permanent.RunConflict`; otherwise by SQLSTATE.
-pub(crate) async fn require_open(client: &impl GenericClient, run: &RunId) -> Result<(), Failure> {
-    let row = client
-        .query_opt(
-            "SELECT status FROM limit_increase_runs WHERE run_id = $1 AND context IS NOT NULL",
-            &[&run.as_str()],
-        )
-        .await
-        .map_err(reading_failure)?;
-    let Some(row) = row else { return Err(not_opened_failure(run)) };
-
-    match LedgerRow::new(run, row).status()? {
+/// `Permanent.RunConflict`.
+pub(crate) fn require_open(run: &RunId, status: RunStatus) -> Result<(), Failure> {
+    match status {
         RunStatus::Running | RunStatus::Failed => Ok(()),
         status @ RunStatus::Succeeded => {
             Err(conflict_failure(format!("run {run} has ended ({status}); start a new run")))

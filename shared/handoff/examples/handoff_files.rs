@@ -9,7 +9,7 @@ use chrono::NaiveDate;
 use limit_increase_domain::SourceColumn;
 use limit_increase_domain::{CreditLimit, CreditScore, Decision, Outcome};
 use limit_increase_handoff::customers::{Customers, CustomersWriter};
-use limit_increase_handoff::evaluations::{Evaluations, EvaluationsWriter};
+use limit_increase_handoff::evaluations::{Evaluations, EvaluationsWriter, Facts};
 use limit_increase_handoff::results::{Effect, ResultsWriter};
 use limit_increase_handoff::scored::{ScoreRow, ScoredWriter};
 use limit_increase_workflow::rows::{CellValue, CustomerRow};
@@ -108,7 +108,14 @@ fn evaluations() -> Result<bytes::Bytes, Error> {
             }
         };
 
-        writer.push(&id(row), (640, limit(row)), Some(CreditScore::new(612)), &decision)?;
+        let facts = Facts {
+            current_score: 640,
+            current_limit: limit(row),
+            annual_income: Some(Decimal::new(3_000_050, 2)),
+            new_score: Some(CreditScore::new(612)),
+        };
+
+        writer.push(&id(row), &facts, &decision)?;
     }
 
     Ok(writer.finish()?)

@@ -2,14 +2,28 @@
 //! database.
 
 use arrow_array::builder::StringBuilder;
-use arrow_array::{Decimal128Array, Int32Array, StringArray};
+use arrow_array::{Array as _, Decimal128Array, Int32Array, StringArray};
 use arrow_schema::DataType;
 use bytes::Bytes;
 use limit_increase_domain::{CreditScore, Decision, Outcome};
 use limit_increase_workflow::rows::Evaluation;
 use rust_decimal::Decimal;
 
-use crate::parquet_file::{Columns, HandoffError, MONEY, Table, amount_at, amounts, cents};
+use crate::parquet_file::{Columns, HandoffError, INCOME, MONEY, Table, amount_at, amounts, cents};
+
+/// What is known of a customer when the policy is applied: score and limit at the time of the
+/// query, the income under an affordability cap, and the new score, if there is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Facts {
+    /// Score at the time of the query.
+    pub current_score: i32,
+    /// Limit at the time of the query.
+    pub current_limit: Decimal,
+    /// Gross annual income, if the policy asks for it and it is known.
+    pub annual_income: Option<Decimal>,
+    /// The new score; `None` if the customer could not be scored.
+    pub new_score: Option<CreditScore>,
+}
 
 /// Collects the decisions of a shard and makes the file.
 #[derive(Default)]
@@ -17,6 +31,7 @@ pub struct EvaluationsWriter {
     ids: StringBuilder,
     scores: Vec<i32>,
     limits: Vec<Option<i128>>,
+    incomes: Vec<Option<i128>>,
     new_scores: Vec<Option<i32>>,
     outcomes: StringBuilder,
     new_limits: Vec<Option<i128>>,
@@ -24,29 +39,33 @@ pub struct EvaluationsWriter {
 }
 
 impl EvaluationsWriter {
-    /// Adds the decision on a customer. `current` is the score and the limit at the time of the
-    /// query;
-    /// `new_score` is `None` if the customer could not be scored.
+    /// Adds the decision on a customer, with all that it was decided by.
     ///
     /// # Errors
-    /// When the current limit is finer than a cent.
+    /// When the current limit or the income is finer than a cent.
     pub fn push(
         &mut self,
         customer_id: &str,
-        current: (i32, Decimal),
-        new_score: Option<CreditScore>,
+        facts: &Facts,
         decision: &Decision,
     ) -> Result<(), HandoffError> {
-        let (current_score, current_limit) = current;
-        let limit = cents(current_limit).ok_or_else(|| HandoffError::Value {
-            column: "current_limit".to_owned(),
-            row: self.scores.len(),
-            problem: "is finer than a cent".to_owned(),
-        })?;
+        let row = self.scores.len();
+        let cents_of = |column: &str, amount: Decimal| {
+            cents(amount).ok_or_else(|| HandoffError::Value {
+                column: column.to_owned(),
+                row,
+                problem: "is finer than a cent".to_owned(),
+            })
+        };
+
+        let Facts { current_score, current_limit, annual_income, new_score } = *facts;
+        let limit = cents_of("current_limit", current_limit)?;
+        let income = annual_income.map(|income| cents_of("annual_income", income)).transpose()?;
 
         self.ids.append_value(customer_id);
         self.scores.push(current_score);
         self.limits.push(Some(limit));
+        self.incomes.push(income);
         self.new_scores.push(new_score.map(CreditScore::value));
         self.outcomes.append_value(decision.outcome.as_str());
         self.new_limits.push(decision.new_limit.map(|limit| limit.amount().mantissa()));
@@ -64,6 +83,7 @@ impl EvaluationsWriter {
         columns.push_distinct("customer_id", false, self.ids.finish());
         columns.push("current_score", false, Int32Array::from(self.scores));
         columns.push("current_limit", false, amounts(self.limits, &MONEY));
+        columns.push("annual_income", true, amounts(self.incomes, &INCOME));
         columns.push("new_score", true, Int32Array::from(self.new_scores));
         columns.push("decision", false, self.outcomes.finish());
         columns.push("new_limit", true, amounts(self.new_limits, &MONEY));
@@ -105,6 +125,8 @@ impl Evaluations {
         let ids: &StringArray = table.filled("customer_id", &DataType::Utf8)?;
         let scores: &Int32Array = table.filled("current_score", &DataType::Int32)?;
         let limits: &Decimal128Array = table.filled("current_limit", &MONEY)?;
+        let incomes: &Decimal128Array = table.column("annual_income", &INCOME)?;
+        let new_scores: &Int32Array = table.column("new_score", &DataType::Int32)?;
         let outcomes: &StringArray = table.filled("decision", &DataType::Utf8)?;
         let new_limits: &Decimal128Array = table.column("new_limit", &MONEY)?;
         let reasons: &StringArray = table.filled("decision_reason", &DataType::Utf8)?;
@@ -138,6 +160,10 @@ impl Evaluations {
                 customer_id: ids.value(row),
                 current_score: scores.value(row),
                 current_limit,
+                annual_income: amount_at(incomes, row),
+                new_score: new_scores
+                    .is_valid(row)
+                    .then(|| CreditScore::new(new_scores.value(row))),
                 outcome,
                 new_limit,
                 reason: reasons.value(row),
@@ -154,9 +180,14 @@ mod tests {
 
     fn file(decision: &Decision) -> Bytes {
         let mut writer = EvaluationsWriter::default();
-        writer
-            .push("a", (640, Decimal::new(400_000, 2)), Some(CreditScore::new(700)), decision)
-            .unwrap();
+        let facts = Facts {
+            current_score: 640,
+            current_limit: Decimal::new(400_000, 2),
+            annual_income: Some(Decimal::new(3_000_050, 2)),
+            new_score: Some(CreditScore::new(700)),
+        };
+
+        writer.push("a", &facts, decision).unwrap();
         writer.finish().unwrap()
     }
 
@@ -173,6 +204,8 @@ mod tests {
         let row = evaluations.iter().unwrap().next().unwrap().unwrap();
         assert_eq!((row.customer_id, row.outcome, row.reason), ("a", Outcome::Approved, "because"));
         assert_eq!(row.new_limit.unwrap().to_string(), "6000.00");
+        assert_eq!((row.current_score, row.new_score), (640, Some(CreditScore::new(700))));
+        assert_eq!(row.annual_income.unwrap().to_string(), "30000.50");
     }
 
     #[test]

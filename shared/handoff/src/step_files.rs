@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use limit_increase_storage::Storage;
-use limit_increase_workflow::keys::Stage;
-use limit_increase_workflow::{Failure, FailureKind, RunContext, ShardRef};
+use limit_increase_workflow::keys::{Stage, shard_list_key};
+use limit_increase_workflow::{Failure, FailureKind, HandoffRef, RunContext, ShardRef};
 
 use crate::customers::Customers;
 use crate::evaluations::Evaluations;
@@ -40,8 +40,8 @@ impl StageFile for Evaluations {
 
 /// The files of one shard, one for each stage.
 ///
-/// A key is derived from the run and the shard, content is verified by its SHA-256, and every
-/// failure names the object.
+/// A key is derived from the run and the shard. Content is verified by the SHA-256 that the step
+/// before answered. Every failure names the object.
 #[derive(Debug, Clone, Copy)]
 pub struct StepFiles<'a> {
     storage: &'a Storage,
@@ -56,25 +56,50 @@ impl<'a> StepFiles<'a> {
         Self { storage, run, shard }
     }
 
-    /// Reads the file of a stage.
+    /// Reads the file of a stage, exactly as the step before wrote it.
     ///
     /// # Errors
-    /// `Permanent.HandoffInvalid` when the file is missing, damaged or not of the expected shape;
-    /// otherwise as [`Storage::get`].
-    pub async fn read<F: StageFile>(&self) -> Result<F, Failure> {
-        self.read_with(F::STAGE, F::read).await
+    /// `Permanent.HandoffInvalid` when the file is missing, not what was written, or not of the
+    /// expected shape; otherwise as [`Storage::get_written`].
+    pub async fn read<F: StageFile>(&self, written: &HandoffRef) -> Result<F, Failure> {
+        self.read_with(F::STAGE, written, F::read).await
+    }
+
+    /// Checks that the shard is an entry of the run's list of shards. The Map gives a step whatever
+    /// list it finds in the bucket, and does not verify it.
+    ///
+    /// # Errors
+    /// `Permanent.HandoffInvalid` when the run has no such shard, or when its list is missing or
+    /// not what was written; otherwise as [`Storage::get_written`].
+    pub async fn check_listed(&self) -> Result<(), Failure> {
+        let Self { storage, run, shard } = self;
+        let key = shard_list_key(&run.run_id);
+        let list = storage.get_written(&run.bucket, &key, &run.shard_list).await?;
+        let handoff_failure = |problem: String| {
+            let message = format!("s3://{}/{key}: {problem}; start a new run", run.bucket);
+            Failure::new(FailureKind::HandoffInvalid, message)
+        };
+
+        let shards: Vec<ShardRef> = serde_json::from_slice(&list)
+            .map_err(|error| handoff_failure(format!("is no shard list: {error}")))?;
+        if shards.contains(shard) {
+            return Ok(());
+        }
+
+        Err(handoff_failure(format!("the event's shard {} is not in the list", shard.index)))
     }
 
     /// Reads the scores without the columns of the explanation, which a decision does not need.
     ///
     /// # Errors
     /// As [`StepFiles::read`].
-    pub async fn read_scores_for_decisions(&self) -> Result<Scored, Failure> {
-        self.read_with(Stage::ScoredCustomers, Scored::read_for_decisions).await
+    pub async fn read_scores_for_decisions(&self, written: &HandoffRef) -> Result<Scored, Failure> {
+        self.read_with(Stage::ScoredCustomers, written, Scored::read_for_decisions).await
     }
 
     /// Writes the file of a stage and replaces an earlier attempt's. It takes what the file's
-    /// writer returns, so that an error of the writer gets the object's name.
+    /// writer returns, so that an error of the writer gets the object's name. The answer is what the
+    /// next step has to read.
     ///
     /// # Errors
     /// `Permanent.HandoffInvalid` when the file could not be made; otherwise as [`Storage::put`].
@@ -82,7 +107,7 @@ impl<'a> StepFiles<'a> {
         &self,
         stage: Stage,
         file: Result<Bytes, HandoffError>,
-    ) -> Result<(), Failure> {
+    ) -> Result<HandoffRef, Failure> {
         let bytes = file.map_err(|error| self.failure(stage, error))?;
         self.storage.put(&self.run.bucket, &self.key(stage), bytes, CONTENT_TYPE).await
     }
@@ -113,6 +138,12 @@ impl<'a> StepFiles<'a> {
             .await
     }
 
+    /// Where the file of a stage is, for a message.
+    #[must_use]
+    pub fn place(&self, stage: Stage) -> String {
+        format!("s3://{}/{}", self.run.bucket, self.key(stage))
+    }
+
     /// The failure of a step for which a stage's file is not as the contract says.
     #[must_use]
     pub fn failure(&self, stage: Stage, error: HandoffError) -> Failure {
@@ -122,6 +153,7 @@ impl<'a> StepFiles<'a> {
     async fn read_with<F>(
         &self,
         stage: Stage,
+        written: &HandoffRef,
         read: impl FnOnce(Bytes, u32) -> Result<F, HandoffError>,
     ) -> Result<F, Failure> {
         let key = self.key(stage);
@@ -129,7 +161,7 @@ impl<'a> StepFiles<'a> {
             self.check_key_of_customers(&key)?;
         }
 
-        let bytes = self.storage.get_verified(&self.run.bucket, &key).await?;
+        let bytes = self.storage.get_written(&self.run.bucket, &key, written).await?;
         read(bytes, self.shard.rows).map_err(|error| self.failure(stage, error))
     }
 
@@ -189,7 +221,7 @@ mod tests {
         let (storage, mut task) = (storage(), task());
         task.shard.key = "models/catboost_model.tar.gz".to_owned();
         let files = StepFiles::new(&storage, &task.run, &task.shard);
-        let failure = files.read::<Customers>().await.unwrap_err();
+        let failure = files.read::<Customers>(&task.shard.file).await.unwrap_err();
         assert_eq!(failure.kind, FailureKind::HandoffInvalid);
         assert!(failure.message.contains("models/catboost_model.tar.gz"), "{}", failure.message);
     }

@@ -4,18 +4,20 @@ use std::fmt::Write as _;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::get_object::builders::GetObjectFluentBuilder;
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::{Bytes, BytesMut};
 use limit_increase_domain::sha256_hex;
-use limit_increase_workflow::{Failure, FailureKind, ModelPin};
+use limit_increase_workflow::{Failure, FailureKind, HandoffRef, ModelPin};
 
 /// MIME type of the JSON documents: shard lists and summaries.
 pub const APPLICATION_JSON: &str = "application/json";
 /// The largest object that is read, in bytes. An object must fit into the memory of a function.
 pub const MAX_OBJECT_BYTES: u64 = 64 * 1024 * 1024;
 
-/// The user metadata under which [`Storage::put`] records the content's hash.
+/// The user metadata under which [`Storage::put`] records the content's hash, for people. No step
+/// relies on it, because whoever can write the object can write its metadata.
 const SHA256: &str = "sha256";
 
 /// An object, with what identifies its exact content.
@@ -27,22 +29,27 @@ pub struct Object {
     pub etag: String,
     /// The version, if the bucket is versioned.
     pub version_id: Option<String>,
-    /// SHA-256 that [`Storage::put`] or [`Storage::replace`] recorded; absent if another program
-    /// wrote the object.
-    pub sha256: Option<String>,
 }
 
 /// Reads and writes whole objects.
 #[derive(Debug, Clone)]
 pub struct Storage {
     client: Client,
+    owner: Option<String>,
 }
 
 impl Storage {
     /// Storage through this client.
     #[must_use]
     pub fn new(client: Client) -> Self {
-        Self { client }
+        Self { client, owner: None }
+    }
+
+    /// The same, with the account that has to own every bucket. S3 then refuses a bucket that
+    /// another account owns, for example one that was deleted here and taken there.
+    #[must_use]
+    pub fn owned_by(self, owner: Option<String>) -> Self {
+        Self { owner, ..self }
     }
 
     /// The newest version of an object, `None` if there is none.
@@ -51,42 +58,52 @@ impl Storage {
     /// `Transient.Storage`, or `Permanent.StorageRefused` for denied access, a missing bucket, or
     /// an object larger than [`MAX_OBJECT_BYTES`].
     pub async fn get(&self, bucket: &str, key: &str) -> Result<Option<Object>, Failure> {
-        let request = self.client.get_object().bucket(bucket).key(key);
-        match request.send().await {
+        match self.get_request(bucket, key).send().await {
             Ok(output) => read_body(output, bucket, key).await.map(Some),
-            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) if self.is_missing(&error, bucket, key).await => Ok(None),
             Err(error) => Err(storage_failure("read", bucket, key, &error)),
         }
     }
 
-    /// An object that an earlier step wrote, verified by the SHA-256 that was written with it.
+    /// Exactly the content that an earlier step wrote, as that step answered it.
     ///
     /// # Errors
     /// `Permanent.HandoffInvalid` when the object is missing or its bytes are not those that were
     /// written; otherwise as [`Storage::get`].
-    pub async fn get_verified(&self, bucket: &str, key: &str) -> Result<Bytes, Failure> {
-        let object = self.get(bucket, key).await?.ok_or_else(|| {
-            let message = format!(
-                "s3://{bucket}/{key} is missing, though the step before wrote it; start a new run"
-            );
-
-            Failure::new(FailureKind::HandoffInvalid, message)
-        })?;
-
-        // A flipped bit in a Parquet page may read as another valid amount.
-        let found = sha256_hex(&object.bytes);
-        match object.sha256 {
-            Some(expected) if expected == found => Ok(object.bytes),
-            expected => {
-                let expected = expected.as_deref().unwrap_or("none recorded");
+    pub async fn get_written(
+        &self,
+        bucket: &str,
+        key: &str,
+        written: &HandoffRef,
+    ) -> Result<Bytes, Failure> {
+        let request = self.get_request(bucket, key).set_version_id(written.version_id.clone());
+        let object = match request.send().await {
+            Ok(output) => read_body(output, bucket, key).await?,
+            Err(error) if self.is_missing(&error, bucket, key).await => {
                 let message = format!(
-                    "s3://{bucket}/{key} is damaged: its sha256 is {found}, \
-                     it was written as {expected}; start a new run"
+                    "s3://{bucket}/{key} is missing, though the step before wrote it; start a new \
+                     run"
                 );
 
-                Err(Failure::new(FailureKind::HandoffInvalid, message))
+                return Err(Failure::new(FailureKind::HandoffInvalid, message));
             }
+            Err(error) => return Err(storage_failure("read", bucket, key, &error)),
+        };
+
+        // A flipped bit in a Parquet page may read as another valid amount, and somebody else may
+        // have written the object.
+        let found = sha256_hex(&object.bytes);
+        if found == written.sha256 {
+            return Ok(object.bytes);
         }
+
+        let message = format!(
+            "s3://{bucket}/{key} is not what the step before wrote: its sha256 is {found}, it was \
+             written as {}; start a new run",
+            written.sha256
+        );
+
+        Err(Failure::new(FailureKind::HandoffInvalid, message))
     }
 
     /// Exactly the object that a run has pinned.
@@ -96,27 +113,30 @@ impl Storage {
     /// gone; otherwise as [`Storage::get`].
     pub async fn get_pinned(&self, pin: &ModelPin) -> Result<Object, Failure> {
         let request = self
-            .client
-            .get_object()
-            .bucket(&pin.bucket)
-            .key(&pin.key)
+            .get_request(&pin.bucket, &pin.key)
             .set_version_id(pin.version_id.clone())
             .if_match(&pin.etag);
         match request.send().await {
             Ok(output) => read_body(output, &pin.bucket, &pin.key).await,
-            Err(error) if is_missing(&error) || status(&error) == Some(412) => Err(Failure::new(
-                FailureKind::ModelChanged,
-                format!(
-                    "s3://{}/{}: the model this run was opened with (ETag {}) has been replaced or \
-                     removed; start a new run to use the current one",
-                    pin.bucket, pin.key, pin.etag
-                ),
-            )),
+            Err(error)
+                if status(&error) == Some(412)
+                    || self.is_missing(&error, &pin.bucket, &pin.key).await =>
+            {
+                Err(Failure::new(
+                    FailureKind::ModelChanged,
+                    format!(
+                        "s3://{}/{}: the model this run was opened with (ETag {}) has been \
+                         replaced or removed; start a new run to use the current one",
+                        pin.bucket, pin.key, pin.etag
+                    ),
+                ))
+            }
             Err(error) => Err(storage_failure("read", &pin.bucket, &pin.key, &error)),
         }
     }
 
-    /// Writes an object and replaces what was under its key.
+    /// Writes an object and replaces what was under its key. The answer is what the next step has
+    /// to read.
     ///
     /// # Errors
     /// `Transient.Storage` or `Permanent.StorageRefused`.
@@ -126,9 +146,13 @@ impl Storage {
         key: &str,
         bytes: Bytes,
         content_type: &str,
-    ) -> Result<(), Failure> {
-        let sent = self.put_request(bucket, key, bytes, content_type).send().await;
-        sent.map(|_| ()).map_err(|error| storage_failure("write", bucket, key, &error))
+    ) -> Result<HandoffRef, Failure> {
+        let sha256 = sha256_hex(&bytes);
+        let request = self.put_request(bucket, key, bytes, content_type, &sha256);
+        match request.send().await {
+            Ok(output) => Ok(HandoffRef { sha256, version_id: version_of(output.version_id()) }),
+            Err(error) => Err(storage_failure("write", bucket, key, &error)),
+        }
     }
 
     /// The entity tag of the object that is under a key now, for [`Storage::replace`]; `None` if
@@ -137,9 +161,10 @@ impl Storage {
     /// # Errors
     /// As [`Storage::get`].
     pub async fn etag(&self, bucket: &str, key: &str) -> Result<Option<String>, Failure> {
-        match self.client.head_object().bucket(bucket).key(key).send().await {
+        let request = self.client.head_object().bucket(bucket).key(key);
+        match request.set_expected_bucket_owner(self.owner.clone()).send().await {
             Ok(output) => Ok(output.e_tag),
-            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) if self.is_missing(&error, bucket, key).await => Ok(None),
             Err(error) => Err(storage_failure("look at", bucket, key, &error)),
         }
     }
@@ -162,7 +187,8 @@ impl Storage {
         bytes: Bytes,
         content_type: &str,
     ) -> Result<(), Failure> {
-        let request = self.put_request(bucket, key, bytes, content_type);
+        let sha256 = sha256_hex(&bytes);
+        let request = self.put_request(bucket, key, bytes, content_type, &sha256);
         let request = match previous {
             Some(etag) => request.if_match(etag),
             None => request.if_none_match("*"),
@@ -172,7 +198,7 @@ impl Storage {
             Ok(_) => Ok(()),
             // S3 answers 409 while two writes run simultaneously, 412 when another object is there,
             // and 404 when the object to replace is gone.
-            Err(error) if matches!(status(&error), Some(409 | 412)) || is_missing(&error) => {
+            Err(error) if matches!(status(&error), Some(409 | 412)) || is_not_found(&error) => {
                 Err(Failure::new(
                     FailureKind::TransientStorage,
                     format!("s3://{bucket}/{key}: another attempt has written it meanwhile"),
@@ -182,19 +208,50 @@ impl Storage {
         }
     }
 
+    fn get_request(&self, bucket: &str, key: &str) -> GetObjectFluentBuilder {
+        let request = self.client.get_object().bucket(bucket).key(key);
+        request.set_expected_bucket_owner(self.owner.clone())
+    }
+
+    /// Whether an object that could not be read is missing.
+    ///
+    /// S3 answers 403 for a missing key to a role that may not list the bucket, and a role of the
+    /// functions may list only its own prefixes, which the request for an object does not name. So
+    /// after a 403 the key itself is listed. If it is there, or may not be listed, the access was
+    /// refused.
+    async fn is_missing<E: ProvideErrorMetadata>(
+        &self,
+        error: &SdkError<E>,
+        bucket: &str,
+        key: &str,
+    ) -> bool {
+        if status(error) != Some(403) {
+            return is_not_found(error);
+        }
+
+        let request = self.client.list_objects_v2().bucket(bucket).prefix(key).max_keys(1);
+        let listed = request.set_expected_bucket_owner(self.owner.clone()).send().await;
+        // The first of the keys with this prefix is the key itself, if it is there.
+        listed.is_ok_and(|listed| {
+            listed.contents().first().is_none_or(|object| object.key() != Some(key))
+        })
+    }
+
     fn put_request(
         &self,
         bucket: &str,
         key: &str,
         bytes: Bytes,
         content_type: &str,
+        sha256: &str,
     ) -> PutObjectFluentBuilder {
         self.client
             .put_object()
             .bucket(bucket)
             .key(key)
             .content_type(content_type)
-            .metadata(SHA256, sha256_hex(&bytes))
+            .metadata(SHA256, sha256)
+            .set_expected_bucket_owner(self.owner.clone())
             .body(ByteStream::from(bytes))
     }
 }
@@ -207,8 +264,7 @@ async fn read_body(
     let expected =
         output.content_length().and_then(|length| u64::try_from(length).ok()).unwrap_or(0);
     let etag = output.e_tag().unwrap_or_default().to_owned();
-    let version_id = output.version_id().filter(|id| *id != "null").map(str::to_owned);
-    let sha256 = output.metadata().and_then(|metadata| metadata.get(SHA256)).cloned();
+    let version_id = version_of(output.version_id());
     let too_large_failure = || {
         Failure::new(
             FailureKind::StorageRefused,
@@ -245,14 +301,20 @@ async fn read_body(
         return Err(cut_short_failure(format!("{} of {expected} bytes", bytes.len())));
     }
 
-    Ok(Object { bytes: bytes.freeze(), etag, version_id, sha256 })
+    Ok(Object { bytes: bytes.freeze(), etag, version_id })
+}
+
+/// The version that an answer names. An unversioned bucket names none, and a bucket whose versions
+/// are suspended calls it "null".
+fn version_of(id: Option<&str>) -> Option<String> {
+    id.filter(|id| *id != "null").map(str::to_owned)
 }
 
 fn status<E>(error: &SdkError<E>) -> Option<u16> {
     error.raw_response().map(|response| response.status().as_u16())
 }
 
-fn is_missing<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+fn is_not_found<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
     // S3 answers 404 for a missing bucket too, which is a wrong configuration.
     status(error) == Some(404) && error.code() != Some("NoSuchBucket")
 }
@@ -293,3 +355,6 @@ where
     message.push_str(next);
     Failure::new(kind, message)
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@
 use limit_increase_domain::Counts;
 use serde::{Deserialize, Serialize};
 
-use crate::keys::ObjectRef;
+use crate::keys::{HandoffRef, ObjectRef};
 use crate::run::{RunContext, RunId};
 use crate::shard::{ShardIndex, ShardRef};
 
@@ -25,7 +25,7 @@ pub struct RunOpened {
     pub shards: ObjectRef,
 }
 
-/// The task of `ScoreCustomers`, of `EvaluateLimitIncrease` and of `UpdateDatabase` for one shard.
+/// The task of `ScoreCustomers` for one shard. The answer is the [`HandoffRef`] of the scores.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ShardTask {
@@ -33,6 +33,31 @@ pub struct ShardTask {
     pub run: RunContext,
     /// The shard to work on.
     pub shard: ShardRef,
+}
+
+/// The task of `EvaluateLimitIncrease` for one shard. The answer is the [`HandoffRef`] of the
+/// evaluations.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EvaluateTask {
+    /// The run.
+    pub run: RunContext,
+    /// The shard to work on.
+    pub shard: ShardRef,
+    /// The shard's scores, as `ScoreCustomers` wrote them.
+    pub scored: HandoffRef,
+}
+
+/// The task of `UpdateDatabase` for one shard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApplyTask {
+    /// The run.
+    pub run: RunContext,
+    /// The shard to work on.
+    pub shard: ShardRef,
+    /// The shard's decisions, as `EvaluateLimitIncrease` wrote them.
+    pub evaluations: HandoffRef,
 }
 
 /// A run to close, with what it was opened as.
@@ -52,7 +77,7 @@ pub struct RunToFinish {
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum UpdateTask {
     /// Write one shard's decisions, with its ledger row, in one transaction.
-    ApplyShard(ShardTask),
+    ApplyShard(ApplyTask),
     /// Check the ledger, write the summary, close the run.
     FinishRun(RunToFinish),
     /// Record that the run failed.

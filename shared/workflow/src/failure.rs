@@ -31,6 +31,8 @@ pub enum FailureKind {
     ModelChanged,
     /// A shard's object is missing, damaged, or not of the expected shape.
     HandoffInvalid,
+    /// A shard's decisions are not those that the run's policy gives for its scores and limits.
+    DecisionMismatch,
     /// The ledger contradicts the request: the run is closed, or was opened with other parameters.
     RunConflict,
     /// An invariant does not hold. This is a defect in the program.
@@ -39,7 +41,7 @@ pub enum FailureKind {
 
 impl FailureKind {
     /// Every kind, in the order of the runbook.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::TransientDatabase,
         Self::TransientStorage,
         Self::TransientSecrets,
@@ -53,6 +55,7 @@ impl FailureKind {
         Self::ModelInvalid,
         Self::ModelChanged,
         Self::HandoffInvalid,
+        Self::DecisionMismatch,
         Self::RunConflict,
         Self::Internal,
     ];
@@ -74,6 +77,7 @@ impl FailureKind {
             Self::ModelInvalid => "Permanent.ModelInvalid",
             Self::ModelChanged => "Permanent.ModelChanged",
             Self::HandoffInvalid => "Permanent.HandoffInvalid",
+            Self::DecisionMismatch => "Permanent.DecisionMismatch",
             Self::RunConflict => "Permanent.RunConflict",
             Self::Internal => "Permanent.Internal",
         }
@@ -132,6 +136,7 @@ mod tests {
             (FailureKind::ModelInvalid, "Permanent.ModelInvalid", false),
             (FailureKind::ModelChanged, "Permanent.ModelChanged", false),
             (FailureKind::HandoffInvalid, "Permanent.HandoffInvalid", false),
+            (FailureKind::DecisionMismatch, "Permanent.DecisionMismatch", false),
             (FailureKind::RunConflict, "Permanent.RunConflict", false),
             (FailureKind::Internal, "Permanent.Internal", false),
         ];

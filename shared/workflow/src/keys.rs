@@ -26,6 +26,19 @@ pub struct ObjectRef {
     pub key: String,
 }
 
+/// The exact content that a step wrote, as the step itself answered it.
+///
+/// The state machine carries it to the next step, which reads nothing else. So the content is not
+/// vouched for by anything that lies beside it in the bucket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HandoffRef {
+    /// SHA-256 of the content, in hexadecimal.
+    pub sha256: String,
+    /// Version of the object, in a versioned bucket. A later overwrite does not hide it.
+    pub version_id: Option<String>,
+}
+
 /// The output of one step, and its folder under `pipeline/`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Stage {

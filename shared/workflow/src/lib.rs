@@ -41,7 +41,7 @@ pub mod shard;
 pub mod summary;
 
 pub use failure::{Failure, FailureKind};
-pub use keys::ObjectRef;
+pub use keys::{HandoffRef, ObjectRef};
 pub use request::RunRequest;
 pub use run::{ModelPin, RunContext, RunId, RunStatus};
 pub use shard::{ShardIndex, ShardRef};

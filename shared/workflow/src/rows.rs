@@ -2,7 +2,7 @@
 //! file, a test.
 
 use chrono::NaiveDate;
-use limit_increase_domain::Outcome;
+use limit_increase_domain::{CreditScore, Outcome};
 use rust_decimal::Decimal;
 
 /// One eligible customer, as the query gives it.
@@ -40,6 +40,10 @@ pub struct Evaluation<'a> {
     pub current_score: i32,
     /// Limit at the time of the query.
     pub current_limit: Decimal,
+    /// Gross annual income, read only under an affordability cap.
+    pub annual_income: Option<Decimal>,
+    /// The new score; `None` if the customer could not be scored.
+    pub new_score: Option<CreditScore>,
     /// How the case ended.
     pub outcome: Outcome,
     /// The raised limit of an approval.

@@ -6,6 +6,8 @@ use chrono::NaiveDate;
 use limit_increase_domain::Policy;
 use serde::{Deserialize, Serialize};
 
+use crate::keys::HandoffRef;
+
 /// A run's id: the name of its Step Functions execution.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -131,6 +133,9 @@ pub struct RunContext {
     pub dry_run: bool,
     /// The business date of the run.
     pub as_of: NaiveDate,
+    /// The list of all shards of the run. It names the file of each shard, so that nobody can give
+    /// the run another shard than the query wrote.
+    pub shard_list: HandoffRef,
 }
 
 #[cfg(test)]

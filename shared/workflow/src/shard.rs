@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::keys::HandoffRef;
+
 /// A shard's number inside its run, from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -25,4 +27,6 @@ pub struct ShardRef {
     pub key: String,
     /// Customers in it.
     pub rows: u32,
+    /// The customers' file, as the query wrote it.
+    pub file: HandoffRef,
 }

@@ -11,7 +11,7 @@ use rust_decimal::Decimal;
 use super::*;
 
 /// The event of `events/evaluate-limit-increase.json`.
-fn task() -> ShardTask {
+fn task() -> EvaluateTask {
     let event = include_str!("../../../../events/evaluate-limit-increase.json");
     parse(serde_json::from_str(event).unwrap()).unwrap()
 }
@@ -53,7 +53,7 @@ fn scored(scores: &[Result<i32, &str>]) -> Bytes {
 
 #[test]
 fn the_event_of_the_folder_events_is_a_task() {
-    let ShardTask { run, shard } = task();
+    let EvaluateTask { run, shard, .. } = task();
     assert_eq!((shard.index.0, shard.rows), (0, 20));
     check_policy(&run).unwrap();
 }
