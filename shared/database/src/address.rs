@@ -49,7 +49,7 @@ const UNSUPPORTED_PARAMETERS: [&str; 16] = [
 /// The certificate authorities to trust.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Roots {
-    /// The public authorities, and those of the file that `DATABASE_CA_FILE` names.
+    /// The public authorities, those of RDS, and those of the file that `DATABASE_CA_FILE` names.
     Public,
     /// Only the authorities of this file, which is the `sslrootcert` of the address.
     File(String),
@@ -75,8 +75,8 @@ pub(crate) struct Address {
 ///
 /// Verified means both the chain of the certificate and the name of the host (promise 12). There is
 /// no weaker TLS, although libpq has one under `require` and `verify-ca`. `sslrootcert` names the
-/// only authorities to trust. Without it, and with `system`, the public authorities are trusted and
-/// those of `DATABASE_CA_FILE`.
+/// only authorities to trust. Without it, and with `system`, the public authorities are trusted,
+/// those of RDS, and those of `DATABASE_CA_FILE`.
 ///
 /// # Errors
 /// `Permanent.Configuration`. The message shows only names of parameters, and nothing else of the

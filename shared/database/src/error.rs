@@ -76,7 +76,8 @@ fn advice_for_tls(error: &tokio_postgres::Error) -> Option<&'static str> {
         if let Some(tls) = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
             return Some(match tls {
                 rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
-                    "; name the server's authorities (RDS: global-bundle.pem) in DATABASE_CA_FILE"
+                    "; name the server's own authorities in DATABASE_CA_FILE, or in sslrootcert of the \
+                     address (those of the web and of RDS are known)"
                 }
                 rustls::Error::InvalidCertificate(_) => {
                     "; renew the server's certificate, or connect by a name that it is for"

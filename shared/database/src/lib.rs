@@ -29,6 +29,7 @@ pub use error::{database_failure, pool_failure};
 pub use ledger::{FailedPart, ShardOutcome, record_failure, resume_run};
 pub use migrate::migrate;
 pub use opening::{OpeningRun, RecordedRun};
+pub use tls::PackedAuthorities;
 pub use tokio_postgres::Client;
 
 /// A name as an SQL identifier: in double quotes, with each quote inside doubled.
