@@ -17,6 +17,7 @@ mod error;
 mod ledger;
 mod migrate;
 mod opening;
+mod secret;
 mod tls;
 
 pub use address::driver_config;
