@@ -90,7 +90,7 @@ pub(crate) fn parse(url: &DatabaseUrl) -> Result<Address, Failure> {
 
     let encrypted = match settings.mode.as_deref() {
         Some("disable") => false,
-        None | Some("allow" | "prefer") => !is_loopback(&config),
+        None | Some("allow" | "prefer") => !stays_on_this_machine(&config),
         Some("require" | "verify-ca" | "verify-full") => true,
         Some(_) => {
             return Err(address_failure(
@@ -116,6 +116,14 @@ pub(crate) fn parse(url: &DatabaseUrl) -> Result<Address, Failure> {
 /// address.
 pub fn driver_config(url: &DatabaseUrl) -> Result<Config, Failure> {
     parse(url).map(|address| address.config)
+}
+
+/// Whether an address leads to this machine. It can still be the near end of a tunnel.
+///
+/// # Errors
+/// As [`driver_config`].
+pub fn is_loopback(url: &DatabaseUrl) -> Result<bool, Failure> {
+    driver_config(url).map(|config| stays_on_this_machine(&config))
 }
 
 fn address_failure(problem: &str) -> Failure {
@@ -146,7 +154,7 @@ fn reason(error: &tokio_postgres::Error) -> String {
 
 /// Whether every host is this machine, so that nobody on a network can listen. An address in
 /// numbers has precedence over a name, as in libpq.
-fn is_loopback(config: &Config) -> bool {
+fn stays_on_this_machine(config: &Config) -> bool {
     if !config.get_hostaddrs().is_empty() {
         return config.get_hostaddrs().iter().all(IpAddr::is_loopback);
     }

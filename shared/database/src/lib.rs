@@ -20,7 +20,7 @@ mod opening;
 mod secret;
 mod tls;
 
-pub use address::driver_config;
+pub use address::{driver_config, is_loopback};
 pub use closing::ClosingRun;
 pub use connect::{Database, connect};
 pub use credentials::{Credentials, DatabaseUrl};
