@@ -15,15 +15,6 @@ use tokio_postgres::config::{Host, SslMode};
 use crate::credentials::DatabaseUrl;
 use crate::environment;
 
-/// A statement that runs longer is cancelled. The limit is generous, because the query of a large
-/// run streams for minutes.
-const STATEMENT_TIMEOUT_SECONDS: u32 = 840;
-/// Waiting longer for a lock is a transient failure.
-const LOCK_TIMEOUT_SECONDS: u32 = 30;
-/// After this time the server ends an idle transaction and releases its locks. Its function may
-/// have died.
-const IDLE_IN_TRANSACTION_SECONDS: u32 = 60;
-
 /// Parameters of libpq that the driver does not know. An error shows one of these names, and no
 /// other text: in a mistyped address the text in a name's place may be a part of the password
 /// (promise 11).
@@ -169,7 +160,9 @@ fn stays_on_this_machine(config: &Config) -> bool {
     })
 }
 
-/// Sets a limit on the time of everything that can wait, unless the address has its own limit.
+/// Sets a limit on the time in which the connection is made or found to be broken, unless the
+/// address has its own limit. The limits of statements are set in each transaction: see
+/// [`begin`](crate::begin).
 fn set_time_outs(config: &mut Config) {
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(Duration::from_secs(10));
@@ -184,15 +177,6 @@ fn set_time_outs(config: &mut Config) {
                 .unwrap_or("limit-increase"),
         );
     }
-
-    // These come first, so that an option of the address comes later and has precedence.
-    let options = format!(
-        "-c statement_timeout={STATEMENT_TIMEOUT_SECONDS}s -c lock_timeout={LOCK_TIMEOUT_SECONDS}s \
-         -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_SECONDS}s -c timezone=UTC {}",
-        config.get_options().unwrap_or_default()
-    );
-
-    config.options(options.trim());
 }
 
 /// What an address says about TLS.

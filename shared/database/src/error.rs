@@ -18,7 +18,7 @@ pub fn database_failure(doing: &str, error: &tokio_postgres::Error) -> Failure {
         return Failure::new(kind, format!("{doing}: {}{next}", with_causes(error)));
     };
 
-    let (kind, next) = classify(db.code());
+    let (kind, next) = advice_for_pooler(db.code(), db.message()).unwrap_or(classify(db.code()));
     let mut message = format!("{doing}: {} (SQLSTATE {})", db.message(), db.code().code());
     for more in [db.detail(), db.hint()].into_iter().flatten() {
         message.push_str(". ");
@@ -64,6 +64,29 @@ fn classify(code: &SqlState) -> (FailureKind, &'static str) {
         "3F" => (FailureKind::DatabaseSchema, SCHEMA),
         _ => (FailureKind::DatabaseRefused, "; check the database's user, its grants and the data"),
     }
+}
+
+/// What to do when a pooler stands before PostgreSQL and cannot do what was asked of it. It will not
+/// do it the next time either.
+fn advice_for_pooler(code: &SqlState, message: &str) -> Option<(FailureKind, &'static str)> {
+    // PgBouncer (08P01) and RDS Proxy (0A000) refuse the startup packet.
+    let refuses_options = message.contains("unsupported startup parameter")
+        || (*code == SqlState::FEATURE_NOT_SUPPORTED && message.contains("command-line options"));
+    // A pooler in transaction mode sends the use of a statement to another server than its
+    // preparation.
+    let loses_statements =
+        [SqlState::INVALID_SQL_STATEMENT_NAME, SqlState::DUPLICATE_PSTATEMENT].contains(code);
+    let next = if refuses_options {
+        "; the address leads to a pooler: take options out of it, and set them for the database's \
+         user instead (ALTER ROLE .. SET ..)"
+    } else if loses_statements {
+        "; a pooler loses prepared statements: use its session mode, or PgBouncer 1.21 or newer \
+         with max_prepared_statements above 0"
+    } else {
+        return None;
+    };
+
+    Some((FailureKind::DatabaseRefused, next))
 }
 
 /// What to do about a TLS handshake that will fail again, such as one with a certificate that is
@@ -124,6 +147,39 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_pooler_cannot_do_is_permanent_and_says_what_to_change() {
+        let cases = [
+            ("08P01", "unsupported startup parameter: options", "take options out"),
+            ("08P01", "unsupported startup parameter in options: geqo", "take options out"),
+            (
+                "0A000",
+                "Feature not supported: RDS Proxy currently doesn\u{2019}t support command-line options.",
+                "take options out",
+            ),
+            ("26000", "prepared statement \"s3\" does not exist", "session mode"),
+            ("42P05", "prepared statement \"s3\" already exists", "session mode"),
+        ];
+
+        for (code, message, words) in cases {
+            let advice = advice_for_pooler(&SqlState::from_code(code), message);
+            assert!(
+                advice.is_some_and(|(kind, next)| {
+                    kind == FailureKind::DatabaseRefused && next.contains(words)
+                }),
+                "{message}: {advice:?}"
+            );
+        }
+
+        for (code, message) in [
+            ("08P01", "server login has been failing, try again later (server_login_retry)"),
+            ("0A000", "cached plan must not change result type"),
+            ("57P01", "terminating connection due to administrator command"),
+        ] {
+            assert_eq!(advice_for_pooler(&SqlState::from_code(code), message), None, "{message}");
+        }
+    }
 
     #[test]
     fn every_state_becomes_its_kind_of_failure() {

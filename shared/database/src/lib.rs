@@ -19,6 +19,7 @@ mod migrate;
 mod opening;
 mod secret;
 mod tls;
+mod transaction;
 
 pub use address::{driver_config, is_loopback};
 pub use closing::ClosingRun;
@@ -32,6 +33,7 @@ pub use migrate::migrate;
 pub use opening::{OpeningRun, RecordedRun};
 pub use tls::PackedAuthorities;
 pub use tokio_postgres::Client;
+pub use transaction::begin;
 
 /// A name as an SQL identifier: in double quotes, with each quote inside doubled.
 ///
