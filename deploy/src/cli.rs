@@ -205,16 +205,29 @@ Examples:
   limit-increase setup-db                        50 customers of the sample portfolio
   limit-increase setup-db --customers 1000000    a million of them
   limit-increase setup-db --reset                from the start, without decisions
+  limit-increase setup-db --schema-only --database-url postgresql://.. --model catboost_model.tar.gz
+                                                 the tables alone, in a database of your own
   limit-increase setup-db --data applications.csv.gz --id-column Account_Number \\
       --score-column Application_Score --limit-column Loan_Amount --date-column Application_Date
 
 Customers who are already in the table keep their decisions. Features are the columns that the
 current model reads; an empty field is NULL. After a bad row no customer is loaded, and the error
-names the row.")]
+names the row. The sample is loaded only into a database on this machine, unless --sample asks
+for it.")]
 pub(crate) struct SetupDbArgs {
     /// Customers of the sample portfolio
     #[arg(long, value_name = "N", conflicts_with = "data")]
     pub(crate) customers: Option<u64>,
+    /// Load the sample although the database is not on this machine
+    #[arg(long, conflicts_with = "data")]
+    pub(crate) sample: bool,
+    /// Bring the tables and the features' columns up to date, and load nobody. With --database-url
+    /// no local service is started
+    #[arg(long, conflicts_with_all = ["customers", "sample", "reset", "data"])]
+    pub(crate) schema_only: bool,
+    /// The model whose features become columns, as an artifact [default: the current model]
+    #[arg(long, value_name = "FILE.tar.gz", requires = "schema_only")]
+    pub(crate) model: Option<PathBuf>,
     /// Empty the tables first; decisions go too, the ledger of runs stays
     #[arg(long)]
     pub(crate) reset: bool,

@@ -8,6 +8,7 @@ pub mod environment;
 pub mod faults;
 pub mod programs;
 pub mod records;
+pub mod roles;
 pub mod simulator;
 pub mod suite;
 pub mod tls_postgres;

@@ -1,12 +1,14 @@
 //! The command line as people and programs use it: answers, JSON, exit codes.
 #![allow(missing_docs)]
 
+use std::path::Path;
 use std::process::{ExitCode, Output};
 
 use anyhow::{Context as _, Result, ensure};
 use limit_increase::model::{BUCKET, KEY};
 use limit_increase_tests::environment::Environment;
 use limit_increase_tests::{cases, suite};
+use serde_json::json;
 
 const POLICY: &str = limit_increase_workflow::keys::DEFAULT_POLICY_KEY;
 
@@ -20,6 +22,8 @@ fn main() -> ExitCode {
             a_run_that_fails_exits_with_3_and_says_why_and_what_next,
             a_wrong_command_line_exits_with_2_and_names_the_option,
             setup_db_never_overwrites_decisions_unless_asked,
+            setup_db_makes_the_tables_alone_when_asked_and_starts_nothing,
+            the_sample_goes_only_into_a_database_on_this_machine,
             own_customers_are_loaded_and_a_bad_row_is_named,
             test_schedule_and_test_services_use_what_they_test,
             awslocal_starts_a_run,
@@ -189,6 +193,66 @@ fn a_wrong_command_line_exits_with_2_and_names_the_option(environment: &Environm
             output.status.code() == Some(2) && said.contains(words),
             "{arguments:?}: expected the exit code 2 and {words:?}, got {} and {said}",
             output.status
+        );
+    }
+
+    Ok(())
+}
+
+/// A database of the lender's own gets its tables from a machine that has nothing but the program.
+fn setup_db_makes_the_tables_alone_when_asked_and_starts_nothing(
+    environment: &Environment,
+) -> Result<()> {
+    let admin = environment.database()?;
+    environment.block_on(admin.batch_execute("DROP DATABASE IF EXISTS lender"))?;
+    environment.block_on(admin.batch_execute("CREATE DATABASE lender"))?;
+    let (server, _) = environment
+        .ready
+        .services
+        .database_url
+        .rsplit_once('/')
+        .context("the database's URL should end with its name")?;
+    let url = format!("{server}/lender");
+
+    let home = environment.context.home.root().join("another-home");
+    let model = environment.context.home.model();
+    let (home, model) = (home.display().to_string(), model.display().to_string());
+    let first = ["setup-db", "--schema-only", "--home", &home, "--database-url", &url];
+    let bare = environment.command_json(&first)?;
+    ensure!(bare["columns_added"] == json!([]), "without a model no column is known: {bare}");
+    let made = environment.command_json(&[&first[..], &["--model", &model]].concat())?;
+    ensure!(
+        made["columns_added"].as_array().is_some_and(|columns| !columns.is_empty()),
+        "the model's features should become columns: {made}"
+    );
+    let again = environment.command_json(&[&first[..], &["--model", &model]].concat())?;
+    ensure!(again["columns_added"] == json!([]), "the second time nothing is missing: {again}");
+
+    let state = Path::new(&home).join("state.json");
+    ensure!(!state.exists(), "no local service should be started: {}", state.display());
+    environment.block_on(async {
+        let client = limit_increase::database::connect(&url).await?;
+        let count = limit_increase::customers::customer_count(&client).await?;
+        ensure!(count == Some(0), "the tables should be there and empty, found {count:?}");
+        Ok(())
+    })
+}
+
+/// 192.0.2.1 is an address of nobody (RFC 5737). It is refused before anything is connected to or
+/// started.
+fn the_sample_goes_only_into_a_database_on_this_machine(environment: &Environment) -> Result<()> {
+    let url = "postgresql://u:hunter2@192.0.2.1/lender";
+    let home = environment.context.home.root().join("another-home").display().to_string();
+    for more in [&[][..], &["--customers", "10"], &["--reset"]] {
+        let arguments = [&["setup-db", "--home", &home, "--database-url", url], more].concat();
+        let output = environment.command(&arguments)?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        ensure!(
+            output.status.code() == Some(2)
+                && said.contains("--schema-only")
+                && said.contains("--sample")
+                && !said.contains("hunter2"),
+            "{arguments:?} should be refused with what to write: {said}"
         );
     }
 

@@ -5,8 +5,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, ensure};
-use limit_increase_database::{Credentials, DatabaseUrl};
-use limit_increase_database::{Database, connect};
+use limit_increase_database::{Credentials, Database, DatabaseUrl, PackedAuthorities, connect};
 use limit_increase_tests::tls_postgres::{Authority, TlsPostgres};
 use limit_increase_tests::{cases, suite};
 use limit_increase_workflow::{Failure, FailureKind};
@@ -23,6 +22,7 @@ fn main() -> ExitCode {
             an_expired_certificate_is_refused,
             a_certificate_for_another_name_is_refused_even_under_verify_ca,
             an_authority_that_nobody_named_is_refused,
+            an_authority_that_is_packed_as_those_of_rds_are_needs_no_file,
             a_bundle_of_many_authorities_is_read_whole,
             a_server_without_tls_is_refused_and_not_talked_to_in_plain_text,
             a_wrong_password_is_refused_and_shown_nowhere,
@@ -200,6 +200,37 @@ fn an_authority_that_nobody_named_is_refused(server: &TlsPostgres) -> Result<()>
     }
 
     Ok(())
+}
+
+/// RDS has authorities of its own, which are a part of the program. This one stands beside them.
+fn an_authority_that_is_packed_as_those_of_rds_are_needs_no_file(
+    server: &TlsPostgres,
+) -> Result<()> {
+    let authority = Authority::new("Amazon RDS test-1 Root CA")?;
+    server.serve(Some(authority.issue(&["localhost"], GOOD_YEAR)?))?;
+    let bundle = include_str!("../../shared/database/certificates/rds-global-bundle.pem");
+    let packed = PackedAuthorities::new(format!("{bundle}{}", authority.pem()).leak());
+    let reach = |parameters: &str, packed| {
+        let credentials = Credentials::fixed(url(server, "localhost", PASSWORD, parameters));
+        server.block_on(Database::trusting(credentials, packed).client()).map(|_| ())
+    };
+
+    for parameters in ["sslmode=require", "sslmode=verify-full&sslrootcert=system"] {
+        reach(parameters, packed).with_context(|| {
+            format!("promise 12: {parameters} should trust the packed authorities")
+        })?;
+        let failure = reach(parameters, PackedAuthorities::RDS)
+            .err()
+            .context("promise 12: RDS's authorities do not vouch for this server")?;
+        check(&failure, &["DATABASE_CA_FILE"])?;
+    }
+
+    // A file that the address names stands in place of the packed ones.
+    let other = server.file("other.pem", &Authority::new("Another authority")?.pem())?;
+    let failure = reach(&format!("sslmode=verify-full&sslrootcert={other}"), packed)
+        .err()
+        .context("promise 12: sslrootcert should replace the packed authorities")?;
+    check(&failure, &["DATABASE_CA_FILE"])
 }
 
 /// RDS publishes such a bundle: one file for all regions, with a comment before each certificate.

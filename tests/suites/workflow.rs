@@ -13,12 +13,17 @@ use limit_increase::runs::timeline::{StepFailure, explain_cause};
 use limit_increase_domain::CreditScore;
 use limit_increase_domain::policy::Policy;
 use limit_increase_tests::environment::Environment;
+use limit_increase_tests::faults::injector::Injector;
+use limit_increase_tests::faults::lab::Lab;
 use limit_increase_tests::records::{LedgerRow, RunRecord, StoredDecision, decisions};
-use limit_increase_tests::{cases, suite};
+use limit_increase_tests::simulator::machine::ExecutionEnd;
+use limit_increase_tests::{cases, roles, suite};
 use limit_increase_workflow::ShardRef;
 use limit_increase_workflow::keys::{Stage, remaining_list_key};
 use limit_increase_workflow::{RunId, RunRequest};
 use rust_decimal::Decimal;
+use serde_json::json;
+use tokio_postgres::error::SqlState;
 
 fn main() -> ExitCode {
     suite::run(
@@ -37,8 +42,56 @@ fn main() -> ExitCode {
             a_run_with_a_damaged_model_fails_and_writes_nothing,
             a_run_that_failed_is_resumed_by_a_new_one,
             a_poisoned_shard_fails_alone_and_a_redrive_does_only_that_one,
+            a_whole_run_needs_no_more_rights_than_each_function_has,
         ],
     )
+}
+
+/// The functions connect as the roles of docs/grants.sql, which can do nothing else. The fault suite
+/// runs under them too.
+fn a_whole_run_needs_no_more_rights_than_each_function_has(
+    environment: &Environment,
+) -> Result<()> {
+    let lab = Lab::open(environment)?;
+    let (calm, machine) = (Injector::new(&lab, None), lab.machine(2)?);
+    environment.block_on(async {
+        lab.reset().await?;
+        let ended = machine.start(&calm, "own-rights", &json!({ "limit": null })).await?;
+        ensure!(
+            matches!(ended, ExecutionEnd::Succeeded(_)),
+            "a run should succeed with the rights of docs/grants.sql, it ended {ended:?}"
+        );
+
+        let url = &environment.ready.services.database_url;
+        for (function, forbidden) in [
+            ("query-batch-scores", "UPDATE batch_scores SET new_limit = 1"),
+            ("query-batch-scores", "UPDATE batch_scores SET limit_increase_decision = NULL"),
+            ("query-batch-scores", "SELECT decision_reason FROM batch_scores"),
+            (
+                "query-batch-scores",
+                "INSERT INTO limit_increase_shards SELECT * FROM limit_increase_shards",
+            ),
+            ("update-database", "UPDATE batch_scores SET current_limit = 1"),
+            ("update-database", "UPDATE batch_scores SET current_score = 1"),
+            ("update-database", "DELETE FROM batch_scores"),
+            ("update-database", "INSERT INTO batch_scores (customer_id) VALUES ('x')"),
+            ("update-database", "SELECT * FROM customer_features"),
+            ("update-database", "DELETE FROM limit_increase_runs"),
+            ("update-database", "UPDATE limit_increase_shards SET approved = 0"),
+            ("update-database", "ALTER TABLE batch_scores ADD COLUMN x INTEGER"),
+        ] {
+            let user = roles::login(function).context("a function of the database")?;
+            let client = limit_increase::database::connect(&roles::as_user(url, user)?).await?;
+            let refused = client.batch_execute(forbidden).await.err();
+            let state = refused.as_ref().and_then(tokio_postgres::Error::code);
+            ensure!(
+                state == Some(&SqlState::INSUFFICIENT_PRIVILEGE),
+                "{function} should not be allowed to {forbidden}: {refused:?}"
+            );
+        }
+
+        Ok(())
+    })
 }
 
 fn all() -> RunRequest {

@@ -1,5 +1,7 @@
 //! `setup-db`: makes the tables and loads customers.
 
+use std::path::Path;
+
 use anyhow::Result;
 
 use crate::cli::SetupDbArgs;
@@ -16,6 +18,15 @@ use limit_increase::terminal::thousands;
 use limit_increase_domain::{ColumnKind, SourceColumn};
 
 pub(super) async fn run(context: &Context, arguments: SetupDbArgs) -> Result<()> {
+    if arguments.schema_only {
+        return schema_only(context, arguments.model.as_deref()).await;
+    }
+
+    // Before anything is started: the database may not be one for the sample.
+    if arguments.data.is_none() && !arguments.sample {
+        customers::require_this_machine(context).await?;
+    }
+
     let services = services::ensure(context).await?;
     let aws = Aws::local(services.localstack_port);
     let model_columns = model::columns(context, Some(&aws)).await?;
@@ -28,6 +39,39 @@ pub(super) async fn run(context: &Context, arguments: SetupDbArgs) -> Result<()>
         .ui
         .line(format!("\n  {} customers are in batch_scores.", thousands(total.unsigned_abs())));
     context.ui.json(&serde_json::json!({ "loaded": loaded, "customers": total }))
+}
+
+/// The tables and the columns of the model's features, without customers. A database that the
+/// command line names needs no other service.
+async fn schema_only(context: &Context, artifact: Option<&Path>) -> Result<()> {
+    let url = match &context.options.database_url {
+        Some(url) => url.clone(),
+        None => services::ensure(context).await?.database_url,
+    };
+
+    let columns = match artifact {
+        Some(path) => Some(model::columns_of(path)?),
+        None => model::columns(context, None).await?,
+    };
+
+    let mut client = database::connect(&url).await?;
+    customers::migrate(context, &mut client).await?;
+    let added = match &columns {
+        Some(columns) => customers::add_columns(&mut client, columns).await?,
+        None => {
+            context.ui.line(
+                "  There is no model here, so no columns were added for its features: name it with \
+                 --model.",
+            );
+            Vec::new()
+        }
+    };
+
+    context.ui.line(format!(
+        "\n  The tables are up to date. Columns added to customer_features: {}.",
+        if added.is_empty() { "none".to_owned() } else { added.join(", ") }
+    ));
+    context.ui.json(&serde_json::json!({ "columns_added": added }))
 }
 
 /// Decides where the customers come from, and which feature columns they have.

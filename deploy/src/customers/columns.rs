@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use anyhow::Result;
 use limit_increase_database::quote_identifier;
 use limit_increase_domain::{ColumnKind, SourceColumn};
-use tokio_postgres::GenericClient;
+use tokio_postgres::{Client, GenericClient};
 
 use crate::terminal::Problem;
 
@@ -68,6 +68,17 @@ pub(super) async fn ensure_columns(
         }
     }
 
+    Ok(added)
+}
+
+/// Adds the columns that are missing, all of them or none. Returns their names.
+///
+/// # Errors
+/// When a column is there as another type, or cannot be a column.
+pub async fn add_columns(client: &mut Client, columns: &[SourceColumn]) -> Result<Vec<String>> {
+    let transaction = client.transaction().await?;
+    let added = ensure_columns(&transaction, columns).await?;
+    transaction.commit().await?;
     Ok(added)
 }
 

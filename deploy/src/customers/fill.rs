@@ -9,6 +9,7 @@ use chrono::{NaiveDate, Utc};
 use tokio::sync::mpsc;
 use tokio_postgres::Client;
 
+use super::elsewhere::require_this_machine;
 use super::table::customer_count;
 use crate::customers::bulk::{BATCH, ExistingCustomers, IncomingCustomer, Load, LoadReport, load};
 use crate::customers::portfolio::SAMPLE_CUSTOMERS;
@@ -161,14 +162,20 @@ fn produce(
     Ok(())
 }
 
-/// Makes sure that the tables have customers: loads the sample if they have none.
+/// Makes sure that the tables have customers: loads the sample if they have none. The
+/// sample is for a database on this machine only.
 pub async fn ensure(
     context: &Context,
     client: &mut Client,
     columns: Vec<SourceColumn>,
 ) -> Result<()> {
+    let is_empty = customer_count(client).await?.unwrap_or_default() == 0;
+    if is_empty {
+        require_this_machine(context).await?;
+    }
+
     migrate(context, client).await?;
-    if customer_count(client).await?.unwrap_or_default() == 0 {
+    if is_empty {
         let source = CustomerSource::Sample { count: SAMPLE_CUSTOMERS.into() };
         fill(context, client, source, columns, false).await?;
     }

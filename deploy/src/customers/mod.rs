@@ -4,6 +4,7 @@ pub(crate) mod bulk;
 mod columns;
 mod csv_file;
 mod dates;
+mod elsewhere;
 mod fill;
 pub mod portfolio;
 mod quotes;
@@ -11,6 +12,8 @@ pub mod sample;
 mod table;
 mod values;
 
+pub use columns::add_columns;
 pub use csv_file::{CsvColumns, CustomerFile};
+pub use elsewhere::require_this_machine;
 pub use fill::{CustomerSource, ensure, fill, migrate};
 pub use table::{customer_count, has_tables};

@@ -256,9 +256,7 @@ pub(crate) async fn ensure(context: &Context, aws: &Aws) -> Result<()> {
 pub async fn columns(context: &Context, aws: Option<&Aws>) -> Result<Option<Vec<SourceColumn>>> {
     let path = context.home.model();
     if path.exists() {
-        let content =
-            std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        return source_columns(&content, &path.display().to_string()).map(Some);
+        return columns_of(&path).map(Some);
     }
 
     let Some(aws) = aws else { return Ok(None) };
@@ -266,6 +264,15 @@ pub async fn columns(context: &Context, aws: Option<&Aws>) -> Result<Option<Vec<
         Some(content) => source_columns(&content, &format!("s3://{BUCKET}/{KEY}")).map(Some),
         None => Ok(None),
     }
+}
+
+/// The source columns of the artifact in this file.
+///
+/// # Errors
+/// When there is no such file, or it is no model.
+pub fn columns_of(path: &Path) -> Result<Vec<SourceColumn>> {
+    let content = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    source_columns(&content, &path.display().to_string())
 }
 
 /// Opens the model's archive and checks it; `place` is named in the error.

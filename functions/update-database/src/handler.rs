@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::apply_shard::apply_shard;
 use crate::fail_or_resume::{RunResumed, fail_or_resume};
 use crate::finish_run::finish_run;
+use crate::migrate::{SchemaMigrated, migrate};
 use crate::record_failure::record_failure;
 
 /// Handles all events of an execution environment, which keeps its clients between them.
@@ -26,6 +27,7 @@ pub(crate) enum Answer {
     FinishRun(Box<RunSummary>),
     RecordFailure(RecordedFailure),
     FailOrResume(RunResumed),
+    Migrate(SchemaMigrated),
 }
 
 impl Handler {
@@ -53,6 +55,7 @@ impl Handler {
             UpdateTask::FailOrResume(task) => {
                 Answer::FailOrResume(fail_or_resume(database, task).await?)
             }
+            UpdateTask::Migrate => Answer::Migrate(migrate(database).await?),
         })
     }
 }
@@ -66,5 +69,11 @@ mod tests {
     fn a_resumed_run_answers_as_the_state_machine_expects() {
         let answer = Answer::FailOrResume(RunResumed { resumed: true });
         assert_eq!(serde_json::to_string(&answer).unwrap(), r#"{"resumed":true}"#);
+    }
+
+    #[test]
+    fn a_migrated_schema_names_what_was_applied() {
+        let answer = Answer::Migrate(SchemaMigrated { migrations: vec!["ledger"] });
+        assert_eq!(serde_json::to_string(&answer).unwrap(), r#"{"migrations":["ledger"]}"#);
     }
 }

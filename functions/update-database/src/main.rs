@@ -1,10 +1,12 @@
-//! Lambda function `update-database`: writes decisions, closes runs, records failures.
+//! Lambda function `update-database`: writes decisions, closes runs, records failures, and brings
+//! the schema up to date when a person asks for it.
 
 mod apply_shard;
 mod check_decisions;
 mod fail_or_resume;
 mod finish_run;
 mod handler;
+mod migrate;
 mod record_failure;
 
 use limit_increase_database::{Credentials, Database};

@@ -33,6 +33,12 @@ fn record_failure() {
 }
 
 #[test]
+fn migrate() {
+    let task = task(include_str!("../../../events/update-database-migrate.json"));
+    assert_eq!(task, UpdateTask::Migrate);
+}
+
+#[test]
 fn fail_or_resume_resumes() {
     let task = task(include_str!("../../../events/update-database-fail-or-resume.json"));
     assert!(matches!(task, UpdateTask::FailOrResume(task)

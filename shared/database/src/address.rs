@@ -15,15 +15,6 @@ use tokio_postgres::config::{Host, SslMode};
 use crate::credentials::DatabaseUrl;
 use crate::environment;
 
-/// A statement that runs longer is cancelled. The limit is generous, because the query of a large
-/// run streams for minutes.
-const STATEMENT_TIMEOUT_SECONDS: u32 = 840;
-/// Waiting longer for a lock is a transient failure.
-const LOCK_TIMEOUT_SECONDS: u32 = 30;
-/// After this time the server ends an idle transaction and releases its locks. Its function may
-/// have died.
-const IDLE_IN_TRANSACTION_SECONDS: u32 = 60;
-
 /// Parameters of libpq that the driver does not know. An error shows one of these names, and no
 /// other text: in a mistyped address the text in a name's place may be a part of the password
 /// (promise 11).
@@ -49,7 +40,7 @@ const UNSUPPORTED_PARAMETERS: [&str; 16] = [
 /// The certificate authorities to trust.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Roots {
-    /// The public authorities, and those of the file that `DATABASE_CA_FILE` names.
+    /// The public authorities, those of RDS, and those of the file that `DATABASE_CA_FILE` names.
     Public,
     /// Only the authorities of this file, which is the `sslrootcert` of the address.
     File(String),
@@ -75,8 +66,8 @@ pub(crate) struct Address {
 ///
 /// Verified means both the chain of the certificate and the name of the host (promise 12). There is
 /// no weaker TLS, although libpq has one under `require` and `verify-ca`. `sslrootcert` names the
-/// only authorities to trust. Without it, and with `system`, the public authorities are trusted and
-/// those of `DATABASE_CA_FILE`.
+/// only authorities to trust. Without it, and with `system`, the public authorities are trusted,
+/// those of RDS, and those of `DATABASE_CA_FILE`.
 ///
 /// # Errors
 /// `Permanent.Configuration`. The message shows only names of parameters, and nothing else of the
@@ -90,7 +81,7 @@ pub(crate) fn parse(url: &DatabaseUrl) -> Result<Address, Failure> {
 
     let encrypted = match settings.mode.as_deref() {
         Some("disable") => false,
-        None | Some("allow" | "prefer") => !is_loopback(&config),
+        None | Some("allow" | "prefer") => !stays_on_this_machine(&config),
         Some("require" | "verify-ca" | "verify-full") => true,
         Some(_) => {
             return Err(address_failure(
@@ -116,6 +107,14 @@ pub(crate) fn parse(url: &DatabaseUrl) -> Result<Address, Failure> {
 /// address.
 pub fn driver_config(url: &DatabaseUrl) -> Result<Config, Failure> {
     parse(url).map(|address| address.config)
+}
+
+/// Whether an address leads to this machine. It can still be the near end of a tunnel.
+///
+/// # Errors
+/// As [`driver_config`].
+pub fn is_loopback(url: &DatabaseUrl) -> Result<bool, Failure> {
+    driver_config(url).map(|config| stays_on_this_machine(&config))
 }
 
 fn address_failure(problem: &str) -> Failure {
@@ -146,7 +145,7 @@ fn reason(error: &tokio_postgres::Error) -> String {
 
 /// Whether every host is this machine, so that nobody on a network can listen. An address in
 /// numbers has precedence over a name, as in libpq.
-fn is_loopback(config: &Config) -> bool {
+fn stays_on_this_machine(config: &Config) -> bool {
     if !config.get_hostaddrs().is_empty() {
         return config.get_hostaddrs().iter().all(IpAddr::is_loopback);
     }
@@ -161,7 +160,9 @@ fn is_loopback(config: &Config) -> bool {
     })
 }
 
-/// Sets a limit on the time of everything that can wait, unless the address has its own limit.
+/// Sets a limit on the time in which the connection is made or found to be broken, unless the
+/// address has its own limit. The limits of statements are set in each transaction: see
+/// [`begin`](crate::begin).
 fn set_time_outs(config: &mut Config) {
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(Duration::from_secs(10));
@@ -176,15 +177,6 @@ fn set_time_outs(config: &mut Config) {
                 .unwrap_or("limit-increase"),
         );
     }
-
-    // These come first, so that an option of the address comes later and has precedence.
-    let options = format!(
-        "-c statement_timeout={STATEMENT_TIMEOUT_SECONDS}s -c lock_timeout={LOCK_TIMEOUT_SECONDS}s \
-         -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_SECONDS}s -c timezone=UTC {}",
-        config.get_options().unwrap_or_default()
-    );
-
-    config.options(options.trim());
 }
 
 /// What an address says about TLS.

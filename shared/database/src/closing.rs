@@ -13,6 +13,7 @@ use tokio_postgres::{Client, Transaction};
 use crate::ledger::{
     LedgerRow, conflict_failure, not_opened_failure, reading_failure, writing_failure,
 };
+use crate::transaction::begin;
 
 /// A run whose shards add up (promise 3), with its ledger row locked and set to SUCCEEDED in a
 /// transaction that is still open.
@@ -57,7 +58,7 @@ impl<'c> ClosingRun<'c> {
     /// has shards that are missing or do not add up; otherwise by SQLSTATE.
     pub async fn hold(client: &'c mut Client, to_finish: &RunToFinish) -> Result<Self, Failure> {
         let run = &to_finish.run.run_id;
-        let transaction = client.transaction().await.map_err(writing_failure)?;
+        let transaction = begin(client, "writing the ledger").await?;
 
         let locked = lock_run(&transaction, run).await?;
         check_identity(&locked, to_finish)?;

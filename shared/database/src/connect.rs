@@ -11,6 +11,7 @@ use tokio_postgres::{Client, NoTls};
 
 use crate::credentials::{Credentials, DatabaseUrl};
 use crate::error::{database_failure, pool_failure};
+use crate::tls::PackedAuthorities;
 use crate::{address, tls};
 
 /// The database of one execution environment of a function.
@@ -25,6 +26,7 @@ use crate::{address, tls};
 #[derive(Debug)]
 pub struct Database {
     credentials: Credentials,
+    packed: PackedAuthorities,
     current: Mutex<Option<Current>>,
 }
 
@@ -39,7 +41,13 @@ impl Database {
     /// The database that these credentials open. Nothing is read or connected yet.
     #[must_use]
     pub const fn new(credentials: Credentials) -> Self {
-        Self { credentials, current: Mutex::new(None) }
+        Self::trusting(credentials, PackedAuthorities::RDS)
+    }
+
+    /// Like [`Database::new`], with other authorities in the place of RDS's.
+    #[must_use]
+    pub const fn trusting(credentials: Credentials, packed: PackedAuthorities) -> Self {
+        Self { credentials, packed, current: Mutex::new(None) }
     }
 
     /// A live connection.
@@ -108,7 +116,7 @@ impl Database {
     /// Reads the credentials and keeps them.
     async fn read(&self) -> Result<Current, Failure> {
         let url = self.credentials.read().await?;
-        let current = Current { pool: pool(&url)?, url };
+        let current = Current { pool: pool(&url, self.packed)?, url };
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(current.clone());
         Ok(current)
     }
@@ -121,11 +129,13 @@ fn refused_credentials(error: &PoolError) -> Option<SqlState> {
     error.code().filter(|code| refusals.contains(code)).cloned()
 }
 
-fn pool(url: &DatabaseUrl) -> Result<Pool, Failure> {
+fn pool(url: &DatabaseUrl, packed: PackedAuthorities) -> Result<Pool, Failure> {
     let address = address::parse(url)?;
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Verified };
     let manager = match &address.tls {
-        Some(roots) => Manager::from_config(address.config, tls::connector(roots)?, recycling),
+        Some(roots) => {
+            Manager::from_config(address.config, tls::connector(roots, packed)?, recycling)
+        }
         None => Manager::from_config(address.config, NoTls, recycling),
     };
 
@@ -152,8 +162,11 @@ pub async fn connect(url: &DatabaseUrl) -> Result<Client, Failure> {
     // client.
     Ok(match &address.tls {
         Some(roots) => {
-            let (client, connection) =
-                address.config.connect(tls::connector(roots)?).await.map_err(connecting_failure)?;
+            let (client, connection) = address
+                .config
+                .connect(tls::connector(roots, PackedAuthorities::RDS)?)
+                .await
+                .map_err(connecting_failure)?;
             tokio::spawn(connection);
             client
         }

@@ -4,14 +4,12 @@
 
 use std::fmt;
 
+use crate::environment;
+use crate::secret;
 use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
 use limit_increase_workflow::{Failure, FailureKind};
-use serde::Deserialize;
-
-use crate::address::quote;
-use crate::environment;
 
 /// A database URL with its password. Its `Debug` form hides both (promise 11).
 ///
@@ -42,16 +40,6 @@ impl fmt::Debug for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("DatabaseUrl(***)")
     }
-}
-
-/// The fields that RDS writes into a secret which it manages or rotates.
-#[derive(Deserialize)]
-struct RdsSecret {
-    username: String,
-    password: String,
-    host: Option<String>,
-    port: Option<u16>,
-    dbname: Option<String>,
 }
 
 /// Where the database's URL comes from.
@@ -108,6 +96,7 @@ impl Credentials {
     ///
     /// The secret is a URL, or the JSON of RDS: `username`, `password`, `host`, `port`, `dbname`.
     /// Where the JSON has no host or no database, `DATABASE_HOST` and `DATABASE_NAME` name them.
+    /// `secret.rs` says what may be in it.
     ///
     /// # Errors
     /// `Permanent.Configuration` when neither variable is set, or when the secret is refused or has
@@ -144,12 +133,13 @@ async fn read_secret(
         Failure::new(kind, format!("secret {arn} cannot be read: {}", describe(&error)))
     })?;
 
-    from_secret(answer.secret_string().unwrap_or_default()).ok_or_else(|| {
-        configuration_failure(&format!(
-            "secret {arn} is neither a postgresql:// URL nor RDS's JSON with username, password \
-             and host"
-        ))
-    })
+    let elsewhere = secret::Elsewhere {
+        host: environment::optional("DATABASE_HOST"),
+        database: environment::optional("DATABASE_NAME"),
+    };
+
+    secret::url(answer.secret_string().unwrap_or_default(), elsewhere)
+        .map_err(|problem| configuration_failure(&format!("secret {arn}: {problem}")))
 }
 
 /// What went wrong, without the answer of Secrets Manager. The SDK's own description shows the
@@ -182,48 +172,13 @@ fn configuration_failure(message: &str) -> Failure {
     Failure::new(FailureKind::Configuration, message)
 }
 
-fn from_secret(secret: &str) -> Option<DatabaseUrl> {
-    let secret = secret.trim();
-    if secret.starts_with("postgres://") || secret.starts_with("postgresql://") {
-        return Some(DatabaseUrl(secret.to_owned()));
-    }
-
-    let rds: RdsSecret = serde_json::from_str(secret).ok()?;
-    let host = rds.host.or_else(|| environment::optional("DATABASE_HOST"))?;
-    let name = rds
-        .dbname
-        .or_else(|| environment::optional("DATABASE_NAME"))
-        .unwrap_or_else(|| "postgres".to_owned());
-    Some(DatabaseUrl(format!(
-        "host={} port={} dbname={} user={} password={} sslmode=verify-full",
-        quote(&host),
-        rds.port.unwrap_or(5432),
-        quote(&name),
-        quote(&rds.username),
-        quote(&rds.password)
-    )))
-}
-
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::address::driver_config;
-
-    #[test]
-    fn a_password_with_every_awkward_character_survives() {
-        let secret = r#"{"username":"bank","password":"p'a\\s s@/:?#","host":"db.internal","port":5433,"dbname":"core"}"#;
-        let url = from_secret(secret).unwrap();
-        let config = driver_config(&url).unwrap();
-        assert_eq!(config.get_password(), Some(&br"p'a\s s@/:?#"[..]));
-        assert_eq!(config.get_ports(), [5433]);
-        assert_eq!(config.get_dbname(), Some("core"));
-    }
 
     #[test]
     fn a_url_never_shows_itself() {
         assert!(!format!("{:?}", DatabaseUrl::new("postgres://u:secret@h/d")).contains("secret"));
-        assert!(from_secret("hunter2").is_none());
     }
 
     #[test]

@@ -15,6 +15,7 @@ use tokio_postgres::{Client, Row, Transaction};
 
 use crate::error::database_failure;
 use crate::ledger::{ShardOutcome, find_shard, insert_shard, require_open, status_of};
+use crate::transaction::begin;
 
 /// The ids of the customers who are stale: changed, or decided by another run, since the query.
 pub type StaleIds = HashSet<String>;
@@ -64,7 +65,7 @@ impl<'c> ShardLock<'c> {
         shard: ShardIndex,
     ) -> Result<Self, Failure> {
         let id = &run.run_id;
-        let transaction = client.transaction().await.map_err(applying_failure)?;
+        let transaction = begin(client, "applying a shard's decisions").await?;
         transaction
             .execute(
                 "SELECT pg_advisory_xact_lock(hashtextextended($1, $2))",

@@ -225,7 +225,7 @@ fn schema_failure(problem: String) -> Failure {
     Failure::new(
         FailureKind::DatabaseSchema,
         format!(
-            "{problem}; run limit-increase setup-db, or load the features that the model reads \
+            "{problem}; run limit-increase setup-db --schema-only, or load the features that the model reads \
              (setup-db --data)"
         ),
     )

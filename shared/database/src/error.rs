@@ -21,7 +21,7 @@ pub fn database_failure(doing: &str, error: &tokio_postgres::Error) -> Failure {
         return Failure::new(kind, format!("{doing}: {}{next}", with_causes(error)));
     };
 
-    let (kind, next) = classify(db.code());
+    let (kind, next) = advice_for_pooler(db.code(), db.message()).unwrap_or(classify(db.code()));
     let mut message = format!("{doing}: {} (SQLSTATE {})", db.message(), db.code().code());
     let names = [("table", db.table()), ("column", db.column()), ("constraint", db.constraint())];
     for (what, name) in names {
@@ -58,8 +58,7 @@ pub(crate) fn row_failure(doing: &str, error: &tokio_postgres::Error) -> Failure
 }
 
 fn classify(code: &SqlState) -> (FailureKind, &'static str) {
-    const SCHEMA: &str =
-        "; run the migrations (limit-increase setup-db) and load the features that the model reads";
+    const SCHEMA: &str = "; run the migrations (limit-increase setup-db --schema-only) and load the features that the model reads";
     let text = code.code();
     match text.get(..2).unwrap_or_default() {
         // Connection exception; rollback (serialisation, deadlock); resources (connections, memory,
@@ -77,6 +76,29 @@ fn classify(code: &SqlState) -> (FailureKind, &'static str) {
     }
 }
 
+/// What to do when a pooler stands before PostgreSQL and cannot do what was asked of it. It will not
+/// do it the next time either.
+fn advice_for_pooler(code: &SqlState, message: &str) -> Option<(FailureKind, &'static str)> {
+    // PgBouncer (08P01) and RDS Proxy (0A000) refuse the startup packet.
+    let refuses_options = message.contains("unsupported startup parameter")
+        || (*code == SqlState::FEATURE_NOT_SUPPORTED && message.contains("command-line options"));
+    // A pooler in transaction mode sends the use of a statement to another server than its
+    // preparation.
+    let loses_statements =
+        [SqlState::INVALID_SQL_STATEMENT_NAME, SqlState::DUPLICATE_PSTATEMENT].contains(code);
+    let next = if refuses_options {
+        "; the address leads to a pooler: take options out of it, and set them for the database's \
+         user instead (ALTER ROLE .. SET ..)"
+    } else if loses_statements {
+        "; a pooler loses prepared statements: use its session mode, or PgBouncer 1.21 or newer \
+         with max_prepared_statements above 0"
+    } else {
+        return None;
+    };
+
+    Some((FailureKind::DatabaseRefused, next))
+}
+
 /// What to do about a TLS handshake that will fail again, such as one with a certificate that is
 /// not accepted. A connection that breaks off may come back, and for it the answer is `None`.
 fn advice_for_tls(error: &tokio_postgres::Error) -> Option<&'static str> {
@@ -86,7 +108,8 @@ fn advice_for_tls(error: &tokio_postgres::Error) -> Option<&'static str> {
         if let Some(tls) = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
             return Some(match tls {
                 rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
-                    "; name the server's authorities (RDS: global-bundle.pem) in DATABASE_CA_FILE"
+                    "; name the server's own authorities in DATABASE_CA_FILE, or in sslrootcert of the \
+                     address (those of the web and of RDS are known)"
                 }
                 rustls::Error::InvalidCertificate(_) => {
                     "; renew the server's certificate, or connect by a name that it is for"
@@ -175,6 +198,39 @@ mod tests {
             "applying: new row violates check constraint \"small_limits\" (SQLSTATE 23514), table \
              batch_scores. Ask the owner.; check the database's user, its grants and the data"
         );
+    }
+
+    #[test]
+    fn what_a_pooler_cannot_do_is_permanent_and_says_what_to_change() {
+        let cases = [
+            ("08P01", "unsupported startup parameter: options", "take options out"),
+            ("08P01", "unsupported startup parameter in options: geqo", "take options out"),
+            (
+                "0A000",
+                "Feature not supported: RDS Proxy currently doesn\u{2019}t support command-line options.",
+                "take options out",
+            ),
+            ("26000", "prepared statement \"s3\" does not exist", "session mode"),
+            ("42P05", "prepared statement \"s3\" already exists", "session mode"),
+        ];
+
+        for (code, message, words) in cases {
+            let advice = advice_for_pooler(&SqlState::from_code(code), message);
+            assert!(
+                advice.is_some_and(|(kind, next)| {
+                    kind == FailureKind::DatabaseRefused && next.contains(words)
+                }),
+                "{message}: {advice:?}"
+            );
+        }
+
+        for (code, message) in [
+            ("08P01", "server login has been failing, try again later (server_login_retry)"),
+            ("0A000", "cached plan must not change result type"),
+            ("57P01", "terminating connection due to administrator command"),
+        ] {
+            assert_eq!(advice_for_pooler(&SqlState::from_code(code), message), None, "{message}");
+        }
     }
 
     #[test]

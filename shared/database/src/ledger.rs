@@ -3,6 +3,10 @@
 //! Each function here is one statement. What needs a lock and more than one statement is a method
 //! of a guard: [`OpeningRun`](crate::OpeningRun), [`HeldShard`](crate::HeldShard),
 //! [`ClosingRun`](crate::ClosingRun).
+//!
+//! A statement outside a transaction gives the types of its parameters. So it is one message to the
+//! server, and not a preparation and a use, which a pooler in transaction mode may send to two
+//! servers.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +14,7 @@ use limit_increase_domain::Counts;
 use limit_increase_workflow::contract::RecordedFailure;
 use limit_increase_workflow::{Failure, FailureKind, RunContext, RunId, RunStatus, ShardIndex};
 use rust_decimal::Decimal;
-use tokio_postgres::types::{FromSql, Json};
+use tokio_postgres::types::{FromSql, Json, Type};
 use tokio_postgres::{Client, GenericClient, Row};
 
 use crate::error::database_failure;
@@ -256,7 +260,7 @@ pub async fn record_failure(
 ) -> Result<Option<RecordedFailure>, Failure> {
     let also_closed_runs = part == FailedPart::Execution;
     let row = client
-        .query_opt(
+        .query_typed(
             "INSERT INTO limit_increase_runs AS run
                  (run_id, status, error, cause, started_at, finished_at)
              VALUES ($1, 'FAILED', $2, $3, now(), now())
@@ -266,15 +270,15 @@ pub async fn record_failure(
              WHERE $4 OR run.status <> 'SUCCEEDED'
              RETURNING error, cause",
             &[
-                &run.as_str(),
-                &without_nul(&failure.error),
-                &without_nul(&failure.cause),
-                &also_closed_runs,
+                (&run.as_str(), Type::TEXT),
+                (&without_nul(&failure.error), Type::TEXT),
+                (&without_nul(&failure.cause), Type::TEXT),
+                (&also_closed_runs, Type::BOOL),
             ],
         )
         .await
         .map_err(writing_failure)?;
-    let Some(row) = row else { return Ok(None) };
+    let Some(row) = row.into_iter().next() else { return Ok(None) };
 
     let row = LedgerRow::new(run, row);
     Ok(Some(RecordedFailure {
@@ -296,11 +300,11 @@ fn without_nul(text: &str) -> String {
 /// By SQLSTATE.
 pub async fn resume_run(client: &Client, run: &RunId) -> Result<(), Failure> {
     client
-        .execute(
+        .execute_typed(
             "UPDATE limit_increase_runs
              SET status = 'RUNNING', error = NULL, cause = NULL, finished_at = NULL
              WHERE run_id = $1 AND status = 'FAILED'",
-            &[&run.as_str()],
+            &[(&run.as_str(), Type::TEXT)],
         )
         .await
         .map_err(writing_failure)?;

@@ -17,9 +17,11 @@ mod error;
 mod ledger;
 mod migrate;
 mod opening;
+mod secret;
 mod tls;
+mod transaction;
 
-pub use address::driver_config;
+pub use address::{driver_config, is_loopback};
 pub use closing::ClosingRun;
 pub use connect::{Database, connect};
 pub use credentials::{Credentials, DatabaseUrl};
@@ -29,7 +31,9 @@ pub use error::{database_failure, pool_failure};
 pub use ledger::{FailedPart, ShardOutcome, record_failure, resume_run};
 pub use migrate::migrate;
 pub use opening::{OpeningRun, RecordedRun};
+pub use tls::PackedAuthorities;
 pub use tokio_postgres::Client;
+pub use transaction::begin;
 
 /// A name as an SQL identifier: in double quotes, with each quote inside doubled.
 ///

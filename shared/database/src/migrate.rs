@@ -5,6 +5,7 @@ use limit_increase_workflow::{Failure, FailureKind};
 use tokio_postgres::{Client, Transaction};
 
 use crate::error::{database_failure, row_failure};
+use crate::transaction::begin;
 
 /// Version, name and text. The schema keeps the SHA-256 of each text, so a released text must not
 /// change.
@@ -24,7 +25,7 @@ const LOCK: i64 = 0x6c69_6d69_7431;
 /// `Permanent.DatabaseSchema` when a migration was applied before with another text; otherwise by
 /// SQLSTATE.
 pub async fn migrate(client: &mut Client) -> Result<Vec<&'static str>, Failure> {
-    let transaction = client.transaction().await.map_err(migrating_failure)?;
+    let transaction = begin(client, "migrating the schema").await?;
     transaction
         .execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK])
         .await

@@ -15,6 +15,7 @@ use crate::error::database_failure;
 use crate::ledger::{
     LedgerRow, applied_shards, conflict_failure, reading_failure, writing_failure,
 };
+use crate::transaction::begin;
 
 /// The lock of a run, until this guard is committed or dropped. No other attempt can open the run
 /// meanwhile (promise 7).
@@ -48,7 +49,7 @@ impl<'c> OpeningRun<'c> {
     /// `Transient.Database` when another attempt holds the lock longer than the lock time-out;
     /// otherwise by SQLSTATE.
     pub async fn hold(client: &'c mut Client, run: &'c RunId) -> Result<Self, Failure> {
-        let transaction = client.transaction().await.map_err(writing_failure)?;
+        let transaction = begin(client, "writing the ledger").await?;
         // The locks of the run's shards count from 0, so -1 is free.
         transaction
             .execute("SELECT pg_advisory_xact_lock(hashtextextended($1, -1))", &[&run.as_str()])

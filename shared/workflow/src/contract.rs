@@ -84,6 +84,8 @@ pub enum UpdateTask {
     RecordFailure(FailureReport),
     /// Fail with the recorded failure, or let the run go on in an execution that was redriven.
     FailOrResume(RunAfterFailure),
+    /// Bring the schema up to date. A person asks for it, never the state machine.
+    Migrate,
 }
 
 /// A failure that the state machine has caught.

@@ -26,7 +26,7 @@ use crate::simulator::function::Launch;
 use crate::simulator::machine::Machine;
 use crate::simulator::pool::Pool;
 use crate::simulator::storage_proxy::StorageProxy;
-use crate::{Environment, programs};
+use crate::{Environment, programs, roles};
 
 /// The key of the policy document.
 pub const POLICY_KEY: &str = "policies/limit-increase-policy.json";
@@ -83,15 +83,18 @@ impl Lab {
 
             let log = environment.context.home.logs().join("functions-under-faults.log");
             let launch = |(name, program): (&&'static str, &std::path::PathBuf)| {
+                // Each function has its own rights only, as docs/grants.sql gives them.
+                let url = roles::login(name)
+                    .map_or(Ok(through_proxy.clone()), |user| roles::as_user(&through_proxy, user));
                 let launch = Launch::new(program, name, &storage.endpoint())
-                    .env("DATABASE_URL", &through_proxy)
+                    .env("DATABASE_URL", &url?)
                     .env("BUCKET", BUCKET)
                     .timeout(Duration::from_secs(60))
                     .log(&log);
-                ((*name).to_owned(), launch)
+                anyhow::Ok(((*name).to_owned(), launch))
             };
 
-            let pool = Pool::new(programs.iter().map(launch).collect::<HashMap<_, _>>());
+            let pool = Pool::new(programs.iter().map(launch).collect::<Result<HashMap<_, _>>>()?);
             let model = environment_object(environment, KEY).await?;
             let other = another_model(&model)?;
 
@@ -172,6 +175,8 @@ impl Lab {
                 INSERT INTO decisions_written VALUES (new.customer_id, new.limit_increase_decision);
                 RETURN NULL;
             END $$;
+            GRANT INSERT ON decisions_written TO PUBLIC;
+            GRANT SELECT ON brake TO PUBLIC;
             CREATE TRIGGER note_decision AFTER UPDATE OF limit_increase_decision ON batch_scores
                 FOR EACH ROW EXECUTE FUNCTION note_decision();
             CREATE OR REPLACE FUNCTION brake() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -181,7 +186,9 @@ impl Lab {
             END $$;
             CREATE TRIGGER brake BEFORE UPDATE ON batch_scores FOR EACH STATEMENT
             EXECUTE FUNCTION brake();";
-        self.admin().await?.batch_execute(sql).await?;
+        let client = self.admin().await?;
+        roles::grant(&client, &self.context.project).await?;
+        client.batch_execute(sql).await?;
         Ok(())
     }
 

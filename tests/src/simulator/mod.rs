@@ -8,4 +8,5 @@ pub mod database_proxy;
 pub mod function;
 pub mod machine;
 pub mod pool;
+pub mod pooler;
 pub mod storage_proxy;

@@ -71,7 +71,15 @@ fn what_is_not_about_tls_stays_as_it_was() {
         .config;
     assert_eq!(config.get_password(), Some(&br"it's a \ = secret"[..]));
     assert_eq!(config.get_ports(), [5433]);
-    assert!(config.get_options().unwrap().contains("lock_timeout=30s"));
+    let url = "postgresql://u@h/d?options=-c%20lock_timeout%3D1s";
+    assert_eq!(read(url).unwrap().config.get_options(), Some("-c lock_timeout=1s"));
+}
+
+#[test]
+fn nothing_is_put_into_the_startup_packet_that_a_pooler_refuses() {
+    for url in ["postgresql://u@db.example.com/d", "host=h user=u"] {
+        assert_eq!(read(url).unwrap().config.get_options(), None, "{url}");
+    }
 }
 
 #[test]
