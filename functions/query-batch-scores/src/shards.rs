@@ -1,6 +1,8 @@
 //! Cutting the stream of customers into shards. The memory in use is that of two shards: one that
 //! is filled, and one that is uploaded.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use limit_increase_database::EligibleStream;
 use limit_increase_domain::SourceColumn;
@@ -11,18 +13,39 @@ use limit_increase_workflow::keys::{Stage, shard_list_key};
 use limit_increase_workflow::{Failure, FailureKind, RunContext, ShardIndex, ShardRef};
 use tokio::task::JoinHandle;
 
-/// Reads all rows, writes the shards and then their list, and returns the list.
+/// The entity tags of the shards and of their list, by key, as an earlier attempt has left them.
+pub(crate) type Leftovers = BTreeMap<String, String>;
+
+/// What an earlier attempt has left. Read this before the rows: an attempt that has lost its
+/// session by then gets no rows.
 ///
 /// # Errors
-/// The failure of the database or of the storage; then no list is written.
+/// The failure of the storage.
+pub(crate) async fn find_leftovers(
+    storage: &Storage,
+    run: &RunContext,
+) -> Result<Leftovers, Failure> {
+    storage.etags(&run.bucket, &Stage::Customers.prefix(&run.run_id)).await
+}
+
+/// Reads all rows, writes the shards and then their list, and returns the list.
+///
+/// An attempt can be late: it was frozen, or it waited for S3, until the database ended its session
+/// and another attempt opened the run. So each object replaces only what was there before the rows
+/// were read. Otherwise the run would go on with the rows of the late attempt (promise 7).
+///
+/// # Errors
+/// The failure of the database or of the storage; then no list is written. `Transient.Storage` when
+/// another attempt has written an object meanwhile.
 pub(crate) async fn write_shards(
     storage: &Storage,
     run: &RunContext,
     features: &[SourceColumn],
     mut rows: EligibleStream,
     shard_size: u32,
+    leftovers: Leftovers,
 ) -> Result<Vec<ShardRef>, Failure> {
-    let mut shards = ShardUploads { storage, run, written: Vec::new(), upload: None };
+    let mut shards = ShardUploads { storage, run, leftovers, written: Vec::new(), upload: None };
     let mut writer = CustomersWriter::new(features);
     while let Some(row) = rows.next().await? {
         writer
@@ -45,6 +68,7 @@ pub(crate) async fn write_shards(
 struct ShardUploads<'a> {
     storage: &'a Storage,
     run: &'a RunContext,
+    leftovers: Leftovers,
     written: Vec<ShardRef>,
     upload: Option<JoinHandle<Result<(), Failure>>>,
 }
@@ -60,10 +84,10 @@ impl ShardUploads<'_> {
 
         let (storage, bucket, target) =
             (self.storage.clone(), self.run.bucket.clone(), key.clone());
-        self.upload =
-            Some(tokio::spawn(
-                async move { storage.put(&bucket, &target, bytes, CONTENT_TYPE).await },
-            ));
+        let previous = self.leftovers.get(&key).cloned();
+        self.upload = Some(tokio::spawn(async move {
+            storage.replace(&bucket, &target, previous.as_deref(), bytes, CONTENT_TYPE).await
+        }));
 
         self.written.push(ShardRef { index, key, rows });
         Ok(())
@@ -85,7 +109,10 @@ impl ShardUploads<'_> {
         let list = serde_json::to_vec(&self.written)
             .map_err(|error| Failure::new(FailureKind::Internal, format!("shard list: {error}")))?;
         let key = shard_list_key(&self.run.run_id);
-        self.storage.put(&self.run.bucket, &key, Bytes::from(list), APPLICATION_JSON).await?;
+        let previous = self.leftovers.get(&key).map(String::as_str);
+        self.storage
+            .replace(&self.run.bucket, &key, previous, Bytes::from(list), APPLICATION_JSON)
+            .await?;
         Ok(self.written)
     }
 

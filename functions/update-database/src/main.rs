@@ -1,10 +1,12 @@
-//! Lambda function `update-database`: writes decisions, closes runs, records failures.
+//! Lambda function `update-database`: writes decisions, closes runs, records failures,
+//! reports open runs.
 
 mod apply_shard;
 mod fail_or_resume;
 mod finish_run;
 mod handler;
 mod record_failure;
+mod report_open_runs;
 
 use limit_increase_database::{Credentials, Database};
 use limit_increase_runtime::lambda;
@@ -20,5 +22,5 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         Database::new(Credentials::from_environment(&config)),
     );
 
-    lambda::serve(|task, _| handler.handle(task)).await
+    lambda::serve(|event, _| handler.handle(event)).await
 }

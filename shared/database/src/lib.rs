@@ -26,9 +26,9 @@ pub use credentials::{Credentials, DatabaseUrl};
 pub use decisions::{HeldShard, ShardLock, StaleIds};
 pub use eligible::{EligibleRow, EligibleStream, Selection, open_eligible};
 pub use error::{database_failure, pool_failure};
-pub use ledger::{FailedPart, ShardOutcome, record_failure, resume_run};
+pub use ledger::{FailedPart, ShardOutcome, open_runs, record_failure, resume_run};
 pub use migrate::migrate;
-pub use opening::{OpeningRun, RecordedRun};
+pub use opening::{OpeningRun, RecordedRun, Schedule};
 pub use tokio_postgres::Client;
 
 /// A name as an SQL identifier: in double quotes, with each quote inside doubled.

@@ -1,5 +1,6 @@
 //! S3 as the steps use it: whole objects, bounded in size, with errors by their stable names.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use aws_sdk_s3::Client;
@@ -142,6 +143,26 @@ impl Storage {
             Err(error) if is_missing(&error) => Ok(None),
             Err(error) => Err(storage_failure("look at", bucket, key, &error)),
         }
+    }
+
+    /// The entity tags of all objects under a prefix, by key, for [`Storage::replace`].
+    ///
+    /// # Errors
+    /// `Transient.Storage` or `Permanent.StorageRefused`.
+    pub async fn etags(
+        &self,
+        bucket: &str,
+        prefix: &str,
+    ) -> Result<BTreeMap<String, String>, Failure> {
+        let mut found = BTreeMap::new();
+        let mut pages =
+            self.client.list_objects_v2().bucket(bucket).prefix(prefix).into_paginator().send();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| storage_failure("list", bucket, prefix, &error))?;
+            found.extend(page.contents.into_iter().flatten().filter_map(|o| o.key.zip(o.e_tag)));
+        }
+
+        Ok(found)
     }
 
     /// Writes an object only if the one under its key still has the entity tag `previous`, or if
