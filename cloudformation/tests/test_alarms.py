@@ -1,5 +1,6 @@
 """Every alarm notifies somebody, reads a metric that exists, and is explained in the runbook."""
 
+import json
 import re
 from pathlib import Path
 
@@ -17,8 +18,11 @@ FROM_AWS = {
         "ExecutionsStarted",
         "ExecutionTime",
     },
-    "AWS/SQS": {"ApproximateNumberOfMessagesVisible"},
+    "AWS/SQS": {"ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage"},
+    "AWS/Lambda": {"Errors", "Throttles"},
 }
+# The metrics of AWS that only the dashboard shows.
+SHOWN = {"ExecutionsSucceeded", "ExecutionsRedriven"}
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +50,10 @@ def test_there_is_an_alarm_for_everything_that_an_operator_must_know(alarms):
         "LimitIncreaseRunFailed",
         "LimitIncreaseRunNotStarted",
         "LimitIncreaseEventNotDelivered",
+        "LimitIncreaseEventForgotten",
+        "LimitIncreaseFunctionErrors",
+        "LimitIncreaseFunctionThrottled",
+        "LimitIncreaseRunHangs",
         "LimitIncreaseRunTooLong",
         "LimitIncreaseReferredShareHigh",
         "LimitIncreaseApprovalShareOutsideBand",
@@ -61,16 +69,18 @@ def test_every_alarm_notifies_the_topic_and_points_to_the_runbook(alarms):
 def test_every_alarm_reads_metrics_that_somebody_writes(alarms):
     source = METRICS.read_text(encoding="utf-8")
     (namespace,) = re.findall(r'NAMESPACE: &str = "(\w+)"', source)
-    ours = set(re.findall(r'\("(\w+)", "(?:Count|Percent|Seconds)"', source))
+    ours = set(re.findall(r'\("(\w+)", "(?:Count|Percent|Seconds|None)"', source))
     assert {"Decided", "ApprovedShare", "ReferredShare", "Failures"} <= ours
     known = FROM_AWS | {namespace: ours}
     for name, alarm in alarms.items():
         for metric in metrics_of(alarm):
             assert metric["MetricName"] in known[metric["Namespace"]], name
             if metric["Namespace"] == namespace:
-                assert metric["Dimensions"] == [{"Name": "Mode", "Value": "Live"}], (
-                    f"{name}: a dry run must not raise an alarm"
-                )
+                # A dry run must not raise an alarm, but one that hangs must.
+                dimensions = [{"Name": "Mode", "Value": "Live"}]
+                if metric["MetricName"] == "OldestOpenRunMinutes":
+                    dimensions = None
+                assert metric.get("Dimensions") == dimensions, name
 
 
 def test_an_alarm_compares_one_value_with_a_number(alarms):
@@ -89,12 +99,71 @@ def test_silence_is_an_alarm_only_where_a_start_is_missing(alarms):
     silent = {name for name, alarm in alarms.items() if alarm["TreatMissingData"] == "breaching"}
     assert silent == {"LimitIncreaseRunNotStarted"}
     missing = alarms["LimitIncreaseRunNotStarted"]
-    assert missing["Period"] * missing["EvaluationPeriods"] == 24 * 3600
+    assert missing["Period"] * missing["EvaluationPeriods"] == 26 * 3600
     assert "DatapointsToAlarm" not in missing, "every period counts"
+
+
+def test_every_alarm_looks_no_further_back_than_cloudwatch_does(alarms):
+    """AWS allows seven days with periods of an hour, and one day with shorter ones."""
+    for name, alarm in alarms.items():
+        periods = {query["MetricStat"]["Period"] for query in alarm.get("Metrics", [])[1:]}
+        (period,) = periods or {alarm["Period"]}
+        longest = 7 * 86400 if period >= 3600 else 86400
+        assert period * alarm["EvaluationPeriods"] <= longest, name
+
+
+def test_a_run_that_hangs_is_asked_for_until_it_ends(template, alarms):
+    rule = template["Resources"]["OpenRunsReport"]["Properties"]
+    (target,) = rule["Targets"]
+    event = ROOT / "events" / "update-database-report-open-runs.json"
+    assert json.loads(target["Input"]) == json.loads(event.read_text(encoding="utf-8"))
+    assert rule["State"] == "ENABLED"
+    # The alarm needs a report in each of its periods.
+    assert rule["ScheduleExpression"] == "rate(15 minutes)"
+    assert alarms["LimitIncreaseRunHangs"]["Metrics"][1]["MetricStat"]["Period"] == 15 * 60
+    permission = template["Resources"]["OpenRunsReportPermission"]["Properties"]
+    assert permission["SourceArn"] == {"Fn::GetAtt": ["OpenRunsReport", "Arn"]}
+
+
+def test_errors_and_throttles_of_every_function_raise_an_alarm(template, alarms):
+    functions = {
+        name
+        for name, item in template["Resources"].items()
+        if item["Type"] == "AWS::Lambda::Function"
+    }
+    for name, metric in [
+        ("LimitIncreaseFunctionErrors", "Errors"),
+        ("LimitIncreaseFunctionThrottled", "Throttles"),
+    ]:
+        watched = metrics_of(alarms[name])
+        assert {one["Dimensions"][0]["Value"]["Ref"] for one in watched} == functions, name
+        assert {one["MetricName"] for one in watched} == {metric}, name
+
+
+def test_the_dashboard_shows_metrics_that_exist_and_every_alarm(template):
+    text, names = template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    widgets = json.loads(text)["widgets"]
+    alarms = {
+        name
+        for name, item in template["Resources"].items()
+        if item["Type"] == "AWS::CloudWatch::Alarm" and "Condition" not in item
+    }
+    assert set(re.findall(r"\$\{(\w+Alarm)\.Arn\}", text)) == alarms
+    known = set(template["Resources"]) | set(names) | {"AWS::Region"}
+    assert {name.split(".")[0] for name in re.findall(r"\$\{([^}]+)\}", text)} <= known
+
+    source = METRICS.read_text(encoding="utf-8")
+    metrics = set(re.findall(r'\("(\w+)", "(?:Count|Percent|Seconds|None)"', source)) | SHOWN
+    metrics = metrics.union(*FROM_AWS.values())
+    for widget in widgets[1:]:
+        for metric in widget["properties"]["metrics"]:
+            if metric[0] != "...":
+                assert metric[1] in metrics, metric
 
 
 def test_the_parameters_of_the_alarms_are_in_them(template, alarms):
     expected = {
+        "LimitIncreaseRunHangs": ["RunTooLongMinutes"],
         "LimitIncreaseRunTooLong": ["RunTooLongMinutes"],
         "LimitIncreaseReferredShareHigh": [
             "ShareAlarmMinimumCustomers",

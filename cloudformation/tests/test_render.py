@@ -57,7 +57,7 @@ def test_rendering_brings_the_definition_up_to_date(copy):
     ("old", "new", "problem"),
     [
         ("  SaveResults:\n", "  RecordFailure:\n", "the key 'RecordFailure' is written twice"),
-        ("  Fail:\n", "  No:\n", "the key False is not text"),
+        ("  RecordFailure:\n", "  No:\n", "the key False is not text"),
         ("*run_failed", "*run_lost", "undefined alias 'run_lost'"),
     ],
 )

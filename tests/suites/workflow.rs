@@ -41,6 +41,7 @@ fn main() -> ExitCode {
             a_run_without_a_model_fails_and_is_recorded,
             a_run_with_a_damaged_model_fails_and_writes_nothing,
             a_run_that_failed_is_resumed_by_a_new_one,
+            a_run_that_was_stopped_is_failed_in_the_ledger,
             a_poisoned_shard_fails_alone_and_a_redrive_does_only_that_one,
             a_whole_run_needs_no_more_rights_than_each_function_has,
         ],
@@ -558,6 +559,38 @@ fn a_run_that_failed_is_resumed_by_a_new_one(environment: &Environment) -> Resul
     Ok(())
 }
 
+/// Promise 5: nobody in the state machine learns that it is stopped. EventBridge reports it.
+fn a_run_that_was_stopped_is_failed_in_the_ledger(environment: &Environment) -> Result<()> {
+    environment.reset()?;
+    let states = &environment.ready.aws.states;
+    let started = environment.block_on(
+        states
+            .start_execution()
+            .state_machine_arn(environment.machine()?)
+            .name("stopped")
+            .input(r#"{"limit": null, "shard_size": 5}"#)
+            .send(),
+    )?;
+    environment.block_on(states.stop_execution().execution_arn(&started.execution_arn).send())?;
+
+    let run = RunId::try_from("stopped".to_owned())?;
+    let mut last = None;
+    for _ in 0..150 {
+        last = LedgerRow::read(environment, &run).ok();
+        if last.as_ref().is_some_and(|row| row.status == "FAILED") {
+            break;
+        }
+
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+
+    ensure!(
+        last.as_ref().is_some_and(|row| row.error.as_deref() == Some("ABORTED")),
+        "promise 5: a stopped run should be FAILED with ABORTED, the ledger has {last:?}"
+    );
+    Ok(())
+}
+
 /// Promise 4. LocalStack 4.9.2 has no `redrive-execution`. So a second machine runs the same
 /// definition from the state that failed, with that state's input, as a redrive does. It differs
 /// only in its start and in the number of redrives, which AWS puts into `$$.Execution`.
@@ -577,7 +610,7 @@ fn a_poisoned_shard_fails_alone_and_a_redrive_does_only_that_one(
 
     // A redrive before the repair fails again, once, and does not loop.
     sabotage(environment, &sabotaged.victim)?;
-    let again = redrive(environment, &sabotaged.failed, "too-early");
+    let again = redrive(environment, &sabotaged.failed, 1);
     repair(environment)?;
     let again = again?.failure.context("a redrive into the same trouble succeeded")?;
     ensure!(
@@ -586,7 +619,7 @@ fn a_poisoned_shard_fails_alone_and_a_redrive_does_only_that_one(
         sabotaged.failed.error
     );
 
-    let finished = redrive(environment, &again, "redriven")?;
+    let finished = redrive(environment, &again, 2)?;
     ensure!(finished.succeeded(), "promise 4: the redrive should succeed: {}", finished.problem());
 
     let record = RunRecord::read(environment, &run)?;
@@ -680,9 +713,9 @@ fn repair(environment: &Environment) -> Result<()> {
 fn redrive(
     environment: &Environment,
     failed: &StepFailure,
-    machine: &str,
+    redrives: u32,
 ) -> Result<ExecutionReport> {
-    let machine = redriving_machine(environment, failed, machine)?;
+    let machine = redriving_machine(environment, failed, redrives)?;
     let states = &environment.ready.aws.states;
     let started = environment.block_on(
         states
@@ -700,7 +733,7 @@ fn redrive(
 fn redriving_machine(
     environment: &Environment,
     failed: &StepFailure,
-    name: &str,
+    redrives: u32,
 ) -> Result<String> {
     let states = &environment.ready.aws.states;
     let deployed = environment.block_on(
@@ -711,11 +744,11 @@ fn redriving_machine(
     definition["StartAt"] = "Redriven".into();
     definition["States"]["Redriven"] = serde_json::json!({
         "Type": "Pass",
-        "Result": { "Error": failed.error, "Cause": failed.cause, "RedriveCount": 0 },
+        "Result": { "Error": failed.error, "Cause": failed.cause, "Recorded": true },
         "Next": "FailOrResume"
     });
 
-    for state in ["RecordFailure", "FailOrResume"] {
+    for state in ["QueryBatchScores", "SaveResults", "RecordFailure", "FailOrResume"] {
         let payload = &mut definition["States"][state]["Parameters"]["Payload"];
         ensure!(
             payload["execution.$"] == "$$.Execution",
@@ -723,13 +756,17 @@ fn redriving_machine(
         );
 
         payload.as_object_mut().context("no payload")?.remove("execution.$");
-        payload["execution"] = serde_json::json!({ "RedriveCount": 1 });
+        payload["execution"] = serde_json::json!({
+            "Name": "redriven",
+            "Input": serde_json::from_str::<serde_json::Value>(SABOTAGED_REQUEST)?,
+            "RedriveCount": redrives
+        });
     }
 
     let created = environment.block_on(
         states
             .create_state_machine()
-            .name(format!("LimitIncreaseWorkflow-{name}"))
+            .name(format!("LimitIncreaseWorkflow-redriven-{redrives}"))
             .role_arn(deployed.role_arn())
             .definition(definition.to_string())
             .send(),

@@ -103,7 +103,7 @@ pub(crate) async fn apply(
     archives: &[Archive],
 ) -> Result<Stack> {
     let root = context.project.root();
-    let template = read(&root.join("cloudformation/infrastructure.yml"))?;
+    let template = without_comments(&read(&root.join("cloudformation/infrastructure.yml"))?);
     let definition = read(&root.join("statemachine/limit-increase.asl.json"))?;
     let definition_key = format!(
         "statemachine/limit-increase-{}.asl.json",
@@ -183,4 +183,10 @@ async fn upload(
 
 fn read(path: &std::path::Path) -> Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// The template without the lines that are only a comment. A request takes at most 51,200 bytes.
+fn without_comments(template: &str) -> String {
+    let kept = template.lines().filter(|line| !line.trim_start().starts_with('#'));
+    kept.flat_map(|line| [line, "\n"]).collect()
 }

@@ -39,13 +39,16 @@ impl Handler {
         let order = request::read(event, &request_id, started_at)?;
 
         let mut client = self.database.client().await?;
-        let opening = OpeningRun::hold(&mut client, &order.run_id).await?;
+        let opening = OpeningRun::hold(&mut client, &order.run_id, order.execution).await?;
         if let Some(known) = opening.find().await? {
             if known.request != order.request {
                 return Err(other_request_failure(&order));
             }
 
-            return resume_run(&opening, &self.storage, known.opened).await;
+            opening.reopen().await?;
+            let left = resume_run(&opening, &self.storage, known.opened).await?;
+            opening.commit().await?;
+            return Ok(left);
         }
 
         let opened = open_run(&opening, &self.storage, &self.locations, &order, started_at).await?;

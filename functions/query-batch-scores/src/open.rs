@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use limit_increase_artifact::Artifact;
-use limit_increase_database::{OpeningRun, Selection};
+use limit_increase_database::{OpeningRun, Schedule, Selection};
 use limit_increase_domain::{Policy, SourceColumn};
 use limit_increase_runtime::environment;
 use limit_increase_storage::Storage;
@@ -12,7 +12,7 @@ use limit_increase_workflow::keys::{self, shard_list_key};
 use limit_increase_workflow::{Failure, FailureKind, ModelPin, ObjectRef, RunContext};
 
 use crate::request::RunOrder;
-use crate::shards::{WrittenShards, write_shards};
+use crate::shards::{WrittenShards, find_leftovers, write_shards};
 
 /// Where the model, the policy and the hand-off are.
 pub(crate) struct Locations {
@@ -49,23 +49,28 @@ pub(crate) async fn open_run(
     order: &RunOrder,
     started_at: DateTime<Utc>,
 ) -> Result<RunOpened, Failure> {
+    let schedule = schedule_of(opening, order).await?;
     let (model, features) = pin_model(storage, locations).await?;
     let policy = match &order.request.policy {
         Some(policy) => policy.clone(),
         None => policy_in_force(storage, locations).await?,
     };
 
+    // A run without customers has no shards and closes with a summary of zeros.
+    let limit = if schedule.duplicate_of.is_some() { Some(0) } else { order.request.limit };
     let selection = Selection {
         eligibility: &policy.eligibility,
-        limit: order.request.limit,
+        limit,
         features: &features,
         income_column: policy.affordability.as_ref().map(|cap| cap.income_column.as_str()),
     };
 
-    let rows = opening.open_eligible(&selection).await?;
     let place = (locations.bucket.as_str(), &order.run_id);
-    let written = write_shards(storage, place, &features, rows, order.request.shard_size).await?;
-    let WrittenShards { shards, list } = written;
+    let leftovers = find_leftovers(storage, place).await?;
+    let rows = opening.open_eligible(&selection).await?;
+    let shard_size = order.request.shard_size;
+    let WrittenShards { shards, list } =
+        write_shards(storage, place, &features, rows, shard_size, leftovers).await?;
 
     let run = RunContext {
         run_id: order.run_id.clone(),
@@ -86,8 +91,26 @@ pub(crate) async fn open_run(
         run,
     };
 
-    opening.record(&order.request, &opened, started_at).await?;
+    opening.record(&order.request, &opened, &schedule, started_at).await?;
     Ok(opened)
+}
+
+/// The event that started the run, and the run that the same event has started before. A second run
+/// of the same event takes nobody, because each of them would take as many customers as a night may
+/// have.
+async fn schedule_of(opening: &OpeningRun<'_>, order: &RunOrder) -> Result<Schedule, Failure> {
+    let Some(event) = &order.scheduled_event else { return Ok(Schedule::default()) };
+
+    let duplicate_of = opening.find_duplicate(event).await?;
+    if let Some(first) = &duplicate_of {
+        tracing::warn!(
+            first = first.as_str(),
+            event,
+            "the event was delivered twice; this run takes nobody"
+        );
+    }
+
+    Ok(Schedule { event: Some(event.clone()), duplicate_of })
 }
 
 /// The model as it is now, pinned for every shard of the run (promise 2), and the columns that it

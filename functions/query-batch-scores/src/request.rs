@@ -2,7 +2,8 @@
 //! state machine.
 
 use aws_lambda_events::eventbridge::EventBridgeEvent;
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
+use limit_increase_workflow::contract::Execution;
 use limit_increase_workflow::document::parse;
 use limit_increase_workflow::request::RequestError;
 use limit_increase_workflow::{Failure, FailureKind, RunId, RunRequest};
@@ -12,7 +13,19 @@ use serde_json::Value;
 /// The largest request that is read. The state machine's own limit is 256 KiB.
 const MAX_REQUEST_BYTES: usize = 64 * 1024;
 
-/// What the state machine sends: the execution's name, and the execution's input unchanged.
+/// What the state machine sends: its `$$.Execution`, with the input unchanged. The input is in it
+/// once, because a payload has at most 256 KiB.
+#[derive(Deserialize)]
+struct StartedExecution {
+    #[serde(rename = "Name")]
+    name: RunId,
+    #[serde(rename = "Input")]
+    input: Value,
+    #[serde(flatten)]
+    execution: Execution,
+}
+
+/// What a caller sends who has no execution: the run's id and the request.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Envelope {
@@ -29,6 +42,10 @@ pub(crate) struct RunOrder {
     pub(crate) request: RunRequest,
     /// The run's business date.
     pub(crate) as_of: NaiveDate,
+    /// The execution that opens the run.
+    pub(crate) execution: Execution,
+    /// What identifies the scheduled event that starts the run.
+    pub(crate) scheduled_event: Option<String>,
 }
 
 /// Reads an event of any of the accepted forms. Without an envelope, `request_id` names the run,
@@ -43,32 +60,25 @@ pub(crate) fn read(
     request_id: &str,
     now: DateTime<Utc>,
 ) -> Result<RunOrder, Failure> {
-    let enveloped = event.get("run_id").is_some() && event.get("request").is_some();
-    let (run_id, request) = if enveloped {
-        let envelope: Envelope = parse(event)?;
-        (envelope.run_id, envelope.request)
-    } else {
-        let run_id = RunId::try_from(request_id.to_owned())
-            .map_err(|error| Failure::new(FailureKind::InvalidRequest, error.to_string()))?;
-        (run_id, event)
-    };
+    let (run_id, execution, request) = unwrap(event, request_id)?;
 
     if request.to_string().len() > MAX_REQUEST_BYTES {
         let message = format!("the request is larger than {MAX_REQUEST_BYTES} bytes");
         return Err(Failure::new(FailureKind::InvalidRequest, message));
     }
 
-    let (request, asked_at) = if is_eventbridge(&request) {
+    let (request, asked_at, scheduled_event) = if is_eventbridge(&request) {
         let event: EventBridgeEvent = parse(request)?;
+        let scheduled_event = identity(&event);
         tracing::info!(
             source = event.source,
             detail_type = event.detail_type,
             "started by EventBridge"
         );
 
-        (RunRequest::default(), event.time.unwrap_or(now))
+        (RunRequest::default(), event.time.unwrap_or(now), scheduled_event)
     } else {
-        (parse(request)?, now)
+        (parse(request)?, now, None)
     };
 
     if let Err(error) = request.validate() {
@@ -80,7 +90,38 @@ pub(crate) fn read(
         return Err(Failure::new(kind, error.to_string()));
     }
 
-    Ok(RunOrder { run_id, as_of: request.as_of.unwrap_or_else(|| asked_at.date_naive()), request })
+    let as_of = request.as_of.unwrap_or_else(|| asked_at.date_naive());
+    Ok(RunOrder { run_id, as_of, request, execution, scheduled_event })
+}
+
+/// The run's id, the execution and the request in an event of any form.
+fn unwrap(event: Value, request_id: &str) -> Result<(RunId, Execution, Value), Failure> {
+    if let Some(execution) = event.get("execution") {
+        let started: StartedExecution = parse(execution.clone())?;
+        return Ok((started.name, started.execution, started.input));
+    }
+
+    if event.get("run_id").is_some() && event.get("request").is_some() {
+        let envelope: Envelope = parse(event)?;
+        return Ok((envelope.run_id, Execution::default(), envelope.request));
+    }
+
+    let run_id = RunId::try_from(request_id.to_owned())
+        .map_err(|error| Failure::new(FailureKind::InvalidRequest, error.to_string()))?;
+    Ok((run_id, Execution::default(), event))
+}
+
+/// What two deliveries of one event have in common. EventBridge may trigger a rule more than once
+/// for one scheduled time, and such events differ in their id. So a scheduled event is its rule and
+/// its time.
+fn identity(event: &EventBridgeEvent) -> Option<String> {
+    let rule = event.resources.as_ref().and_then(|resources| resources.first()).map(String::as_str);
+    match (event.detail_type.as_str(), rule, event.time) {
+        ("Scheduled Event", Some(rule), Some(time)) => {
+            Some(format!("{rule} at {}", time.to_rfc3339_opts(SecondsFormat::Secs, true)))
+        }
+        _ => event.id.clone(),
+    }
 }
 
 /// Whether this is an event of EventBridge. A request has neither of these fields.

@@ -1,6 +1,8 @@
 //! Cutting the stream of customers into shards. The memory in use is that of two shards: one that
 //! is filled, and one that is uploaded.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use limit_increase_database::EligibleStream;
 use limit_increase_domain::SourceColumn;
@@ -17,18 +19,40 @@ pub(crate) struct WrittenShards {
     pub(crate) list: HandoffRef,
 }
 
-/// Reads all rows, writes the shards and then their list, and returns both.
+/// The entity tags of the shards and of their list, by key, as an earlier attempt has left them.
+pub(crate) type Leftovers = BTreeMap<String, String>;
+
+/// What an earlier attempt has left. Read this before the rows: an attempt that has lost its
+/// session by then gets no rows.
 ///
 /// # Errors
-/// The failure of the database or of the storage; then no list is written.
+/// The failure of the storage.
+pub(crate) async fn find_leftovers(
+    storage: &Storage,
+    (bucket, run): (&str, &RunId),
+) -> Result<Leftovers, Failure> {
+    storage.etags(bucket, &Stage::Customers.prefix(run)).await
+}
+
+/// Reads all rows, writes the shards and then their list, and returns both.
+///
+/// An attempt can be late: it was frozen, or it waited for S3, until the database ended its session
+/// and another attempt opened the run. So each object replaces only what was there before the rows
+/// were read. Otherwise the run would go on with the rows of the late attempt (promise 7).
+///
+/// # Errors
+/// The failure of the database or of the storage; then no list is written. `Transient.Storage` when
+/// another attempt has written an object meanwhile.
 pub(crate) async fn write_shards(
     storage: &Storage,
     (bucket, run): (&str, &RunId),
     features: &[SourceColumn],
     mut rows: EligibleStream,
     shard_size: u32,
+    leftovers: Leftovers,
 ) -> Result<WrittenShards, Failure> {
-    let mut shards = ShardUploads { storage, bucket, run, written: Vec::new(), upload: None };
+    let mut shards =
+        ShardUploads { storage, bucket, run, leftovers, written: Vec::new(), upload: None };
     let mut writer = CustomersWriter::new(features);
     while let Some(row) = rows.next().await? {
         writer
@@ -60,6 +84,7 @@ struct ShardUploads<'a> {
     storage: &'a Storage,
     bucket: &'a str,
     run: &'a RunId,
+    leftovers: Leftovers,
     written: Vec<ShardRef>,
     upload: Option<Upload>,
 }
@@ -74,8 +99,10 @@ impl ShardUploads<'_> {
         let index = ShardIndex(self.written.len() as u32);
         let key = Stage::Customers.shard_key(self.run, index);
         let (storage, bucket, target) = (self.storage.clone(), self.bucket.to_owned(), key.clone());
-        let file =
-            tokio::spawn(async move { storage.put(&bucket, &target, bytes, CONTENT_TYPE).await });
+        let previous = self.leftovers.get(&key).cloned();
+        let file = tokio::spawn(async move {
+            storage.replace(&bucket, &target, previous.as_deref(), bytes, CONTENT_TYPE).await
+        });
         self.upload = Some(Upload { index, key, rows, file });
         Ok(())
     }
@@ -97,7 +124,11 @@ impl ShardUploads<'_> {
         let list = serde_json::to_vec(&self.written)
             .map_err(|error| Failure::new(FailureKind::Internal, format!("shard list: {error}")))?;
         let key = shard_list_key(self.run);
-        let list = self.storage.put(self.bucket, &key, Bytes::from(list), APPLICATION_JSON).await?;
+        let previous = self.leftovers.get(&key).map(String::as_str);
+        let list = self
+            .storage
+            .replace(self.bucket, &key, previous, Bytes::from(list), APPLICATION_JSON)
+            .await?;
         Ok(WrittenShards { shards: self.written, list })
     }
 

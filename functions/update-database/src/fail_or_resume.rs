@@ -2,8 +2,10 @@
 
 use limit_increase_database::{Database, resume_run};
 use limit_increase_runtime::lambda::StepError;
-use limit_increase_workflow::contract::RunAfterFailure;
+use limit_increase_workflow::contract::{CaughtFailure, FailureReport, RunAfterFailure};
 use serde::{Deserialize, Serialize};
+
+use crate::record_failure::record_failure;
 
 /// The answer for a run that goes on.
 #[derive(Serialize)]
@@ -11,33 +13,54 @@ pub(crate) struct RunResumed {
     pub(crate) resumed: bool,
 }
 
-/// Resumes the run when its execution was redriven after the failure was recorded (promise 4).
-/// Otherwise it fails with the recorded failure, so that the execution fails with the first cause
-/// (promise 5).
+/// Resumes the run once for each redrive of its execution (promise 4). Otherwise it fails with the
+/// failure, so that the execution fails with the first cause (promise 5).
+///
+/// A redrive may start in any state. When it started inside the Map or in SaveResults, it has not
+/// come past QueryBatchScores, which lists the shards that are left; then it does so now. So one
+/// redrive is enough wherever the execution had ended.
 ///
 /// # Errors
-/// The recorded failure; or the failure of the database.
+/// The failure; or, when the run has to be resumed, the failure of the database.
 pub(crate) async fn fail_or_resume(
     database: &Database,
     task: RunAfterFailure,
 ) -> Result<RunResumed, StepError> {
-    if !was_redriven(&task) {
-        return Err(recorded_error(task));
+    let RunAfterFailure { run_id, failure, execution } = task;
+    if execution.redrive_count > 0 {
+        let client = database.client().await?;
+        if resume_run(&client, &run_id, execution, failure.recorded).await? {
+            tracing::info!(redrive_count = execution.redrive_count, "the run goes on");
+            return Ok(RunResumed { resumed: true });
+        }
     }
 
-    let client = database.client().await?;
-    resume_run(&client, &task.run_id).await?;
-    tracing::info!(redrive_count = task.execution.redrive_count, "the run goes on");
-    Ok(RunResumed { resumed: true })
+    if failure.recorded {
+        return Err(raised(failure.error, failure.cause));
+    }
+
+    // The database was unavailable a moment ago, so it may still be. The failure is the one to
+    // raise in any case. EventBridge reports it to the ledger again.
+    let CaughtFailure { error, cause, .. } = failure;
+    let report = FailureReport { run_id, error, cause, execution: Some(execution) };
+    match record_failure(database, report.clone()).await {
+        Ok(first) => Err(raised(first.error, first.cause)),
+        Err(unrecorded) => {
+            tracing::warn!(%unrecorded, "the failure could not be recorded");
+            Err(raised(report.error, report.cause))
+        }
+    }
 }
 
-/// Whether the execution was redriven after the failure was recorded.
-const fn was_redriven(task: &RunAfterFailure) -> bool {
-    task.execution.redrive_count > task.failed_at_redrive
-}
+/// The error with which the function fails. AWS reserves the names that begin with `States.` for
+/// Step Functions, so such an error gets a name of ours. The ledger keeps the original name.
+fn raised(error: String, cause: String) -> StepError {
+    let name = match error.strip_prefix("States.") {
+        Some(reserved) => format!("Workflow.{reserved}"),
+        None => error,
+    };
 
-fn recorded_error(task: RunAfterFailure) -> StepError {
-    StepError { name: task.error, message: message_of(task.cause) }
+    StepError { name, message: message_of(cause) }
 }
 
 /// The message inside the cause of a failed invocation. Lambda would otherwise wrap it a second
@@ -56,33 +79,21 @@ fn message_of(cause: String) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use limit_increase_workflow::RunId;
-    use limit_increase_workflow::contract::Execution;
-
-    fn task(failed_at_redrive: u32, redrive_count: u32) -> RunAfterFailure {
-        RunAfterFailure {
-            run_id: RunId::try_from("night".to_owned()).unwrap(),
-            error: "Permanent.ModelMissing".to_owned(),
-            cause: r#"{"errorMessage":"no model"}"#.to_owned(),
-            failed_at_redrive,
-            execution: Execution { redrive_count },
-        }
-    }
 
     #[test]
-    fn a_run_goes_on_only_after_a_redrive_that_came_later_than_its_failure() {
-        for (failed_at_redrive, redrive_count, expected) in
-            [(0, 0, false), (0, 1, true), (1, 1, false), (1, 2, true), (2, 1, false)]
-        {
-            let found = was_redriven(&task(failed_at_redrive, redrive_count));
-            assert_eq!(found, expected, "{failed_at_redrive}, {redrive_count}");
+    fn a_failure_is_raised_under_its_name_and_never_under_a_reserved_one() {
+        for (recorded, expected) in [
+            ("Permanent.ModelMissing", "Permanent.ModelMissing: no model"),
+            ("States.Timeout", "Workflow.Timeout: no model"),
+            (
+                "States.ExceedToleratedFailureThreshold",
+                "Workflow.ExceedToleratedFailureThreshold: no model",
+            ),
+            ("ABORTED", "ABORTED: no model"),
+        ] {
+            let error = raised(recorded.to_owned(), r#"{"errorMessage":"no model"}"#.to_owned());
+            assert_eq!(error.to_string(), expected);
         }
-    }
-
-    #[test]
-    fn an_execution_that_was_not_redriven_fails_with_the_recorded_failure() {
-        let error = recorded_error(task(0, 0));
-        assert_eq!(error.to_string(), "Permanent.ModelMissing: no model");
     }
 
     #[test]

@@ -4,14 +4,19 @@ use limit_increase_database::Database;
 use limit_increase_runtime::lambda::StepError;
 use limit_increase_storage::Storage;
 use limit_increase_workflow::RunSummary;
-use limit_increase_workflow::contract::{RecordedFailure, ShardApplied, UpdateTask};
+use limit_increase_workflow::contract::{
+    ExecutionEnded, OpenRuns, RecordedFailure, ShardApplied, UpdateTask,
+};
+use limit_increase_workflow::document::parse;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::apply_shard::apply_shard;
 use crate::fail_or_resume::{RunResumed, fail_or_resume};
 use crate::finish_run::finish_run;
 use crate::migrate::{SchemaMigrated, migrate};
 use crate::record_failure::record_failure;
+use crate::report_open_runs::report_open_runs;
 
 /// Handles all events of an execution environment, which keeps its clients between them.
 pub(crate) struct Handler {
@@ -28,6 +33,7 @@ pub(crate) enum Answer {
     RecordFailure(RecordedFailure),
     FailOrResume(RunResumed),
     Migrate(SchemaMigrated),
+    OpenRuns(OpenRuns),
 }
 
 impl Handler {
@@ -35,14 +41,20 @@ impl Handler {
         Self { storage, database }
     }
 
-    /// Does what the event asks.
+    /// Does what the event asks: a task of the state machine, or the end of an execution that
+    /// EventBridge reports.
     ///
     /// # Errors
     /// The failure of the hand-off, of the ledger, of the database or of the storage; or, for
     /// `fail_or_resume`, the recorded failure of the run.
-    pub(crate) async fn handle(&self, task: UpdateTask) -> Result<Answer, StepError> {
+    pub(crate) async fn handle(&self, event: Value) -> Result<Answer, StepError> {
         let Self { storage, database } = self;
-        Ok(match task {
+        if event.get("detail-type").is_some() {
+            let ExecutionEnded { detail } = parse(event)?;
+            return Ok(Answer::RecordFailure(record_failure(database, detail.into()).await?));
+        }
+
+        Ok(match parse(event)? {
             UpdateTask::ApplyShard(task) => {
                 Answer::ApplyShard(apply_shard(database, storage, &task).await?)
             }
@@ -52,6 +64,7 @@ impl Handler {
             UpdateTask::RecordFailure(report) => {
                 Answer::RecordFailure(record_failure(database, report).await?)
             }
+            UpdateTask::ReportOpenRuns => Answer::OpenRuns(report_open_runs(database).await),
             UpdateTask::FailOrResume(task) => {
                 Answer::FailOrResume(fail_or_resume(database, task).await?)
             }

@@ -1,5 +1,5 @@
-//! Lambda function `update-database`: writes decisions, closes runs, records failures, and brings
-//! the schema up to date when a person asks for it.
+//! Lambda function `update-database`: writes decisions, closes runs, records failures, reports open
+//! runs, and brings the schema up to date when a person asks for it.
 
 mod apply_shard;
 mod check_decisions;
@@ -8,6 +8,7 @@ mod finish_run;
 mod handler;
 mod migrate;
 mod record_failure;
+mod report_open_runs;
 
 use limit_increase_database::{Credentials, Database};
 use limit_increase_runtime::{environment, lambda};
@@ -22,5 +23,5 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         Storage::new(aws::s3_client(&config)).owned_by(environment::optional("BUCKET_OWNER"));
     let handler = Handler::new(storage, Database::new(Credentials::from_environment(&config)));
 
-    lambda::serve(|task, _| handler.handle(task)).await
+    lambda::serve(|event, _| handler.handle(event)).await
 }

@@ -20,17 +20,20 @@ pub(crate) async fn record_failure(
     let FailureReport { run_id, error, cause, execution } = report;
     tracing::warn!(error, cause, "recording a failure");
 
-    let part = if execution.is_some() { FailedPart::Execution } else { FailedPart::Shard };
-    let redrive_count = execution.map_or(0, |execution| execution.redrive_count);
-    let failure = RecordedFailure { error, cause, redrive_count };
+    let part = execution.map_or(FailedPart::Shard, FailedPart::Execution);
+    let failure = RecordedFailure { error, cause };
     let client = database.client().await?;
     let Some(first) =
         limit_increase_database::record_failure(&client, &run_id, part, &failure).await?
     else {
-        tracing::warn!("the run was closed before this shard's failure came; it stays closed");
+        tracing::warn!("the run was closed or resumed before this failure came; it stays so");
         return Ok(failure);
     };
 
-    metrics::failure_recorded(&run_id, &failure.error);
+    // EventBridge reports the end of an execution whose failure the state machine has recorded.
+    if first == failure {
+        metrics::failure_recorded(&run_id, &failure.error);
+    }
+
     Ok(first)
 }

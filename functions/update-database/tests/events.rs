@@ -1,6 +1,6 @@
 //! Each fixture `events/update-database-*.json` is a task of this function, one for each action.
 #![allow(clippy::unwrap_used)]
-use limit_increase_workflow::contract::UpdateTask;
+use limit_increase_workflow::contract::{ExecutionEnded, FailureReport, UpdateTask};
 use limit_increase_workflow::document::parse;
 
 const RUN: &str = "manual-20261125T020212-250";
@@ -39,9 +39,28 @@ fn migrate() {
 }
 
 #[test]
+fn execution_ended() {
+    let event = include_str!("../../../events/update-database-execution-ended.json");
+    let ended: ExecutionEnded = parse(serde_json::from_str(event).unwrap()).unwrap();
+    let report = FailureReport::from(ended.detail);
+    assert_eq!((report.run_id.as_str(), report.error.as_str()), (RUN, "TIMED_OUT"));
+    assert!(report.cause.ends_with(RUN), "{}", report.cause);
+    let execution = report.execution.unwrap();
+    assert_eq!(execution.redrive_count, 0);
+    assert_eq!(execution.start_time.unwrap().to_rfc3339(), "2026-11-25T02:02:12.250+00:00");
+}
+
+#[test]
+fn report_open_runs() {
+    let task = task(include_str!("../../../events/update-database-report-open-runs.json"));
+    assert_eq!(task, UpdateTask::ReportOpenRuns);
+}
+
+#[test]
 fn fail_or_resume_resumes() {
     let task = task(include_str!("../../../events/update-database-fail-or-resume.json"));
     assert!(matches!(task, UpdateTask::FailOrResume(task)
         if task.run_id.as_str() == RUN
-            && task.execution.redrive_count > task.failed_at_redrive));
+            && task.failure.recorded
+            && task.execution.redrive_count == 1));
 }

@@ -5,13 +5,13 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 use limit_increase_domain::Counts;
-use limit_increase_workflow::contract::RunToFinish;
+use limit_increase_workflow::contract::{Execution, RunToFinish};
 use limit_increase_workflow::{Failure, RunContext, RunId, RunStatus, RunSummary};
 use rust_decimal::Decimal;
 use tokio_postgres::{Client, Transaction};
 
 use crate::ledger::{
-    LedgerRow, conflict_failure, not_opened_failure, reading_failure, writing_failure,
+    LedgerRow, conflict_failure, not_opened_failure, reading_failure, redrive_of, writing_failure,
 };
 use crate::transaction::begin;
 
@@ -28,7 +28,6 @@ pub struct ClosingRun<'c> {
 
 /// The row of a run, locked.
 struct LockedRun {
-    status: RunStatus,
     context: RunContext,
     eligible: u64,
     started_at: DateTime<Utc>,
@@ -54,21 +53,21 @@ impl<'c> ClosingRun<'c> {
     /// same summary again.
     ///
     /// # Errors
-    /// `Permanent.RunConflict` when the run was never opened, was opened as another, has failed, or
-    /// has shards that are missing or do not add up; otherwise by SQLSTATE.
+    /// `Permanent.RunConflict` when the run was never opened, was opened as another, has failed in
+    /// this redrive or in a later one, or has shards that are missing or do not add up; otherwise by SQLSTATE.
     pub async fn hold(client: &'c mut Client, to_finish: &RunToFinish) -> Result<Self, Failure> {
         let run = &to_finish.run.run_id;
         let transaction = begin(client, "writing the ledger").await?;
 
-        let locked = lock_run(&transaction, run).await?;
+        let locked = lock_run(&transaction, run, to_finish.execution).await?;
         check_identity(&locked, to_finish)?;
 
         let sums = sum_shards(&transaction, run).await?;
         check_sums(&sums, to_finish)?;
 
-        if locked.status != RunStatus::Succeeded {
-            mark_succeeded(&transaction, run, &sums, locked.finished_at).await?;
-        }
+        // A closed run too: the execution may have been redriven since, and then a late event about
+        // the redrive before must not fail it.
+        mark_succeeded(&transaction, to_finish, &sums, locked.finished_at).await?;
 
         Ok(Self { transaction, summary: summarise(locked, &sums) })
     }
@@ -90,15 +89,23 @@ impl<'c> ClosingRun<'c> {
 }
 
 /// Locks the run's row until the transaction ends.
-async fn lock_run(transaction: &Transaction<'_>, run: &RunId) -> Result<LockedRun, Failure> {
+///
+/// A failure of an earlier redrive is over: the execution was redriven inside the Map or in
+/// SaveResults, where nothing tells the ledger.
+async fn lock_run(
+    transaction: &Transaction<'_>,
+    run: &RunId,
+    execution: Execution,
+) -> Result<LockedRun, Failure> {
     let row = transaction
         .query_opt(
             "SELECT status, started_at, context, eligible,
+                    coalesce(failed_at_redrive, 0) >= $2 AS failed_now,
                     CASE status WHEN 'SUCCEEDED' THEN finished_at
                                 ELSE date_trunc('milliseconds', clock_timestamp())
                     END AS finished_at
              FROM limit_increase_runs WHERE run_id = $1 AND context IS NOT NULL FOR UPDATE",
-            &[&run.as_str()],
+            &[&run.as_str(), &redrive_of(execution)],
         )
         .await
         .map_err(reading_failure)?
@@ -106,12 +113,11 @@ async fn lock_run(transaction: &Transaction<'_>, run: &RunId) -> Result<LockedRu
 
     let row = LedgerRow::new(run, row);
     let status = row.status()?;
-    if status == RunStatus::Failed {
+    if status == RunStatus::Failed && row.get("failed_now")? {
         return Err(conflict_failure(format!("run {run} has failed; redrive the execution")));
     }
 
     Ok(LockedRun {
-        status,
         context: row.document("context")?,
         eligible: row.count::<i64, _>("eligible")?,
         started_at: row.get("started_at")?,
@@ -155,7 +161,7 @@ async fn sum_shards(transaction: &Transaction<'_>, run: &RunId) -> Result<ShardS
 
 /// Every shard must be applied, and their counts must add up to the run's customers (promise 3).
 fn check_sums(sums: &ShardSums, to_finish: &RunToFinish) -> Result<(), Failure> {
-    let RunToFinish { run, eligible, shard_count } = to_finish;
+    let RunToFinish { run, eligible, shard_count, .. } = to_finish;
     if sums.shards == *shard_count && sums.counts.total() == *eligible {
         return Ok(());
     }
@@ -171,7 +177,7 @@ fn check_sums(sums: &ShardSums, to_finish: &RunToFinish) -> Result<(), Failure> 
 
 async fn mark_succeeded(
     transaction: &Transaction<'_>,
-    run: &RunId,
+    to_finish: &RunToFinish,
     sums: &ShardSums,
     finished_at: DateTime<Utc>,
 ) -> Result<(), Failure> {
@@ -180,16 +186,18 @@ async fn mark_succeeded(
         .execute(
             "UPDATE limit_increase_runs
              SET status = 'SUCCEEDED', approved = $2, declined = $3, referred = $4, stale = $5,
-                 total_increase = $6, error = NULL, cause = NULL, finished_at = $7
+                 total_increase = $6, error = NULL, cause = NULL, finished_at = $7,
+                 failed_at_redrive = NULL, redrive = greatest(redrive, $8)
              WHERE run_id = $1",
             &[
-                &run.as_str(),
+                &to_finish.run.run_id.as_str(),
                 &(counts.approved as i64),
                 &(counts.declined as i64),
                 &(counts.referred as i64),
                 &(counts.stale as i64),
                 &sums.total_increase,
                 &finished_at,
+                &redrive_of(to_finish.execution),
             ],
         )
         .await
@@ -242,12 +250,11 @@ mod tests {
             shard_list: HandoffRef { sha256: "l".to_owned(), version_id: None },
         };
 
-        RunToFinish { run, eligible: 10, shard_count: 2 }
+        RunToFinish { run, eligible: 10, shard_count: 2, execution: Execution::default() }
     }
 
     fn locked(to_finish: &RunToFinish) -> LockedRun {
         LockedRun {
-            status: RunStatus::Running,
             context: to_finish.run.clone(),
             eligible: to_finish.eligible,
             started_at: "2026-11-24T02:00:07Z".parse().unwrap(),

@@ -11,7 +11,7 @@
 use std::collections::BTreeSet;
 
 use limit_increase_domain::Counts;
-use limit_increase_workflow::contract::RecordedFailure;
+use limit_increase_workflow::contract::{Execution, OpenRuns, RecordedFailure};
 use limit_increase_workflow::{Failure, FailureKind, RunContext, RunId, RunStatus, ShardIndex};
 use rust_decimal::Decimal;
 use tokio_postgres::types::{FromSql, Json, Type};
@@ -34,7 +34,7 @@ pub struct ShardOutcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailedPart {
     /// The run's own execution, which ends with this failure.
-    Execution,
+    Execution(Execution),
     /// One of the run's shards.
     Shard,
 }
@@ -243,12 +243,32 @@ pub(crate) async fn insert_shard(
     Ok(())
 }
 
+/// A condition on the ledger's row `run`: it is the row of this execution. A name can be used again
+/// after 90 days; the row then is that of an older run. `$execution` is the time at which the
+/// execution was started, or NULL if nobody says. EventBridge and Step Functions may round that
+/// time differently, so it need not be equal.
+macro_rules! same_execution {
+    ($execution:literal) => {
+        concat!(
+            " (run.execution_started_at IS NULL OR ",
+            $execution,
+            "::timestamptz IS NULL OR abs(extract(epoch FROM run.execution_started_at - ",
+            $execution,
+            "::timestamptz)) < 86400) "
+        )
+    };
+}
+pub(crate) use same_execution;
+
 /// Records that a run failed, and returns the failure that the ledger then holds: the first one of
-/// the run (promise 5).
+/// the run in this redrive (promise 5).
 ///
 /// A failure of the execution also fails a run that is closed: the execution did not learn that the
-/// run was closed, and a redrive closes it again. A failure of a shard comes too late for a closed
-/// run, because all its shards are applied. Then nothing is recorded, and the answer is `None`.
+/// run was closed, and a redrive closes it again. The answer is `None` when nothing was recorded:
+///
+/// * for a failure of a shard that comes after the run was closed, because then all its shards are
+///   applied;
+/// * for a failure of an execution before its last redrive, because the run goes on since then.
 ///
 /// # Errors
 /// By SQLSTATE.
@@ -258,22 +278,38 @@ pub async fn record_failure(
     part: FailedPart,
     failure: &RecordedFailure,
 ) -> Result<Option<RecordedFailure>, Failure> {
-    let also_closed_runs = part == FailedPart::Execution;
+    let execution = match part {
+        FailedPart::Execution(execution) => Some(execution),
+        FailedPart::Shard => None,
+    };
+
     let row = client
         .query_typed(
-            "INSERT INTO limit_increase_runs AS run
-                 (run_id, status, error, cause, started_at, finished_at)
-             VALUES ($1, 'FAILED', $2, $3, now(), now())
-             ON CONFLICT (run_id) DO UPDATE
-             SET status = 'FAILED', error = coalesce(run.error, excluded.error),
-                 cause = coalesce(run.cause, excluded.cause), finished_at = excluded.finished_at
-             WHERE $4 OR run.status <> 'SUCCEEDED'
-             RETURNING error, cause",
+            concat!(
+                "INSERT INTO limit_increase_runs AS run
+                     (run_id, status, error, cause, started_at, finished_at, redrive,
+                      failed_at_redrive, execution_started_at)
+                 VALUES ($1, 'FAILED', $2, $3, now(), now(), coalesce($4, 0), coalesce($4, 0), $5)
+                 ON CONFLICT (run_id) DO UPDATE
+                 SET status = 'FAILED',
+                     error = CASE WHEN run.failed_at_redrive >= coalesce($4, run.redrive)
+                                  THEN run.error ELSE excluded.error END,
+                     cause = CASE WHEN run.failed_at_redrive >= coalesce($4, run.redrive)
+                                  THEN run.cause ELSE excluded.cause END,
+                     finished_at = CASE WHEN run.failed_at_redrive >= coalesce($4, run.redrive)
+                                        THEN run.finished_at ELSE excluded.finished_at END,
+                     failed_at_redrive =
+                         greatest(run.failed_at_redrive, coalesce($4, run.redrive))
+                 WHERE coalesce(run.redrive <= $4, run.status <> 'SUCCEEDED') AND",
+                same_execution!("$5"),
+                "RETURNING error, cause"
+            ),
             &[
                 (&run.as_str(), Type::TEXT),
                 (&without_nul(&failure.error), Type::TEXT),
                 (&without_nul(&failure.cause), Type::TEXT),
-                (&also_closed_runs, Type::BOOL),
+                (&execution.map(redrive_of), Type::INT4),
+                (&execution.and_then(|execution| execution.start_time), Type::TIMESTAMPTZ),
             ],
         )
         .await
@@ -281,11 +317,12 @@ pub async fn record_failure(
     let Some(row) = row.into_iter().next() else { return Ok(None) };
 
     let row = LedgerRow::new(run, row);
-    Ok(Some(RecordedFailure {
-        error: row.get("error")?,
-        cause: row.get("cause")?,
-        redrive_count: failure.redrive_count,
-    }))
+    Ok(Some(RecordedFailure { error: row.get("error")?, cause: row.get("cause")? }))
+}
+
+/// The number of redrives as the ledger's column has it. AWS allows 1,000.
+pub(crate) fn redrive_of(execution: Execution) -> i32 {
+    i32::try_from(execution.redrive_count).unwrap_or(i32::MAX)
 }
 
 /// The text with the replacement character for each NUL, which PostgreSQL's TEXT cannot hold.
@@ -293,22 +330,70 @@ fn without_nul(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
 
-/// Sets a failed run back to RUNNING (promise 4); the next failure is then recorded as its first. A
-/// run in any other status stays as it is.
+/// Sets a run back to RUNNING for the current redrive of its execution, and returns whether it did
+/// (promise 4). The next failure is then recorded as its first.
+///
+/// It does so once for each redrive, so that a run that fails again ends. `recorded` says that the
+/// ledger had the failure: when the run is RUNNING nevertheless, an earlier attempt of the same
+/// call has resumed it and died, and the answer is the same again.
 ///
 /// # Errors
 /// By SQLSTATE.
-pub async fn resume_run(client: &Client, run: &RunId) -> Result<(), Failure> {
-    client
+pub async fn resume_run(
+    client: &Client,
+    run: &RunId,
+    execution: Execution,
+    recorded: bool,
+) -> Result<bool, Failure> {
+    let resumed = client
         .execute_typed(
-            "UPDATE limit_increase_runs
-             SET status = 'RUNNING', error = NULL, cause = NULL, finished_at = NULL
-             WHERE run_id = $1 AND status = 'FAILED'",
-            &[(&run.as_str(), Type::TEXT)],
+            concat!(
+                "INSERT INTO limit_increase_runs AS run
+                     (run_id, status, started_at, redrive, execution_started_at)
+                 VALUES ($1, 'RUNNING', now(), $2, $3)
+                 ON CONFLICT (run_id) DO UPDATE
+                 SET status = 'RUNNING', error = NULL, cause = NULL, finished_at = NULL,
+                     failed_at_redrive = NULL, redrive = excluded.redrive, resumed_at = now()
+                 WHERE (run.redrive < excluded.redrive
+                        OR (run.redrive = excluded.redrive AND run.status = 'RUNNING' AND $4))
+                   AND",
+                same_execution!("$3")
+            ),
+            &[
+                (&run.as_str(), Type::TEXT),
+                (&redrive_of(execution), Type::INT4),
+                (&execution.start_time, Type::TIMESTAMPTZ),
+                (&recorded, Type::BOOL),
+            ],
         )
         .await
         .map_err(writing_failure)?;
-    Ok(())
+    Ok(resumed == 1)
+}
+
+/// The runs that are RUNNING.
+///
+/// # Errors
+/// By SQLSTATE.
+pub async fn open_runs(client: &Client) -> Result<OpenRuns, Failure> {
+    let row = client
+        .query_typed(
+            "SELECT run_id, count(*) OVER () AS count,
+                    extract(epoch FROM now() - coalesce(resumed_at, started_at))::float8 AS seconds
+             FROM limit_increase_runs WHERE status = 'RUNNING'
+             ORDER BY coalesce(resumed_at, started_at) LIMIT 1",
+            &[],
+        )
+        .await
+        .map_err(reading_failure)?;
+    let Some(row) = row.into_iter().next() else { return Ok(OpenRuns::default()) };
+
+    let unreadable = |error: tokio_postgres::Error| conflict_failure(error.to_string());
+    let name: String = row.try_get("run_id").map_err(unreadable)?;
+    let oldest = RunId::try_from(name).map_err(|error| conflict_failure(error.to_string()))?;
+    let row = LedgerRow::new(&oldest, row);
+    let (count, oldest_seconds) = (row.count::<i64, _>("count")?, row.get("seconds")?);
+    Ok(OpenRuns { count, oldest_seconds, oldest: Some(oldest) })
 }
 
 #[cfg(test)]

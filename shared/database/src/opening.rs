@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use chrono::{DateTime, Utc};
-use limit_increase_workflow::contract::RunOpened;
+use limit_increase_workflow::contract::{Execution, RunOpened};
 use limit_increase_workflow::keys::shard_list_key;
 use limit_increase_workflow::{Failure, ObjectRef, RunContext, RunId, RunRequest, ShardIndex};
 use tokio_postgres::types::Json;
@@ -13,7 +13,8 @@ use tokio_postgres::{Client, Transaction};
 use crate::eligible::{EligibleStream, Selection, open_eligible};
 use crate::error::database_failure;
 use crate::ledger::{
-    LedgerRow, applied_shards, conflict_failure, reading_failure, writing_failure,
+    LedgerRow, applied_shards, conflict_failure, reading_failure, redrive_of, same_execution,
+    writing_failure,
 };
 use crate::transaction::begin;
 
@@ -25,6 +26,16 @@ use crate::transaction::begin;
 pub struct OpeningRun<'c> {
     transaction: Transaction<'c>,
     run: &'c RunId,
+    execution: Execution,
+}
+
+/// The scheduled event that started a run.
+#[derive(Debug, Clone, Default)]
+pub struct Schedule {
+    /// What identifies the event; `None` for a run that was not started by a schedule.
+    pub event: Option<String>,
+    /// The run that the same event has started before.
+    pub duplicate_of: Option<RunId>,
 }
 
 /// A run that the ledger has already.
@@ -43,12 +54,16 @@ impl fmt::Debug for OpeningRun<'_> {
 }
 
 impl<'c> OpeningRun<'c> {
-    /// Takes the lock of a run.
+    /// Takes the lock of a run, for an attempt of this execution.
     ///
     /// # Errors
     /// `Transient.Database` when another attempt holds the lock longer than the lock time-out;
     /// otherwise by SQLSTATE.
-    pub async fn hold(client: &'c mut Client, run: &'c RunId) -> Result<Self, Failure> {
+    pub async fn hold(
+        client: &'c mut Client,
+        run: &'c RunId,
+        execution: Execution,
+    ) -> Result<Self, Failure> {
         let transaction = begin(client, "writing the ledger").await?;
         // The locks of the run's shards count from 0, so -1 is free.
         transaction
@@ -56,27 +71,39 @@ impl<'c> OpeningRun<'c> {
             .await
             .map_err(writing_failure)?;
 
-        Ok(Self { transaction, run })
+        Ok(Self { transaction, run, execution })
     }
 
     /// The run as the ledger has it, if it was opened before.
     ///
     /// # Errors
-    /// `Permanent.RunConflict` when another release has written the row in another form; otherwise
-    /// by SQLSTATE.
+    /// `Permanent.RunConflict` when the row is that of an older execution with the same name, or
+    /// when another release has written it in another form; otherwise by SQLSTATE.
     pub async fn find(&self) -> Result<Option<RecordedRun>, Failure> {
         let row = self
             .transaction
             .query_opt(
-                "SELECT request, context, eligible, shard_count
-                 FROM limit_increase_runs WHERE run_id = $1 AND context IS NOT NULL",
-                &[&self.run.as_str()],
+                concat!(
+                    "SELECT request, context, eligible, shard_count,",
+                    same_execution!("$2"),
+                    "AS same_execution
+                     FROM limit_increase_runs AS run
+                     WHERE run_id = $1 AND context IS NOT NULL"
+                ),
+                &[&self.run.as_str(), &self.execution.start_time],
             )
             .await
             .map_err(reading_failure)?;
         let Some(row) = row else { return Ok(None) };
 
         let row = LedgerRow::new(self.run, row);
+        if !row.get::<bool>("same_execution")? {
+            return Err(conflict_failure(format!(
+                "the name {} was used by an older run; start a run with another name",
+                self.run
+            )));
+        }
+
         let context: RunContext = row.document("context")?;
         let shard_count = row.count::<i32, _>("shard_count")?;
         let opened = RunOpened {
@@ -88,6 +115,55 @@ impl<'c> OpeningRun<'c> {
         };
 
         Ok(Some(RecordedRun { request: row.document("request")?, opened }))
+    }
+
+    /// Sets an open run back to RUNNING when its execution was redriven since (promise 4). So a
+    /// late event of EventBridge, which reports the end of an earlier redrive, cannot fail it.
+    ///
+    /// # Errors
+    /// By SQLSTATE.
+    pub async fn reopen(&self) -> Result<(), Failure> {
+        self.transaction
+            .execute(
+                "UPDATE limit_increase_runs
+                 SET status = 'RUNNING', error = NULL, cause = NULL, finished_at = NULL,
+                     failed_at_redrive = NULL, redrive = $2, resumed_at = now()
+                 WHERE run_id = $1 AND redrive < $2 AND status <> 'SUCCEEDED'",
+                &[&self.run.as_str(), &redrive_of(self.execution)],
+            )
+            .await
+            .map_err(writing_failure)?;
+        Ok(())
+    }
+
+    /// The other run that the same scheduled event has started, unless that run has failed.
+    ///
+    /// EventBridge may deliver an event twice, and each delivery starts an execution. The second
+    /// of them waits here until the first one has opened its run.
+    ///
+    /// # Errors
+    /// `Transient.Database` when the first one takes longer than the lock time-out; otherwise by
+    /// SQLSTATE.
+    pub async fn find_duplicate(&self, event: &str) -> Result<Option<RunId>, Failure> {
+        self.transaction
+            .execute("SELECT pg_advisory_xact_lock(hashtextextended($1, -2))", &[&event])
+            .await
+            .map_err(writing_failure)?;
+        let row = self
+            .transaction
+            .query_opt(
+                "SELECT run_id FROM limit_increase_runs
+                 WHERE scheduled_event = $1 AND run_id <> $2 AND context IS NOT NULL
+                   AND status <> 'FAILED'
+                 ORDER BY started_at LIMIT 1",
+                &[&event, &self.run.as_str()],
+            )
+            .await
+            .map_err(reading_failure)?;
+        let Some(row) = row else { return Ok(None) };
+
+        let name: String = LedgerRow::new(self.run, row).get("run_id")?;
+        RunId::try_from(name).map(Some).map_err(|error| conflict_failure(error.to_string()))
     }
 
     /// The shards of the run that were applied.
@@ -111,9 +187,9 @@ impl<'c> OpeningRun<'c> {
 
     /// Records the run in the ledger. The row counts after [`OpeningRun::commit`].
     ///
-    /// A failure may have left a row before the run was opened. That row is taken over only after
-    /// [`resume_run`](crate::resume_run) has set it back to RUNNING, so a late attempt cannot
-    /// reopen a run whose execution has failed (promise 5).
+    /// A failure may have left a row before the run was opened. That row is taken over only by an
+    /// execution that was redriven since. So a late attempt cannot reopen a run whose execution has
+    /// failed (promise 5), and cannot open one that a redrive is about to open.
     ///
     /// # Errors
     /// `Permanent.RunConflict` when the run has failed or another attempt has opened it; otherwise
@@ -122,21 +198,26 @@ impl<'c> OpeningRun<'c> {
         &self,
         request: &RunRequest,
         opened: &RunOpened,
+        schedule: &Schedule,
         started_at: DateTime<Utc>,
     ) -> Result<(), Failure> {
-        let Self { transaction, run } = self;
+        let Self { transaction, run, execution } = self;
         let written = transaction
             .execute(
-                "INSERT INTO limit_increase_runs
-                     (run_id, status, request, context, eligible, shard_count, started_at)
-                 VALUES ($1, 'RUNNING', $2, $3, $4, $5, $6)
+                "INSERT INTO limit_increase_runs AS run
+                     (run_id, status, request, context, eligible, shard_count, started_at,
+                      redrive, execution_started_at, scheduled_event, duplicate_of)
+                 VALUES ($1, 'RUNNING', $2, $3, $4, $5, $6, $7, $8, $9, $10)
                  ON CONFLICT (run_id) DO UPDATE
                  SET status = 'RUNNING', request = excluded.request, context = excluded.context,
                      eligible = excluded.eligible, shard_count = excluded.shard_count,
                      started_at = excluded.started_at, error = NULL, cause = NULL,
-                     finished_at = NULL
-                 WHERE limit_increase_runs.context IS NULL
-                   AND limit_increase_runs.status = 'RUNNING'",
+                     finished_at = NULL, failed_at_redrive = NULL, redrive = excluded.redrive,
+                     execution_started_at = excluded.execution_started_at,
+                     scheduled_event = excluded.scheduled_event,
+                     duplicate_of = excluded.duplicate_of
+                 WHERE run.context IS NULL AND run.redrive <= excluded.redrive
+                   AND (run.status = 'RUNNING' OR run.failed_at_redrive < excluded.redrive)",
                 &[
                     &run.as_str(),
                     &Json(request),
@@ -144,6 +225,10 @@ impl<'c> OpeningRun<'c> {
                     &(opened.eligible as i64),
                     &(opened.shard_count as i32),
                     &started_at,
+                    &redrive_of(*execution),
+                    &execution.start_time,
+                    &schedule.event,
+                    &schedule.duplicate_of.as_ref().map(RunId::as_str),
                 ],
             )
             .await
@@ -153,7 +238,7 @@ impl<'c> OpeningRun<'c> {
             Ok(())
         } else {
             Err(conflict_failure(format!(
-                "run {run} has failed before it was open, or another attempt has opened it; \
+                "run {run} has failed before it was open, or a later attempt has opened it; \
                  redrive it"
             )))
         }

@@ -135,7 +135,8 @@ impl<'a> StepFiles<'a> {
         let bytes = file.map_err(|error| self.failure(stage, error))?;
         self.storage
             .replace(&self.run.bucket, &self.key(stage), previous, bytes, CONTENT_TYPE)
-            .await
+            .await?;
+        Ok(())
     }
 
     /// Where the file of a stage is, for a message.

@@ -133,12 +133,12 @@ fn diagnostic(error: StepError) -> Diagnostic {
     }
 }
 
-/// The run of an event: `run_id`, or `run.run_id`, depending on the step.
+/// The run of an event: `run_id`, `run.run_id`, or the name of the execution, depending on the step and
+/// on who sends it.
 fn run_id_of(event: &Value) -> Option<&str> {
-    event
-        .get("run_id")
-        .or_else(|| event.get("run").and_then(|run| run.get("run_id")))
-        .and_then(Value::as_str)
+    ["/run_id", "/run/run_id", "/execution/Name", "/detail/name"]
+        .into_iter()
+        .find_map(|place| event.pointer(place)?.as_str())
 }
 
 #[cfg(test)]
@@ -202,6 +202,8 @@ mod tests {
     fn the_run_id_is_found_in_every_contract() {
         assert_eq!(run_id_of(&json!({"run_id": "a"})), Some("a"));
         assert_eq!(run_id_of(&json!({"run": {"run_id": "b"}})), Some("b"));
+        assert_eq!(run_id_of(&json!({"execution": {"Name": "c"}})), Some("c"));
+        assert_eq!(run_id_of(&json!({"detail": {"name": "d"}})), Some("d"));
         assert_eq!(run_id_of(&json!({"run": 5})), None);
     }
 

@@ -7,6 +7,7 @@
 use std::io::Write as _;
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use limit_increase_workflow::contract::OpenRuns;
 use limit_increase_workflow::{RunId, RunSummary};
 use serde_json::{Map, Value, json};
 
@@ -30,6 +31,12 @@ pub fn run_closed(summary: &RunSummary) {
 /// Tells CloudWatch that a failure was recorded in the ledger: of a shard, or of a run.
 pub fn failure_recorded(run: &RunId, error: &str) {
     write(&failure_line(run, error, Utc::now(), &level()));
+}
+
+/// Tells CloudWatch which runs are open. The alarm for a run that hangs reads it, because a run that
+/// does not end writes nothing else.
+pub fn open_runs(open: &OpenRuns) {
+    write(&open_runs_line(open, Utc::now(), &level()));
 }
 
 /// Writes the line with one call, because a log line that arrives in pieces is not valid JSON.
@@ -68,7 +75,7 @@ fn run_closed_line(summary: &RunSummary, level: &str) -> Value {
 
     let mode = if summary.dry_run { "DryRun" } else { "Live" };
     line(
-        (summary.finished_at, level, "run closed", &summary.run_id),
+        (summary.finished_at, level, "run closed", summary.run_id.as_str()),
         json!([["Mode"]]),
         &[("Mode", mode.to_owned())],
         metrics,
@@ -82,15 +89,28 @@ fn failure_line(run: &RunId, error: &str, now: DateTime<Utc>, level: &str) -> Va
         && error.bytes().all(|byte| byte.is_ascii_graphic());
     let error = if known { error } else { "Other" };
     line(
-        (now, level, "failure recorded", run),
+        (now, level, "failure recorded", run.as_str()),
         json!([[], ["Error"]]),
         &[("Error", error.to_owned())],
         vec![("Failures", "Count", json!(1))],
     )
 }
 
+fn open_runs_line(open: &OpenRuns, now: DateTime<Utc>, level: &str) -> Value {
+    let minutes = open.oldest_seconds / 60.0;
+    line(
+        (now, level, "open runs", open.oldest.as_ref().map_or("", RunId::as_str)),
+        json!([[]]),
+        &[],
+        vec![
+            ("OpenRuns", "Count", json!(open.count)),
+            ("OldestOpenRunMinutes", "None", json!(minutes)),
+        ],
+    )
+}
+
 fn line(
-    (time, level, message, run): (DateTime<Utc>, &str, &str, &RunId),
+    (time, level, message, run): (DateTime<Utc>, &str, &str, &str),
     dimension_sets: Value,
     dimensions: &[(&str, String)],
     metrics: Vec<(&str, &str, Value)>,
@@ -109,7 +129,7 @@ fn line(
     line.insert("timestamp".to_owned(), json!(time.to_rfc3339_opts(SecondsFormat::Millis, true)));
     line.insert("level".to_owned(), json!(level));
     line.insert("message".to_owned(), json!(message));
-    line.insert("run_id".to_owned(), json!(run.as_str()));
+    line.insert("run_id".to_owned(), json!(run));
     line.extend(dimensions.iter().map(|(name, value)| ((*name).to_owned(), json!(value))));
     line.extend(metrics.into_iter().map(|(name, _, value)| (name.to_owned(), value)));
     Value::Object(line)

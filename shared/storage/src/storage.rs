@@ -1,5 +1,6 @@
 //! S3 as the steps use it: whole objects, bounded in size, with errors by their stable names.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use aws_sdk_s3::Client;
@@ -169,6 +170,26 @@ impl Storage {
         }
     }
 
+    /// The entity tags of all objects under a prefix, by key, for [`Storage::replace`].
+    ///
+    /// # Errors
+    /// `Transient.Storage` or `Permanent.StorageRefused`.
+    pub async fn etags(
+        &self,
+        bucket: &str,
+        prefix: &str,
+    ) -> Result<BTreeMap<String, String>, Failure> {
+        let mut found = BTreeMap::new();
+        let mut pages =
+            self.client.list_objects_v2().bucket(bucket).prefix(prefix).into_paginator().send();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| storage_failure("list", bucket, prefix, &error))?;
+            found.extend(page.contents.into_iter().flatten().filter_map(|o| o.key.zip(o.e_tag)));
+        }
+
+        Ok(found)
+    }
+
     /// Writes an object only if the one under its key still has the entity tag `previous`, or if
     /// `previous` is `None` and there is still no object.
     ///
@@ -186,7 +207,7 @@ impl Storage {
         previous: Option<&str>,
         bytes: Bytes,
         content_type: &str,
-    ) -> Result<(), Failure> {
+    ) -> Result<HandoffRef, Failure> {
         let sha256 = sha256_hex(&bytes);
         let request = self.put_request(bucket, key, bytes, content_type, &sha256);
         let request = match previous {
@@ -195,7 +216,7 @@ impl Storage {
         };
 
         match request.send().await {
-            Ok(_) => Ok(()),
+            Ok(output) => Ok(HandoffRef { sha256, version_id: version_of(output.version_id()) }),
             // S3 answers 409 while two writes run simultaneously, 412 when another object is there,
             // and 404 when the object to replace is gone.
             Err(error) if matches!(status(&error), Some(409 | 412)) || is_not_found(&error) => {

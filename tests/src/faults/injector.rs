@@ -139,6 +139,11 @@ impl Injector {
                 self.with_process_fault(call, fault).await
             }
 
+            Kind::Abort | Kind::TimeOut | Kind::Uncaught => {
+                self.count(fault.kind);
+                Err(self.without_answer(call, fault).await)
+            }
+
             Kind::Storage403
             | Kind::Storage404
             | Kind::Storage503
@@ -260,6 +265,29 @@ impl Injector {
                 answer
             }
             _ => self.zombie(call, after, length).await,
+        }
+    }
+
+    /// The function continues, and its answer reaches nobody, because the execution or the shard
+    /// has ended.
+    async fn without_answer(self: &Arc<Self>, call: &Call, fault: Fault) -> FunctionError {
+        let under_way = BackgroundWork::new(self);
+        let (injector, shared) = (self.clone(), call.clone());
+        tokio::spawn(async move {
+            let _under_way = under_way;
+            let _ = injector.plain(&shared).await;
+        });
+
+        tokio::time::sleep(Duration::from_millis(fault.after_ms)).await;
+        let error_type = match fault.kind {
+            Kind::Abort => "ABORTED",
+            Kind::TimeOut => "TIMED_OUT",
+            _ => "States.DataLimitExceeded",
+        };
+
+        FunctionError {
+            error_type: error_type.to_owned(),
+            message: format!("{:?} at {}", fault.kind, call.state),
         }
     }
 

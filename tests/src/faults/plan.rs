@@ -26,6 +26,12 @@ pub enum Kind {
     /// The process is frozen and abandoned, another one gets the event, and then the first one
     /// continues.
     Zombie,
+    /// Somebody stops the execution.
+    Abort,
+    /// The execution's own time is over.
+    TimeOut,
+    /// An error that no Catch takes ends the execution, or the shard.
+    Uncaught,
     /// Every connection to PostgreSQL is cut in the middle.
     CutConnections,
     /// The connection is cut before the server sees the COMMIT.
@@ -69,11 +75,11 @@ pub enum Kind {
 }
 
 use Kind::{
-    ChangeCustomers, CutConnections, DiskFull, Freeze, HoldLocks, KillAtAnswer, KillBefore,
+    Abort, ChangeCustomers, CutConnections, DiskFull, Freeze, HoldLocks, KillAtAnswer, KillBefore,
     KillDuring, KillPooled, LoseAnswer, LoseCommit, LoseCommitAnswer, ReadOnly, ReplaceModel,
     ReplacePolicy, RestartDatabase, SlowStatement, Storage403, Storage404, Storage503,
-    StorageForgotten, StorageRefused, StorageSlow, StorageTruncated, TerminateBackends,
-    TwiceInTurn, TwiceSimultaneously, Zombie,
+    StorageForgotten, StorageRefused, StorageSlow, StorageTruncated, TerminateBackends, TimeOut,
+    TwiceInTurn, TwiceSimultaneously, Uncaught, Zombie,
 };
 
 /// All kinds of faults.
@@ -82,7 +88,7 @@ pub fn kinds() -> impl Iterator<Item = Kind> {
 }
 
 /// Each kind with its weight. The slow ones (a restart, a wait for a time-out) come less often.
-const WEIGHTS: [(Kind, u32); 28] = [
+const WEIGHTS: [(Kind, u32); 31] = [
     (KillBefore, 6),
     (KillDuring, 12),
     (KillAtAnswer, 10),
@@ -91,6 +97,9 @@ const WEIGHTS: [(Kind, u32); 28] = [
     (TwiceSimultaneously, 10),
     (Freeze, 4),
     (Zombie, 8),
+    (Abort, 3),
+    (TimeOut, 2),
+    (Uncaught, 3),
     (CutConnections, 6),
     (LoseCommit, 6),
     (LoseCommitAnswer, 8),
@@ -133,6 +142,17 @@ pub enum Resumption {
     Redrive,
     /// A new run takes its place.
     NewRun,
+}
+
+/// When EventBridge's event of an execution that has ended arrives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrival {
+    /// Before anybody redrives the execution.
+    Immediately,
+    /// Immediately, and again while the redrive runs.
+    Twice,
+    /// While the redrive runs.
+    Late,
 }
 
 /// A schedule of runs and faults.
@@ -238,6 +258,16 @@ impl Plan {
     pub fn resumption(&self, run: &str, redrives: u32) -> Resumption {
         let mut dice = self.dice(&format!("{run} resumed {redrives}"));
         if dice.random_bool(0.7) { Resumption::Redrive } else { Resumption::NewRun }
+    }
+
+    /// When the event of a failed run arrives, after this many redrives.
+    #[must_use]
+    pub fn arrival(&self, run: &str, redrives: u32) -> Arrival {
+        match self.dice(&format!("{run} reported {redrives}")).random_range(0..4) {
+            0 => Arrival::Twice,
+            1 => Arrival::Late,
+            _ => Arrival::Immediately,
+        }
     }
 
     /// Random numbers that depend on the seed and on their purpose, and not on the order of the

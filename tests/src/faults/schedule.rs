@@ -7,9 +7,10 @@ use anyhow::{Context as _, Result, ensure};
 use limit_increase_domain::sha256_hex;
 use serde_json::{Value, json};
 
+use super::events;
 use super::injector::Injector;
 use super::lab::Lab;
-use super::plan::{Kind, Plan, Resumption};
+use super::plan::{Arrival, Kind, LAST_FAULTY_REDRIVE, Plan, Resumption};
 use super::verdict::{self, ReferenceDecisions};
 use crate::Environment;
 use crate::records::{StoredDecision, decisions};
@@ -149,13 +150,29 @@ async fn broken_run(
         let mut redrives = 0;
         while let ExecutionEnd::Failed { .. } = ended {
             run.failures += 1;
+            one_redrive_is_enough(plan, &name, redrives, &ended)?;
+
+            let (lab, event) = (&injector.lab, events::interruption(&ended, redrives)?);
+            let arrival = plan.arrival(&name, redrives);
+            if arrival != Arrival::Late {
+                events::deliver(lab, &event).await?;
+            }
+
             if redrives == REDRIVES || plan.resumption(&name, redrives) == Resumption::NewRun {
+                events::deliver(lab, &event).await?;
                 break;
             }
 
             redrives += 1;
             run.redrives += 1;
-            ended = machine.redrive(injector, &name, redrives, &ended).await?;
+            let redriven = machine.redrive(injector, &name, redrives, &ended);
+            if arrival == Arrival::Immediately {
+                ended = redriven.await?;
+            } else {
+                let (redriven, delivered) = tokio::join!(redriven, events::deliver(lab, &event));
+                delivered?;
+                ended = redriven?;
+            }
         }
 
         let done = matches!(ended, ExecutionEnd::Succeeded(_));
@@ -166,6 +183,21 @@ async fn broken_run(
     }
 
     Ok(run)
+}
+
+/// Promise 4: after a redrive that nothing disturbed, the run has succeeded. Other runs of the
+/// schedule would disturb it.
+fn one_redrive_is_enough(
+    plan: &Plan,
+    name: &str,
+    redrives: u32,
+    ended: &ExecutionEnd,
+) -> Result<()> {
+    ensure!(
+        plan.runs > 1 || redrives <= LAST_FAULTY_REDRIVE,
+        "promise 4: nothing disturbed the last redrive of {name}, and it failed: {ended:?}"
+    );
+    Ok(())
 }
 
 /// Without faults, one more run takes the customers who are left, and the next one finds nobody.

@@ -269,16 +269,11 @@ fn ended_as_recorded(name: &str, ended: &ExecutionEnd, runs: &[LedgerRunRow]) ->
                 "promise 5: {name} succeeded, and the ledger says {status}"
             );
         }
-        ExecutionEnd::Failed { state, error, cause, trail, .. } => {
+        ExecutionEnd::Failed { error, cause, trail, .. } => {
             ensure!(error != "Test.Broken", "the test itself is broken in {name}: {cause}");
 
-            // When the database is unavailable for longer than all retries, nobody can write into
-            // it that the run failed. A redrive that dies while it opens the run again leaves the
-            // run open, for the next redrive.
-            let reopening = matches!(trail.as_slice(), [only] if only.starts_with("FailOrResume "));
-            let unrecorded = reopening || state == "Fail";
             ensure!(
-                unrecorded || status == "FAILED",
+                status == "FAILED",
                 "promise 5: {name} failed ({error}, {trail:?}), and the ledger says {status}"
             );
         }

@@ -3,7 +3,7 @@
 //! It passes the bytes unchanged, and looks only for the driver's simple query `COMMIT`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use anyhow::Result;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -31,6 +31,7 @@ struct Wire {
     // How many of the next COMMITs do not reach the server, and how many answers do not come back.
     commits_lost: AtomicU64,
     answers_lost: AtomicU64,
+    refusing: AtomicBool,
 }
 
 impl DatabaseProxy {
@@ -46,6 +47,7 @@ impl DatabaseProxy {
             cuts: watch::Sender::new(0),
             commits_lost: AtomicU64::new(0),
             answers_lost: AtomicU64::new(0),
+            refusing: AtomicBool::new(false),
         });
 
         let shared = wire.clone();
@@ -70,6 +72,12 @@ impl DatabaseProxy {
         self.wire.cuts.send_modify(|cuts| *cuts += 1);
     }
 
+    /// Cuts every open connection and refuses new ones, until [`DatabaseProxy::calm`].
+    pub fn refuse(&self) {
+        self.wire.refusing.store(true, Ordering::SeqCst);
+        self.cut();
+    }
+
     /// Cuts the connection of the next COMMIT before the server sees it.
     pub fn lose_commit(&self) {
         self.wire.commits_lost.store(1, Ordering::SeqCst);
@@ -87,8 +95,9 @@ impl DatabaseProxy {
         !taken(if commit { &self.wire.commits_lost } else { &self.wire.answers_lost })
     }
 
-    /// Takes back what has not happened yet.
+    /// Takes back what has not happened yet, and takes new connections.
     pub fn calm(&self) {
+        self.wire.refusing.store(false, Ordering::SeqCst);
         self.wire.commits_lost.store(0, Ordering::SeqCst);
         self.wire.answers_lost.store(0, Ordering::SeqCst);
     }
@@ -101,6 +110,10 @@ impl Drop for DatabaseProxy {
 }
 
 async fn connection(client: TcpStream, wire: Arc<Wire>) {
+    if wire.refusing.load(Ordering::SeqCst) {
+        return;
+    }
+
     let Ok(server) = TcpStream::connect(("127.0.0.1", wire.upstream)).await else { return };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let mut cuts = wire.cuts.subscribe();

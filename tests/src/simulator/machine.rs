@@ -5,10 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
+use chrono::{DateTime, SecondsFormat, Utc};
 use futures_util::StreamExt as _;
 use serde_json::{Map, Value, json};
 
@@ -16,6 +18,13 @@ use super::function::FunctionError;
 
 /// The factor for waits between attempts. With it, a minute becomes about half a second.
 const HASTE: f64 = 0.01;
+
+/// The names of errors that end the whole execution when a service answers with them: somebody
+/// stops it, or its own time-out is over.
+pub const INTERRUPTIONS: [&str; 2] = ["ABORTED", "TIMED_OUT"];
+
+/// The errors that no Retry and no Catch takes, not even with `States.ALL`.
+const TERMINAL: [&str; 2] = ["States.Runtime", "States.DataLimitExceeded"];
 
 /// The services that an execution calls.
 pub trait Services: Sync {
@@ -51,19 +60,34 @@ pub struct Call {
     pub payload: Value,
 }
 
+/// What `$$.Execution` says of an execution, whatever happens to it.
+#[derive(Debug, Clone)]
+pub struct Execution {
+    /// The name, which is the run's id.
+    pub name: String,
+    /// The input.
+    pub input: Value,
+    /// When it was started.
+    pub started_at: DateTime<Utc>,
+}
+
 /// How an execution ended.
 #[derive(Debug, Clone)]
 pub enum ExecutionEnd {
     /// It succeeded with this output.
     Succeeded(Value),
-    /// It failed in this state, in which a redrive starts again.
+    /// It ended in this state, in which a redrive starts again.
     Failed {
+        /// FAILED, ABORTED or TIMED_OUT.
+        status: String,
+        /// The execution.
+        execution: Execution,
         /// The state.
         state: String,
         /// The state's input.
         input: Value,
-        /// The execution's input.
-        started_with: Value,
+        /// The items of the Map that was interrupted.
+        map_run: Option<MapRun>,
         /// The name of the error.
         error: String,
         /// Its cause.
@@ -71,6 +95,22 @@ pub enum ExecutionEnd {
         /// States that failed before, in order, with their errors.
         trail: Vec<String>,
     },
+}
+
+/// How far a Map has come. A redrive of the Map continues with it.
+#[derive(Debug, Clone)]
+pub struct MapRun {
+    items: Vec<Value>,
+    progress: Vec<Arc<Mutex<Progress>>>,
+}
+
+/// How far an item of a Map has come.
+#[derive(Debug, Clone)]
+enum Progress {
+    NotStarted,
+    /// In this state, with this input.
+    In(String, Value),
+    Succeeded,
 }
 
 /// A state machine.
@@ -85,7 +125,9 @@ struct Scope {
     run: String,
     item: Option<usize>,
     redrives: u32,
-    trail: std::sync::Mutex<Vec<String>>,
+    trail: Mutex<Vec<String>>,
+    map_run: Mutex<Option<MapRun>>,
+    progress: Option<Arc<Mutex<Progress>>>,
 }
 
 /// Why a state failed.
@@ -123,11 +165,28 @@ impl Machine {
         name: &str,
         input: &Value,
     ) -> Result<ExecutionEnd> {
-        let start = text(&self.definition, "StartAt")?;
-        self.execute(services, (name, 0, input), start, input.clone()).await
+        self.start_at(services, name, input, Utc::now()).await
     }
 
-    /// Starts a failed execution again in the state that failed.
+    /// Like [`Machine::start`], at another time.
+    ///
+    /// # Errors
+    /// Like [`Machine::start`].
+    pub async fn start_at(
+        &self,
+        services: &impl Services,
+        name: &str,
+        input: &Value,
+        started_at: DateTime<Utc>,
+    ) -> Result<ExecutionEnd> {
+        let execution = Execution { name: name.to_owned(), input: input.clone(), started_at };
+        let start = text(&self.definition, "StartAt")?;
+        self.execute(services, execution, 0, (start, input.clone(), None)).await
+    }
+
+    /// Starts an execution that has failed or was interrupted again, in the state in which it
+    /// ended. A Map continues with the items that have not succeeded, each in the state in which it
+    /// ended.
     ///
     /// # Errors
     /// When it did not fail, or like [`Machine::start`].
@@ -138,28 +197,35 @@ impl Machine {
         redrives: u32,
         ended: &ExecutionEnd,
     ) -> Result<ExecutionEnd> {
-        let ExecutionEnd::Failed { state, input, started_with, .. } = ended else {
+        let ExecutionEnd::Failed { execution, state, input, map_run, .. } = ended else {
             bail!("{name} did not fail")
         };
 
-        self.execute(services, (name, redrives, started_with), state, input.clone()).await
+        let from = (state.as_str(), input.clone(), map_run.clone());
+        self.execute(services, execution.clone(), redrives, from).await
     }
 
     async fn execute(
         &self,
         services: &impl Services,
-        (name, redrives, started_with): (&str, u32, &Value),
-        start: &str,
-        input: Value,
+        execution: Execution,
+        redrives: u32,
+        (start, input, map_run): (&str, Value, Option<MapRun>),
     ) -> Result<ExecutionEnd> {
+        let started_at = execution.started_at.to_rfc3339_opts(SecondsFormat::Millis, true);
         let scope = Scope {
             context: json!({
-                "Execution": { "Name": name, "RedriveCount": redrives, "Input": started_with }
+                "Execution": {
+                    "Name": execution.name, "RedriveCount": redrives, "Input": execution.input,
+                    "StartTime": started_at
+                }
             }),
-            run: name.to_owned(),
+            run: execution.name.clone(),
             item: None,
             redrives,
-            trail: std::sync::Mutex::default(),
+            trail: Mutex::default(),
+            map_run: Mutex::new(map_run),
+            progress: None,
         };
 
         let outcome =
@@ -167,17 +233,16 @@ impl Machine {
                 .await?;
         Ok(match outcome {
             Ok(output) => ExecutionEnd::Succeeded(output),
-            Err((state, input, StateError { error, cause })) => {
-                let trail = scope.trail.into_inner().unwrap_or_default();
-                ExecutionEnd::Failed {
-                    state,
-                    input,
-                    started_with: started_with.clone(),
-                    error,
-                    cause,
-                    trail,
-                }
-            }
+            Err((state, input, StateError { error, cause })) => ExecutionEnd::Failed {
+                status: if is_interruption(&error) { error.clone() } else { "FAILED".to_owned() },
+                execution,
+                state,
+                input,
+                map_run: lock(&scope.map_run).take(),
+                error,
+                cause,
+                trail: lock(&scope.trail).clone(),
+            },
         })
     }
 }
@@ -200,6 +265,10 @@ fn run_states<'a, S: Services>(
         loop {
             let state = states.get(&name).with_context(|| format!("there is no state {name:?}"))?;
             let input = data.clone();
+            if let Some(progress) = &scope.progress {
+                *lock(progress) = Progress::In(name.clone(), data.clone());
+            }
+
             let outcome = match text(state, "Type")? {
                 "Task" => task(services, state, scope, &name, data).await?,
                 "Map" => map(services, state, scope, data).await?,
@@ -220,9 +289,7 @@ fn run_states<'a, S: Services>(
                 Ok(output) if state["End"] == true => return Ok(Ok(output)),
                 Ok(output) => (name, data) = (text(state, "Next")?.to_owned(), output),
                 Err(error) => {
-                    if let Ok(mut trail) = scope.trail.lock() {
-                        trail.push(format!("{name} {}", error.error));
-                    }
+                    lock(&scope.trail).push(format!("{name} {}", error.error));
 
                     match caught(state, &error)? {
                         None => return Ok(Err((name, input, error))),
@@ -315,7 +382,50 @@ async fn map<S: Services>(
     scope: &Scope,
     data: Value,
 ) -> Result<std::result::Result<Value, StateError>> {
-    let place = template(&state["ItemReader"]["Parameters"], scope, &data)?;
+    let resumed = lock(&scope.map_run).take();
+    let map_run = match resumed {
+        Some(map_run) => map_run,
+        None => match read_items(services, state, scope, &data).await? {
+            Ok(map_run) => map_run,
+            Err(error) => return Ok(Err(error)),
+        },
+    };
+
+    let width = by_path(state, "MaxConcurrency", scope, &data)?.as_u64().unwrap_or(1).max(1);
+    let share = state["ToleratedFailurePercentage"].as_f64().unwrap_or(0.0) / 100.0;
+    let tolerated = share * map_run.items.len() as f64;
+    let mut failed = 0;
+    let run_item = |index| run_item(services, state, scope, &data, &map_run, index);
+    let mut running = futures_util::stream::iter((0..map_run.items.len()).map(run_item))
+        .buffer_unordered(usize::try_from(width)?);
+    while let Some(outcome) = running.next().await {
+        let Some((index, inner, error)) = outcome? else { continue };
+        lock(&scope.trail).push(format!("item {index} {inner} {}", error.error));
+        if is_interruption(&error.error) {
+            drop(running);
+            *lock(&scope.map_run) = Some(map_run);
+            return Ok(Err(error));
+        }
+
+        failed += 1;
+        if f64::from(failed) > tolerated {
+            return Ok(Err(StateError {
+                error: "States.ExceedToleratedFailureThreshold".to_owned(),
+                cause: "the specified tolerated failure threshold was exceeded".into(),
+            }));
+        }
+    }
+
+    apply_result(state, scope, &data, Value::Null).map(Ok)
+}
+
+async fn read_items<S: Services>(
+    services: &S,
+    state: &Value,
+    scope: &Scope,
+    data: &Value,
+) -> Result<std::result::Result<MapRun, StateError>> {
+    let place = template(&state["ItemReader"]["Parameters"], scope, data)?;
     let list = match services.object(text(&place, "Bucket")?, text(&place, "Key")?).await {
         Ok(list) => list,
         Err(error) => {
@@ -327,54 +437,52 @@ async fn map<S: Services>(
     };
 
     let items: Vec<Value> = serde_json::from_slice(&list).context("the Map's list of items")?;
-    let width = by_path(state, "MaxConcurrency", scope, &data)?.as_u64().unwrap_or(1).max(1);
-    let tolerated =
-        state["ToleratedFailurePercentage"].as_f64().unwrap_or(0.0) / 100.0 * items.len() as f64;
-    let mut failed = 0;
-    let processor = &state["ItemProcessor"];
-    let start = text(processor, "StartAt")?;
-    let run_item = |(index, item): (usize, Value)| {
-        let data = &data;
-        async move {
-            let mut context = scope.context.clone();
-            context["Map"] = json!({ "Item": { "Index": index, "Value": item } });
-            let inner = Scope {
-                context,
-                run: scope.run.clone(),
-                item: Some(index),
-                redrives: scope.redrives,
-                trail: std::sync::Mutex::default(),
-            };
+    let not_started = || Arc::new(Mutex::new(Progress::NotStarted));
+    let progress = items.iter().map(|_| not_started()).collect();
+    Ok(Ok(MapRun { items, progress }))
+}
 
-            let input = template(&state["ItemSelector"], &inner, data)?;
-            let outcome =
-                run_states(services, &processor["States"], &inner, start.to_owned(), input).await?;
-            Ok::<_, anyhow::Error>(outcome.err().map(|(state, _, error)| (index, state, error)))
-        }
+/// Runs one item to its end, from where it was. The answer is the item's failure.
+async fn run_item<S: Services>(
+    services: &S,
+    state: &Value,
+    scope: &Scope,
+    data: &Value,
+    map_run: &MapRun,
+    index: usize,
+) -> Result<Option<(usize, String, StateError)>> {
+    let mut context = scope.context.clone();
+    context["Map"] = json!({ "Item": { "Index": index, "Value": map_run.items[index] } });
+    let progress = map_run.progress[index].clone();
+    let inner = Scope {
+        context,
+        run: scope.run.clone(),
+        item: Some(index),
+        redrives: scope.redrives,
+        trail: Mutex::default(),
+        map_run: Mutex::default(),
+        progress: Some(progress.clone()),
     };
 
-    let mut running = futures_util::stream::iter(items.into_iter().enumerate().map(run_item))
-        .buffer_unordered(usize::try_from(width)?);
-    while let Some(outcome) = running.next().await {
-        if let Some((index, inner, error)) = outcome? {
-            if let Ok(mut trail) = scope.trail.lock() {
-                trail.push(format!("item {index} {inner} {}", error.error));
-            }
+    let processor = &state["ItemProcessor"];
+    let before = lock(&progress).clone();
+    let (start, input) = match before {
+        Progress::Succeeded => return Ok(None),
+        Progress::In(state, input) => (state, input),
+        Progress::NotStarted => (
+            text(processor, "StartAt")?.to_owned(),
+            template(&state["ItemSelector"], &inner, data)?,
+        ),
+    };
 
-            failed += 1;
-            if f64::from(failed) <= tolerated {
-                continue;
-            }
-
-            let error = "States.ExceedToleratedFailureThreshold".to_owned();
-            return Ok(Err(StateError {
-                error,
-                cause: "the specified tolerated failure threshold was exceeded".into(),
-            }));
+    let outcome = run_states(services, &processor["States"], &inner, start, input).await?;
+    Ok(match outcome {
+        Ok(_) => {
+            *lock(&progress) = Progress::Succeeded;
+            None
         }
-    }
-
-    apply_result(state, scope, &data, Value::Null).map(Ok)
+        Err((state, _, error)) => Some((index, state, error)),
+    })
 }
 
 fn choose(state: &Value, scope: &Scope, data: &Value) -> Result<String> {
@@ -411,6 +519,10 @@ fn caught<'s>(state: &'s Value, error: &StateError) -> Result<Option<&'s Value>>
 }
 
 fn matches(rule: &Value, error: &str) -> Result<bool> {
+    if TERMINAL.contains(&error) || is_interruption(error) {
+        return Ok(false);
+    }
+
     let names = rule["ErrorEquals"].as_array().context("a rule without ErrorEquals")?;
     Ok(names.iter().filter_map(Value::as_str).any(|name| {
         name == error
@@ -491,6 +603,13 @@ fn select(path: &str, scope: &Scope, data: &Value) -> Result<Value> {
     }
 
     if let Some(argument) =
+        path.strip_prefix("States.Format('").and_then(|rest| rest.strip_suffix(')'))
+    {
+        let (pattern, argument) = argument.split_once("', ").context("States.Format")?;
+        return Ok(pattern.replace("{}", &as_text(&select(argument, scope, data)?)).into());
+    }
+
+    if let Some(argument) =
         path.strip_prefix("States.StringToJson('").and_then(|rest| rest.strip_suffix("')"))
     {
         return Ok(serde_json::from_str(argument)?);
@@ -513,6 +632,14 @@ fn select(path: &str, scope: &Scope, data: &Value) -> Result<Value> {
 
 fn text<'v>(value: &'v Value, name: &str) -> Result<&'v str> {
     value[name].as_str().with_context(|| format!("{name} is missing"))
+}
+
+fn is_interruption(error: &str) -> bool {
+    INTERRUPTIONS.contains(&error)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn as_text(value: &Value) -> String {

@@ -108,3 +108,18 @@ fn a_failure_is_told_in_all_and_by_its_name() {
         assert_eq!(failure_line(&run(), odd, now, "INFO")["Error"], "Other", "{odd:?}");
     }
 }
+
+#[test]
+fn open_runs_are_told_without_a_dimension_so_that_the_alarm_finds_them() {
+    let now = "2026-11-24T04:30:07Z".parse().unwrap();
+    let open = OpenRuns { count: 2, oldest: Some(run()), oldest_seconds: 9000.0 };
+    let line = open_runs_line(&open, now, "INFO");
+    assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Dimensions"], json!([[]]));
+    assert_eq!(
+        (&line["run_id"], &line["OpenRuns"], &line["OldestOpenRunMinutes"]),
+        (&json!("night"), &json!(2), &json!(150.0))
+    );
+
+    let none = open_runs_line(&OpenRuns::default(), now, "INFO");
+    assert_eq!((&none["run_id"], &none["OldestOpenRunMinutes"]), (&json!(""), &json!(0.0)));
+}
