@@ -241,6 +241,21 @@ def test_the_schedule_passes_the_event_on_as_it_comes(template):
     assert target["RetryPolicy"] and target["DeadLetterConfig"]
 
 
+def test_the_size_of_a_night_is_a_parameter(template):
+    parameters = template["Parameters"]
+    assert (parameters["NightlyLimit"]["Default"], parameters["NightlyShardSize"]["Default"]) == (
+        "20",
+        25000,
+    )
+    pattern = parameters["NightlyLimit"]["AllowedPattern"]
+    for text, good in [("all", True), ("20", True), ("0", False), ("-1", False), ("", False)]:
+        assert bool(re.fullmatch(pattern, text)) == good, text
+    function = template["Resources"]["QueryBatchScoresFunction"]["Properties"]
+    variables = function["Environment"]["Variables"]
+    assert variables["NIGHTLY_LIMIT"] == {"Ref": "NightlyLimit"}
+    assert variables["NIGHTLY_SHARD_SIZE"] == {"Ref": "NightlyShardSize"}
+
+
 def test_names_that_operators_and_scripts_use_stay(template):
     resources = template["Resources"]
     assert resources["StateMachine"]["Properties"]["StateMachineName"] == "LimitIncreaseWorkflow"

@@ -29,10 +29,13 @@ pub(crate) struct RunOrder {
     pub(crate) request: RunRequest,
     /// The run's business date.
     pub(crate) as_of: NaiveDate,
+    /// Whether the schedule asks for it, with the request that the deployment names.
+    pub(crate) nightly: bool,
 }
 
 /// Reads an event of any of the accepted forms. Without an envelope, `request_id` names the run,
-/// which is the id that Lambda gives to the invocation.
+/// which is the id that Lambda gives to the invocation. A scheduled event stands for the request
+/// `nightly`, under the date of the event.
 ///
 /// A bad request is refused here, before anything is written (promise 10).
 ///
@@ -42,6 +45,7 @@ pub(crate) fn read(
     event: Value,
     request_id: &str,
     now: DateTime<Utc>,
+    nightly: &Result<RunRequest, Failure>,
 ) -> Result<RunOrder, Failure> {
     let enveloped = event.get("run_id").is_some() && event.get("request").is_some();
     let (run_id, request) = if enveloped {
@@ -58,7 +62,8 @@ pub(crate) fn read(
         return Err(Failure::new(FailureKind::InvalidRequest, message));
     }
 
-    let (request, asked_at) = if is_eventbridge(&request) {
+    let is_nightly = is_eventbridge(&request);
+    let (request, asked_at) = if is_nightly {
         let event: EventBridgeEvent = parse(request)?;
         tracing::info!(
             source = event.source,
@@ -66,7 +71,7 @@ pub(crate) fn read(
             "started by EventBridge"
         );
 
-        (RunRequest::default(), event.time.unwrap_or(now))
+        (nightly.clone()?, event.time.unwrap_or(now))
     } else {
         (parse(request)?, now)
     };
@@ -80,7 +85,8 @@ pub(crate) fn read(
         return Err(Failure::new(kind, error.to_string()));
     }
 
-    Ok(RunOrder { run_id, as_of: request.as_of.unwrap_or_else(|| asked_at.date_naive()), request })
+    let as_of = request.as_of.unwrap_or_else(|| asked_at.date_naive());
+    Ok(RunOrder { run_id, request, as_of, nightly: is_nightly })
 }
 
 /// Whether this is an event of EventBridge. A request has neither of these fields.
@@ -107,6 +113,23 @@ mod tests {
             "source": "aws.events", "account": "123456789012", "time": "2026-11-23T02:00:00Z", "region": "us-east-1",
             "resources": ["arn:aws:events:us-east-1:123456789012:rule/LimitIncreaseDailySchedule"], "detail": {}
         })
+    }
+
+    fn read(event: Value, request_id: &str, now: DateTime<Utc>) -> Result<RunOrder, Failure> {
+        super::read(event, request_id, now, &Ok(RunRequest::default()))
+    }
+
+    #[test]
+    fn the_scheduled_event_asks_for_what_the_deployment_names() {
+        let nightly = RunRequest { limit: None, shard_size: 7, ..RunRequest::default() };
+        let event = json!({"run_id": "night", "request": scheduled()});
+        let order = super::read(event, "x", now(), &Ok(nightly.clone())).unwrap();
+        assert!(order.nightly);
+        assert_eq!((&order.request, order.as_of.to_string().as_str()), (&nightly, "2026-11-23"));
+
+        let by_hand = super::read(json!({}), "x", now(), &Ok(nightly)).unwrap();
+        assert!(!by_hand.nightly);
+        assert_eq!(by_hand.request, RunRequest::default());
     }
 
     #[test]
