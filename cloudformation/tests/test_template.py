@@ -175,15 +175,17 @@ def test_each_step_writes_only_its_own_folder(template):
 
 def test_each_function_has_a_role_and_a_log_of_its_own(template):
     functions = of_type(template, "AWS::Lambda::Function")
-    assert {
-        name: item["Properties"]["FunctionName"] for name, item in functions.items()
-    } == FUNCTIONS
+    assert {name: item["Properties"]["FunctionName"] for name, item in functions.items()} == {
+        name: {"Fn::Sub": function + "${NameSuffix}"} for name, function in FUNCTIONS.items()
+    }
     roles = [item["Properties"]["Role"]["Fn::GetAtt"][0] for item in functions.values()]
     assert len(set(roles)) == len(FUNCTIONS)
     for name, item in functions.items():
-        function = item["Properties"]["FunctionName"]
+        function = item["Properties"]["FunctionName"]["Fn::Sub"]
         log = item["Properties"]["LoggingConfig"]["LogGroup"]["Ref"]
-        assert template["Resources"][log]["Properties"]["LogGroupName"] == f"/aws/lambda/{function}"
+        assert template["Resources"][log]["Properties"]["LogGroupName"] == {
+            "Fn::Sub": f"/aws/lambda/{function}"
+        }
         role = template["Resources"][item["Properties"]["Role"]["Fn::GetAtt"][0]]
         logs = [statement for statement in statements(role) if statement["Sid"] == "WriteLogs"]
         assert [resources_text(s).count(f"log-group:/aws/lambda/{function}:*") for s in logs] == [
@@ -220,7 +222,11 @@ def test_every_log_has_a_retention_period(template):
 
 def test_the_bucket_is_versioned_encrypted_private_and_kept(template):
     bucket = template["Resources"]["ModelBucket"]
-    assert bucket["DeletionPolicy"] == bucket["UpdateReplacePolicy"] == "Retain"
+    # A bucket of a first creation that failed is empty, and would be in the way of the next one.
+    assert bucket["DeletionPolicy"] == "RetainExceptOnCreate"
+    assert bucket["UpdateReplacePolicy"] == "Retain"
+    policy = template["Resources"]["ModelBucketPolicy"]
+    assert policy["DeletionPolicy"] == "RetainExceptOnCreate"
     properties = bucket["Properties"]
     assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
     assert properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
@@ -233,7 +239,6 @@ def test_the_bucket_is_versioned_encrypted_private_and_kept(template):
 
 def test_the_schedule_passes_the_event_on_as_it_comes(template):
     rule = template["Resources"]["DailySchedule"]["Properties"]
-    assert rule["Name"] == "LimitIncreaseDailySchedule"
     assert rule["ScheduleExpression"] == "cron(0 2 * * ? *)"
     (target,) = rule["Targets"]
     # LocalStack 4.9.2 cannot handle a target with an input of its own.
@@ -256,14 +261,7 @@ def test_the_size_of_a_night_is_a_parameter(template):
     assert variables["NIGHTLY_SHARD_SIZE"] == {"Ref": "NightlyShardSize"}
 
 
-def test_names_that_operators_and_scripts_use_stay(template):
-    resources = template["Resources"]
-    assert resources["StateMachine"]["Properties"]["StateMachineName"] == "LimitIncreaseWorkflow"
-    for role, name in {
-        "StateMachineRole": "LimitIncreaseStepFunctionsRole",
-        "EventBridgeRole": "EventBridgeStepFunctionsInvokeRole",
-    }.items():
-        assert resources[role]["Properties"]["RoleName"] == name
+def test_outputs_that_operators_and_scripts_use_stay(template):
     outputs = template["Outputs"].keys()
     assert {"StateMachineArn", "StateMachineName", "EventBridgeRuleName"} <= outputs
 
@@ -290,4 +288,5 @@ def test_the_template_needs_no_aliases(template):
     # CloudFormation refuses YAML's anchors and aliases. cfn-lint and LocalStack accept them.
     text = (Path(__file__).parents[1] / "infrastructure.yml").read_text(encoding="utf-8")
     assert not re.search(r"(?:^|[-:,\[{] )[&*]\w", text, re.MULTILINE)
-    assert len(text.encode()) < 51_200, "a larger template must be uploaded to S3 first"
+    # A template of more than 51,200 bytes must come from S3, as `limit-increase deploy` does it.
+    assert len(text.encode()) < 1_000_000, "a template in S3 may have a megabyte"
