@@ -74,6 +74,13 @@ def retried(states: dict) -> dict[str, int]:
     return first
 
 
+def without_suffix(value) -> str:
+    """A name or a text of the template as it is in a stack without a suffix."""
+    text = value["Fn::Sub"] if isinstance(value, dict) else value
+    text = text if isinstance(text, str) else text[0]
+    return text.replace("${NameSuffix}", "")
+
+
 def test_every_failure_kind_is_explained_in_the_order_of_the_code(runbook, failures):
     table = rows(runbook, "Errors of the functions")
     assert [row[0].strip("`") for row in table] == list(failures.values())
@@ -104,7 +111,7 @@ def test_what_is_not_retried_is_caught_everywhere(states, failures):
 
 def test_every_alarm_is_explained_and_no_other(runbook, template):
     alarms = [
-        item["Properties"]["AlarmName"]
+        without_suffix(item["Properties"]["AlarmName"])
         for item in template["Resources"].values()
         if item["Type"] == "AWS::CloudWatch::Alarm"
     ]
@@ -124,10 +131,10 @@ def test_every_row_says_what_it_means_and_what_to_do(runbook):
 def test_every_parameter_and_name_in_the_runbook_exists(runbook, template):
     known = set(template["Parameters"]) | set(template["Outputs"])
     known |= {
-        value
+        without_suffix(value)
         for item in template["Resources"].values()
         for value in item["Properties"].values()
-        if isinstance(value, str)
+        if isinstance(value, str) or (isinstance(value, dict) and "Fn::Sub" in value)
     }
     for name in re.findall(
         r"`((?:LimitIncrease|Alarm|Approval|Referred|Run|Max|Database|Model|Bucket)[A-Za-z]+)`",

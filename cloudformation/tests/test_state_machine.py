@@ -206,4 +206,5 @@ def test_every_substitution_has_a_value_and_every_value_a_use(template, machine)
 
 def test_the_role_names_the_map_as_the_definition_does(template, states):
     role = repr(template["Resources"]["StateMachineRole"])
-    assert f"execution:LimitIncreaseWorkflow/{states['ProcessShards']['Label']}:*" in role
+    label = states["ProcessShards"]["Label"]
+    assert f"execution:LimitIncreaseWorkflow${{NameSuffix}}/{label}:*" in role

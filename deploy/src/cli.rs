@@ -264,7 +264,12 @@ Examples:
   limit-increase deploy
   limit-increase deploy --target aws --artifact-bucket my-artifacts \\
       --database-secret-arn arn:aws:secretsmanager:eu-central-1:123456789012:secret:scores \\
-      --parameter SubnetIds=subnet-1,subnet-2 --parameter SecurityGroupIds=sg-1")]
+      --parameter SubnetIds=subnet-1,subnet-2 --parameter SecurityGroupIds=sg-1
+  limit-increase deploy --target aws --nightly-limit all
+  limit-increase deploy --stage test
+
+A parameter that is not repeated keeps its value. On AWS the changes to an existing stack are shown first, and
+a question is asked.")]
 pub(crate) struct DeployArgs {
     /// The local AWS, or the account that your AWS environment names
     #[arg(long, value_enum, default_value_t = Target::Local)]
@@ -278,9 +283,38 @@ pub(crate) struct DeployArgs {
     /// Secrets Manager secret with the database's credentials (AWS)
     #[arg(long, value_name = "ARN")]
     pub(crate) database_secret_arn: Option<String>,
+    /// The most customers that the nightly run takes, or `all` [default: 20]
+    #[arg(long, value_name = "N|all")]
+    pub(crate) nightly_limit: Option<Limit>,
+    /// A suffix of all names, for several stacks in one account: lower-case letters and digits, at
+    /// most ten
+    #[arg(long, value_name = "STAGE", value_parser = stage)]
+    pub(crate) stage: Option<String>,
+    /// Name of the stack [default: limit-increase, and the stage]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) stack_name: Option<String>,
+    /// A tag of the stack and of its resources
+    #[arg(long = "tag", value_name = "KEY=VALUE")]
+    pub(crate) tags: Vec<String>,
     /// Any parameter of cloudformation/infrastructure.yml
     #[arg(long = "parameter", value_name = "NAME=VALUE")]
     pub(crate) parameters: Vec<String>,
+    /// Change a stack on AWS without a question
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+}
+
+/// A stage is short, because it is part of names that may have 64 characters. Without a hyphen it
+/// cannot be taken for a region.
+fn stage(text: &str) -> Result<String, String> {
+    let mut characters = text.chars();
+    let begins_well = characters.next().is_some_and(|first| first.is_ascii_lowercase());
+    let goes_on_well = characters.all(|other| other.is_ascii_lowercase() || other.is_ascii_digit());
+    if begins_well && goes_on_well && text.len() <= 10 {
+        Ok(text.to_owned())
+    } else {
+        Err("give a letter, then letters and digits, all lower-case and at most ten".to_owned())
+    }
 }
 
 /// Options of `run`.
@@ -325,6 +359,15 @@ pub(crate) enum Limit {
     All,
     /// Take at most this number of customers.
     AtMost(u64),
+}
+
+impl std::fmt::Display for Limit {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::All => formatter.write_str("all"),
+            Self::AtMost(number) => number.fmt(formatter),
+        }
+    }
 }
 
 impl std::str::FromStr for Limit {
@@ -378,6 +421,17 @@ mod tests {
     #[test]
     fn the_definition_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_stage_is_short_and_is_no_region() {
+        for good in ["dev", "s2", "production"] {
+            assert_eq!(stage(good), Ok(good.to_owned()));
+        }
+
+        for bad in ["", "2nd", "Dev", "eu-west-1", "productions"] {
+            assert!(stage(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

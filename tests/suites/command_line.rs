@@ -26,6 +26,9 @@ fn main() -> ExitCode {
             the_sample_goes_only_into_a_database_on_this_machine,
             own_customers_are_loaded_and_a_bad_row_is_named,
             test_schedule_and_test_services_use_what_they_test,
+            a_deployment_sets_the_size_of_a_night_and_the_next_one_keeps_it,
+            a_second_stage_runs_beside_the_first,
+            a_stack_on_aws_is_not_changed_without_a_question,
             awslocal_starts_a_run,
             stop_is_idempotent_and_the_next_command_starts_again,
         ],
@@ -402,6 +405,80 @@ fn test_schedule_and_test_services_use_what_they_test(environment: &Environment)
         checked.len() == 5 && checked.iter().all(|service| service["ok"] == true),
         "5 services that work expected: {services}"
     );
+
+    Ok(())
+}
+
+fn a_deployment_sets_the_size_of_a_night_and_the_next_one_keeps_it(
+    environment: &Environment,
+) -> Result<()> {
+    environment.reset()?;
+    environment.command_json(&["deploy", "--nightly-limit", "all"])?;
+    // It prepares the environment as every command does, and must not set the limit back.
+    let night = environment.command_json(&["test-schedule"])?;
+    ensure!(night["execution"]["status"] == "SUCCEEDED", "the night should succeed: {night}");
+
+    let pending = environment.command_json(&["results"])?["totals"]["pending"].clone();
+    ensure!(pending == 0, "a night of `all` should leave nobody pending, it leaves {pending}");
+    Ok(())
+}
+
+fn a_second_stage_runs_beside_the_first(environment: &Environment) -> Result<()> {
+    environment.reset()?;
+    let deployed =
+        environment.command_json(&["deploy", "--stage", "second", "--tag", "team=risk"])?;
+    let output = |name: &str| deployed["outputs"][name].as_str().unwrap_or_default().to_owned();
+    ensure!(
+        output("StateMachineName") == "LimitIncreaseWorkflow-second"
+            && output("BucketName") == format!("{BUCKET}-second"),
+        "the second stage should have names of its own: {deployed}"
+    );
+
+    let aws = &environment.ready.aws;
+    for name in ["limit-increase", "limit-increase-second"] {
+        let found =
+            environment.block_on(aws.cloudformation.describe_stacks().stack_name(name).send())?;
+        let status = found.stacks().first().and_then(|stack| stack.stack_status().cloned());
+        let complete = status.as_ref().is_some_and(|status| status.as_str().ends_with("COMPLETE"));
+        ensure!(complete, "the stack {name} should be deployed, it is {status:?}");
+    }
+
+    let started = environment.block_on(
+        aws.states
+            .start_execution()
+            .state_machine_arn(output("StateMachineArn"))
+            .name("in-the-second-stage")
+            .input(r#"{"limit": 3}"#)
+            .send(),
+    )?;
+    let finished = environment.follow(&started.execution_arn)?;
+    ensure!(finished.succeeded(), "the second stage's run should succeed: {}", finished.problem());
+    ensure!(
+        limit_increase_tests::records::decisions(environment)?.len() == 3,
+        "3 decisions of the second stage expected"
+    );
+    Ok(())
+}
+
+/// LocalStack stands for an account in which the stack is deployed.
+fn a_stack_on_aws_is_not_changed_without_a_question(environment: &Environment) -> Result<()> {
+    let endpoint = format!("http://127.0.0.1:{}", environment.ready.services.localstack_port);
+    let program = limit_increase_tests::programs::command_line(&environment.context.project)?;
+    let output = std::process::Command::new(program)
+        .args(["deploy", "--target", "aws"])
+        .env("LIMIT_INCREASE_HOME", environment.context.home.root())
+        .env("AWS_ENDPOINT_URL", endpoint)
+        .env("AWS_REGION", "us-east-1")
+        .env("AWS_ACCESS_KEY_ID", "test")
+        .env("AWS_SECRET_ACCESS_KEY", "test")
+        .stdin(std::process::Stdio::null())
+        .output()?;
+
+    let said = text(&output.stderr);
+    ensure!(output.status.code() == Some(2), "a usage error expected: {output:?}");
+    for words in ["nobody to ask", "stack limit-increase", "--yes", "nothing was changed"] {
+        ensure!(said.contains(words), "the error should say {words:?}:\n{said}");
+    }
 
     Ok(())
 }

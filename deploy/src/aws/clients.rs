@@ -5,7 +5,9 @@ use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 use aws_smithy_http_client::Builder;
 use limit_increase_storage::aws;
 
-/// The region of the local AWS, and of an AWS environment that names none.
+use crate::terminal::Problem;
+
+/// The region of everything local.
 pub const LOCAL_REGION: &str = "us-east-1";
 
 /// The AWS clients that the commands use, for one account and region.
@@ -23,6 +25,8 @@ pub struct Aws {
     pub cloudformation: aws_sdk_cloudformation::Client,
     /// The client of EventBridge, for the schedule's rule.
     pub(crate) events: aws_sdk_eventbridge::Client,
+    /// Whose credentials these are.
+    sts: aws_sdk_sts::Client,
 }
 
 impl Aws {
@@ -46,7 +50,7 @@ impl Aws {
         Self::of(&aws::load_config().await, false)
     }
 
-    fn of(config: &SdkConfig, local: bool) -> Self {
+    pub(crate) fn of(config: &SdkConfig, local: bool) -> Self {
         Self {
             local,
             region: config.region().map_or_else(|| LOCAL_REGION.to_owned(), ToString::to_string),
@@ -54,7 +58,24 @@ impl Aws {
             states: aws_sdk_sfn::Client::new(config),
             cloudformation: aws_sdk_cloudformation::Client::new(config),
             events: aws_sdk_eventbridge::Client::new(config),
+            sts: aws_sdk_sts::Client::new(config),
         }
+    }
+
+    /// The region.
+    #[must_use]
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+
+    /// The number of the account that the credentials belong to.
+    pub async fn account(&self) -> anyhow::Result<String> {
+        let answer = self.sts.get_caller_identity().send().await.map_err(|error| {
+            Problem::new(format!("cannot see which account this is: {}", describe(&error)))
+                .at("AWS credentials")
+                .next("check them: aws sts get-caller-identity")
+        })?;
+        Ok(answer.account().unwrap_or_default().to_owned())
     }
 }
 

@@ -49,8 +49,9 @@ fn remove_home(context: &Context) -> Result<Vec<String>> {
     ];
 
     let root = context.home.root();
+    let stages = stage_records(root);
     let mut removed = Vec::new();
-    for name in OURS {
+    for name in OURS.into_iter().chain(stages.iter().map(String::as_str)) {
         let path = root.join(name);
         if path.symlink_metadata().is_ok() {
             remove(&path).with_context(|| format!("cannot remove {}", path.display()))?;
@@ -61,6 +62,15 @@ fn remove_home(context: &Context) -> Result<Vec<String>> {
     // This fails, as it should, if the home still has the user's files or the Python environments.
     let _ = std::fs::remove_dir(root);
     Ok(removed)
+}
+
+/// The records of deployments to stacks of other names than the default one.
+fn stage_records(root: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(root) else { return Vec::new() };
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name.starts_with("deployment-local-") && name.ends_with(".json"))
+        .collect()
 }
 
 fn remove(path: &Path) -> std::io::Result<()> {

@@ -4,7 +4,7 @@ use chrono::Utc;
 use limit_increase_database::{Database, OpeningRun};
 use limit_increase_storage::Storage;
 use limit_increase_workflow::contract::RunOpened;
-use limit_increase_workflow::{Failure, FailureKind};
+use limit_increase_workflow::{Failure, FailureKind, RunRequest};
 use serde_json::Value;
 
 use crate::open::{Locations, open_run};
@@ -15,12 +15,20 @@ use crate::resume::resume_run;
 pub(crate) struct Handler {
     storage: Storage,
     locations: Locations,
+    /// The request of a scheduled event. If the deployment names a wrong one, such an event fails
+    /// with the reason, and the function still starts.
+    nightly: Result<RunRequest, Failure>,
     database: Database,
 }
 
 impl Handler {
-    pub(crate) const fn new(storage: Storage, locations: Locations, database: Database) -> Self {
-        Self { storage, locations, database }
+    pub(crate) const fn new(
+        storage: Storage,
+        locations: Locations,
+        nightly: Result<RunRequest, Failure>,
+        database: Database,
+    ) -> Self {
+        Self { storage, locations, nightly, database }
     }
 
     /// Opens the run that the event asks for, once (promise 7). For a run that is open already, the
@@ -36,12 +44,14 @@ impl Handler {
         request_id: String,
     ) -> Result<RunOpened, Failure> {
         let started_at = Utc::now();
-        let order = request::read(event, &request_id, started_at)?;
+        let order = request::read(event, &request_id, started_at, &self.nightly)?;
 
         let mut client = self.database.client().await?;
         let opening = OpeningRun::hold(&mut client, &order.run_id, order.execution).await?;
         if let Some(known) = opening.find().await? {
-            if known.request != order.request {
+            // A redrive of a nightly run may come after the deployment's parameters have changed.
+            // The run keeps the request with which it was opened.
+            if !order.nightly && known.request != order.request {
                 return Err(other_request_failure(&order));
             }
 

@@ -1,6 +1,7 @@
 //! Lambda function `query-batch-scores`: opens a run.
 
 mod handler;
+mod nightly;
 mod open;
 mod request;
 mod resume;
@@ -21,6 +22,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let handler = Handler::new(
         storage,
         Locations::from_environment(),
+        nightly::from_environment(),
         Database::new(Credentials::from_environment(&config)),
     );
 

@@ -46,10 +46,13 @@ pub(crate) struct RunOrder {
     pub(crate) execution: Execution,
     /// What identifies the scheduled event that starts the run.
     pub(crate) scheduled_event: Option<String>,
+    /// Whether the schedule asks for it, with the request that the deployment names.
+    pub(crate) nightly: bool,
 }
 
 /// Reads an event of any of the accepted forms. Without an envelope, `request_id` names the run,
-/// which is the id that Lambda gives to the invocation.
+/// which is the id that Lambda gives to the invocation. A scheduled event stands for the request
+/// `nightly`, under the date of the event.
 ///
 /// A bad request is refused here, before anything is written (promise 10).
 ///
@@ -59,6 +62,7 @@ pub(crate) fn read(
     event: Value,
     request_id: &str,
     now: DateTime<Utc>,
+    nightly: &Result<RunRequest, Failure>,
 ) -> Result<RunOrder, Failure> {
     let (run_id, execution, request) = unwrap(event, request_id)?;
 
@@ -67,7 +71,8 @@ pub(crate) fn read(
         return Err(Failure::new(FailureKind::InvalidRequest, message));
     }
 
-    let (request, asked_at, scheduled_event) = if is_eventbridge(&request) {
+    let is_nightly = is_eventbridge(&request);
+    let (request, asked_at, scheduled_event) = if is_nightly {
         let event: EventBridgeEvent = parse(request)?;
         let scheduled_event = identity(&event);
         tracing::info!(
@@ -76,7 +81,7 @@ pub(crate) fn read(
             "started by EventBridge"
         );
 
-        (RunRequest::default(), event.time.unwrap_or(now), scheduled_event)
+        (nightly.clone()?, event.time.unwrap_or(now), scheduled_event)
     } else {
         (parse(request)?, now, None)
     };
@@ -91,7 +96,7 @@ pub(crate) fn read(
     }
 
     let as_of = request.as_of.unwrap_or_else(|| asked_at.date_naive());
-    Ok(RunOrder { run_id, as_of, request, execution, scheduled_event })
+    Ok(RunOrder { run_id, as_of, request, nightly: is_nightly, execution, scheduled_event })
 }
 
 /// The run's id, the execution and the request in an event of any form.
@@ -148,6 +153,23 @@ mod tests {
             "source": "aws.events", "account": "123456789012", "time": "2026-11-23T02:00:00Z", "region": "us-east-1",
             "resources": ["arn:aws:events:us-east-1:123456789012:rule/LimitIncreaseDailySchedule"], "detail": {}
         })
+    }
+
+    fn read(event: Value, request_id: &str, now: DateTime<Utc>) -> Result<RunOrder, Failure> {
+        super::read(event, request_id, now, &Ok(RunRequest::default()))
+    }
+
+    #[test]
+    fn the_scheduled_event_asks_for_what_the_deployment_names() {
+        let nightly = RunRequest { limit: None, shard_size: 7, ..RunRequest::default() };
+        let event = json!({"run_id": "night", "request": scheduled()});
+        let order = super::read(event, "x", now(), &Ok(nightly.clone())).unwrap();
+        assert!(order.nightly);
+        assert_eq!((&order.request, order.as_of.to_string().as_str()), (&nightly, "2026-11-23"));
+
+        let by_hand = super::read(json!({}), "x", now(), &Ok(nightly)).unwrap();
+        assert!(!by_hand.nightly);
+        assert_eq!(by_hand.request, RunRequest::default());
     }
 
     #[test]

@@ -13,7 +13,8 @@ use serde_json::{Map, Value, json};
 
 use crate::environment;
 
-/// The namespace of every metric.
+/// The namespace of every metric, unless `METRIC_NAMESPACE` names another. Two stages in an account
+/// must not raise each other's alarms.
 pub const NAMESPACE: &str = "LimitIncrease";
 /// A dimension's value may have 1024 characters. The names of our errors are far shorter, so a
 /// longer one is counted as `Other`.
@@ -122,7 +123,7 @@ fn line(
         "_aws".to_owned(),
         json!({
             "Timestamp": time.timestamp_millis(),
-            "CloudWatchMetrics": [{"Namespace": NAMESPACE, "Dimensions": dimension_sets, "Metrics": definitions}],
+            "CloudWatchMetrics": [{"Namespace": environment::or_default("METRIC_NAMESPACE", NAMESPACE), "Dimensions": dimension_sets, "Metrics": definitions}],
         }),
     );
 

@@ -4,7 +4,8 @@ use super::*;
 
 fn order(event: &str) -> RunOrder {
     let now = "2026-11-30T12:00:00Z".parse().unwrap();
-    read(serde_json::from_str(event).unwrap(), "request-1", now).unwrap()
+    read(serde_json::from_str(event).unwrap(), "request-1", now, &Ok(RunRequest::default()))
+        .unwrap()
 }
 
 #[test]
