@@ -233,6 +233,28 @@ def test_a_role_lists_only_the_folders_whose_objects_it_reads(template):
         assert may_list == (set() if name == "StateMachineRole" else read), name
 
 
+def test_on_aws_nothing_is_decided_by_what_the_deployment_does_not_allow(template):
+    defaults = {name: item.get("Default") for name, item in template["Parameters"].items()}
+    assert defaults["AllowRequestPolicy"] == "false"
+    assert (defaults["MaxLimitCeiling"], defaults["MaxGrowthCeiling"]) == ("100000.00", "1.00")
+    assert defaults["ApprovedModelSha256"] == defaults["ApprovedPolicySha256"] == ""
+
+    ceilings = {"MAX_LIMIT_CEILING": "MaxLimitCeiling", "MAX_GROWTH_CEILING": "MaxGrowthCeiling"}
+    expected = {
+        "QueryBatchScoresFunction": {
+            "ALLOW_REQUEST_POLICY": "AllowRequestPolicy",
+            "APPROVED_MODEL_SHA256": "ApprovedModelSha256",
+            "APPROVED_POLICY_SHA256": "ApprovedPolicySha256",
+            **ceilings,
+        },
+        "UpdateDatabaseFunction": ceilings,
+    }
+    for name, wanted in expected.items():
+        variables = template["Resources"][name]["Properties"]["Environment"]["Variables"]
+        for variable, parameter in wanted.items():
+            assert variables[variable] == {"Ref": parameter}, (name, variable)
+
+
 def test_only_a_function_that_needs_the_database_runs_in_the_vpc(template):
     for name, item in of_type(template, "AWS::Lambda::Function").items():
         role = template["Resources"][item["Properties"]["Role"]["Fn::GetAtt"][0]]

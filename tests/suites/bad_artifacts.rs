@@ -497,6 +497,7 @@ fn a_bad_event_of_a_later_step_is_refused(environment: &Environment) -> Result<(
             changed("/run/model/sha256", json!("0".repeat(64))),
             "Permanent.ModelChanged",
         ),
+        ("another ETag", changed("/run/model/etag", json!("\"0\"")), "Permanent.ModelChanged"),
         (
             "another hash of the shard",
             changed("/shard/file/sha256", json!("0".repeat(64))),
@@ -507,7 +508,6 @@ fn a_bad_event_of_a_later_step_is_refused(environment: &Environment) -> Result<(
             changed("/run/shard_list/sha256", json!("0".repeat(64))),
             "Permanent.HandoffInvalid",
         ),
-        ("another ETag", changed("/run/model/etag", json!("\"0\"")), "Permanent.ModelChanged"),
         ("another number of rows", changed("/shard/rows", json!(3)), "Permanent.HandoffInvalid"),
         ("no rows", changed("/shard/rows", json!(0)), "Permanent.HandoffInvalid"),
         (

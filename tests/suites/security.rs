@@ -11,7 +11,7 @@ use bytes::Bytes;
 use limit_increase::deployment::{self, Deployment};
 use limit_increase::model::{BUCKET, KEY};
 use limit_increase_database::{Selection, open_eligible, quote_identifier};
-use limit_increase_domain::policy::Eligibility;
+use limit_increase_domain::policy::{Eligibility, Policy};
 use limit_increase_domain::{CreditLimit, Decision, Outcome, SourceColumn, sha256_hex};
 use limit_increase_handoff::evaluations::{Evaluations, EvaluationsWriter, Facts};
 use limit_increase_tests::environment::Environment;
@@ -29,6 +29,8 @@ fn main() -> ExitCode {
             a_hostile_column_name_is_a_name_and_nothing_more,
             forged_decisions_are_refused_by_their_hash_and_by_the_policy,
             a_forged_shard_is_refused_by_the_list_of_shards,
+            a_request_s_policy_is_for_dry_runs_and_no_policy_exceeds_a_ceiling,
+            a_model_or_policy_that_is_not_approved_ends_the_run_before_anyone_is_read,
             a_forged_event_is_refused_by_what_the_run_was_opened_with,
             the_row_of_a_violated_constraint_reaches_no_log_no_history_and_no_ledger,
             a_closed_run_and_a_failure_are_metrics_in_the_log,
@@ -337,6 +339,78 @@ fn a_forged_shard_is_refused_by_the_list_of_shards(environment: &Environment) ->
     let event = forged.event(&[("scored", &unversioned)]);
     let answer = forged.call("evaluate-limit-increase", &event);
     forged.refused("promise 2: forged scores", answer, "Permanent.HandoffInvalid")
+}
+
+/// A function that opens runs, under what a deployment allows.
+fn query(environment: &Environment, allowed: &[(&str, &str)]) -> Result<FunctionProcess> {
+    let programs = programs::functions(&environment.context)?;
+    let services = &environment.ready.services;
+    let name = "query-batch-scores";
+    let mut launch =
+        Launch::new(programs.get(name).context("no program")?, name, &services.endpoint())
+            .env("DATABASE_URL", &services.functions_database_url)
+            .env("BUCKET", BUCKET);
+    for (variable, value) in allowed {
+        launch = launch.env(variable, value);
+    }
+
+    environment.block_on(FunctionProcess::start(&launch))
+}
+
+/// Opens a run that must be refused before any customer is read.
+fn refused_unread(
+    environment: &Environment,
+    function: &FunctionProcess,
+    (run, request): (&str, Value),
+    name: &str,
+) -> Result<()> {
+    let event = json!({ "run_id": run, "request": request });
+    let answer = environment.block_on(function.invoke(&event));
+    let error = answer.err().with_context(|| format!("{run} is opened"))?;
+    ensure!(error.error_type == name, "{run}: expected {name}, got {error}");
+    let read = environment.keys(&format!("pipeline/customers/run={run}/"))?;
+    ensure!(read.is_empty(), "{run}: no customer should be read: {read:?}");
+    Ok(())
+}
+
+fn a_request_s_policy_is_for_dry_runs_and_no_policy_exceeds_a_ceiling(
+    environment: &Environment,
+) -> Result<()> {
+    environment.reset()?;
+    let (refused, policy) = ("Permanent.PolicyNotAllowed", json!({ "minimum_score": 660 }));
+    let strict = query(environment, &[])?;
+    let live = ("own-policy-live", json!({ "policy": policy }));
+    refused_unread(environment, &strict, live, refused)?;
+    let dry =
+        json!({ "run_id": "own-policy-dry", "request": { "policy": policy, "dry_run": true } });
+    environment.block_on(strict.invoke(&dry))?;
+
+    let low = query(environment, &[("MAX_LIMIT_CEILING", "19999.99")])?;
+    refused_unread(environment, &low, ("limit-too-high", json!({})), refused)?;
+    let slow = query(environment, &[("MAX_GROWTH_CEILING", "0.49")])?;
+    refused_unread(environment, &slow, ("growth-too-large", json!({ "dry_run": true })), refused)
+}
+
+fn a_model_or_policy_that_is_not_approved_ends_the_run_before_anyone_is_read(
+    environment: &Environment,
+) -> Result<()> {
+    environment.reset()?;
+    let (model, policy) = (sha256_hex(&environment.object(KEY)?), Policy::default().sha256());
+    let (other_model, other_policy) = (sha256_hex(b"model"), sha256_hex(b"policy"));
+    let approving = |model: &str, policy: &str| {
+        let approved = [("APPROVED_MODEL_SHA256", model), ("APPROVED_POLICY_SHA256", policy)];
+        query(environment, &approved)
+    };
+
+    let function = approving(&other_model, &policy)?;
+    let run = ("other-model", json!({}));
+    refused_unread(environment, &function, run, "Permanent.ModelNotApproved")?;
+    let function = approving(&model, &other_policy)?;
+    let run = ("other-policy", json!({}));
+    refused_unread(environment, &function, run, "Permanent.PolicyNotApproved")?;
+    let event = json!({ "run_id": "both-approved", "request": {} });
+    environment.block_on(approving(&model, &policy)?.invoke(&event))?;
+    Ok(())
 }
 
 /// Promise 2: an event that names another request, policy or mode than the run was opened with.

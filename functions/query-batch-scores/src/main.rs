@@ -1,5 +1,6 @@
 //! Lambda function `query-batch-scores`: opens a run.
 
+mod allowed;
 mod handler;
 mod nightly;
 mod open;

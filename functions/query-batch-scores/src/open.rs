@@ -11,6 +11,7 @@ use limit_increase_workflow::document::parse;
 use limit_increase_workflow::keys::{self, shard_list_key};
 use limit_increase_workflow::{Failure, FailureKind, ModelPin, ObjectRef, RunContext};
 
+use crate::allowed::Allowed;
 use crate::request::RunOrder;
 use crate::shards::{WrittenShards, find_leftovers, write_shards};
 
@@ -35,7 +36,8 @@ impl Locations {
     }
 }
 
-/// Opens a run that is not open yet.
+/// Opens a run that is not open yet. A model or a policy that the deployment does not allow ends it
+/// before any customer is read.
 ///
 /// The ledger row comes last (promise 7). Until then there is no run, and the next attempt starts
 /// from the beginning.
@@ -50,11 +52,16 @@ pub(crate) async fn open_run(
     started_at: DateTime<Utc>,
 ) -> Result<RunOpened, Failure> {
     let schedule = schedule_of(opening, order).await?;
+    let allowed = Allowed::from_environment()?;
     let (model, features) = pin_model(storage, locations).await?;
+    allowed.check_model(&model.sha256)?;
     let policy = match &order.request.policy {
         Some(policy) => policy.clone(),
         None => policy_in_force(storage, locations).await?,
     };
+
+    let live_request = order.request.policy.is_some() && !order.request.dry_run;
+    allowed.check_policy(&policy, live_request)?;
 
     // A run without customers has no shards and closes with a summary of zeros.
     let limit = if schedule.duplicate_of.is_some() { Some(0) } else { order.request.limit };

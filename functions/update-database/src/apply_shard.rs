@@ -10,7 +10,7 @@ use limit_increase_workflow::contract::{ApplyTask, ShardApplied};
 use limit_increase_workflow::keys::Stage;
 use limit_increase_workflow::rows::Evaluation;
 
-use crate::check_decisions::check_decisions;
+use crate::check_decisions::{check_ceilings, check_decisions};
 
 /// Applies a shard once. An attempt that finds it applied answers with the same counts.
 ///
@@ -28,6 +28,7 @@ pub(crate) async fn apply_shard(
         .iter()
         .and_then(Iterator::collect)
         .map_err(|error| files.failure(Stage::Evaluations, error))?;
+    check_ceilings(&run.policy)?;
     check_decisions(&run.policy, &evaluations, &files.place(Stage::Evaluations))?;
 
     let mut client = database.client().await?;

@@ -1,9 +1,27 @@
 //! Deciding again: the step that writes the limits trusts no file to say what they are.
 
 use limit_increase_domain::decision::{Scoring, decide};
-use limit_increase_domain::{CreditLimit, Policy};
+use limit_increase_domain::{Ceilings, CreditLimit, Policy};
+use limit_increase_runtime::environment;
 use limit_increase_workflow::rows::Evaluation;
 use limit_increase_workflow::{Failure, FailureKind};
+
+/// Checks that the policy stays below the deployment's ceilings. The run was opened under them; they
+/// may have been lowered since, or the run may have been opened by somebody else.
+///
+/// # Errors
+/// `Permanent.PolicyNotAllowed`, or `Permanent.Configuration` when a ceiling is no number.
+pub(crate) fn check_ceilings(policy: &Policy) -> Result<(), Failure> {
+    let limit = environment::optional("MAX_LIMIT_CEILING");
+    let growth = environment::optional("MAX_GROWTH_CEILING");
+    Ceilings::parse(limit.as_deref(), growth.as_deref())
+        .map_err(|problem| {
+            let message = format!("MAX_LIMIT_CEILING, MAX_GROWTH_CEILING: {problem}");
+            Failure::new(FailureKind::Configuration, message)
+        })?
+        .check(policy)
+        .map_err(|error| Failure::new(FailureKind::PolicyNotAllowed, error.to_string()))
+}
 
 /// Checks that each decision is the one that the policy gives for its score and limit (promise 2).
 /// So whoever can write the file, hash included, still cannot set a limit that the policy does not

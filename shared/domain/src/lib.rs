@@ -28,6 +28,7 @@
 //!
 //! This crate does no I/O, and it knows no AWS, no SQL, no model and no workflow.
 
+pub mod ceilings;
 pub mod column;
 pub mod counts;
 pub mod customer;
@@ -36,6 +37,7 @@ mod digest;
 mod object;
 pub mod policy;
 
+pub use ceilings::Ceilings;
 pub use column::{ColumnKind, SourceColumn};
 pub use counts::Counts;
 pub use customer::{CreditLimit, CreditScore, CustomerId};

@@ -29,6 +29,13 @@ pub enum FailureKind {
     ModelInvalid,
     /// The artifact is no longer the one that this run was opened with.
     ModelChanged,
+    /// The deployment approves of another model.
+    ModelNotApproved,
+    /// The deployment approves of another policy.
+    PolicyNotApproved,
+    /// The deployment does not allow this policy: it comes from the request of a live run, or it
+    /// exceeds a ceiling.
+    PolicyNotAllowed,
     /// A shard's object is missing, damaged, or not of the expected shape.
     HandoffInvalid,
     /// A shard's decisions are not those that the run's policy gives for its scores and limits.
@@ -41,7 +48,7 @@ pub enum FailureKind {
 
 impl FailureKind {
     /// Every kind, in the order of the runbook.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::TransientDatabase,
         Self::TransientStorage,
         Self::TransientSecrets,
@@ -54,6 +61,9 @@ impl FailureKind {
         Self::ModelMissing,
         Self::ModelInvalid,
         Self::ModelChanged,
+        Self::ModelNotApproved,
+        Self::PolicyNotApproved,
+        Self::PolicyNotAllowed,
         Self::HandoffInvalid,
         Self::DecisionMismatch,
         Self::RunConflict,
@@ -76,6 +86,9 @@ impl FailureKind {
             Self::ModelMissing => "Permanent.ModelMissing",
             Self::ModelInvalid => "Permanent.ModelInvalid",
             Self::ModelChanged => "Permanent.ModelChanged",
+            Self::ModelNotApproved => "Permanent.ModelNotApproved",
+            Self::PolicyNotApproved => "Permanent.PolicyNotApproved",
+            Self::PolicyNotAllowed => "Permanent.PolicyNotAllowed",
             Self::HandoffInvalid => "Permanent.HandoffInvalid",
             Self::DecisionMismatch => "Permanent.DecisionMismatch",
             Self::RunConflict => "Permanent.RunConflict",
@@ -135,6 +148,9 @@ mod tests {
             (FailureKind::ModelMissing, "Permanent.ModelMissing", false),
             (FailureKind::ModelInvalid, "Permanent.ModelInvalid", false),
             (FailureKind::ModelChanged, "Permanent.ModelChanged", false),
+            (FailureKind::ModelNotApproved, "Permanent.ModelNotApproved", false),
+            (FailureKind::PolicyNotApproved, "Permanent.PolicyNotApproved", false),
+            (FailureKind::PolicyNotAllowed, "Permanent.PolicyNotAllowed", false),
             (FailureKind::HandoffInvalid, "Permanent.HandoffInvalid", false),
             (FailureKind::DecisionMismatch, "Permanent.DecisionMismatch", false),
             (FailureKind::RunConflict, "Permanent.RunConflict", false),
