@@ -47,11 +47,13 @@ LONGEST_REGION = "ap-southeast-1"
 
 def rendered(value, suffix: str, region: str) -> str:
     """A name as CloudFormation renders it."""
-    if "Fn::If" in value:
-        condition, here, elsewhere = value["Fn::If"]
-        assert condition == "InUsEast1"
-        value = here if region == "us-east-1" else elsewhere
-    return value["Fn::Sub"].replace("${NameSuffix}", suffix).replace("${AWS::Region}", region)
+    text, in_region = value["Fn::Sub"], ""
+    if not isinstance(text, str):
+        text, values = text
+        separator, parts = values["InRegion"]["Fn::Join"]
+        source = parts["Fn::Split"][1]["Fn::Sub"].replace("${AWS::Region}", region)
+        in_region = separator.join(source.split(parts["Fn::Split"][0]))
+    return text.replace("${NameSuffix}", suffix).replace("${InRegion}", in_region)
 
 
 def names(template: dict, suffix: str, region: str) -> dict[str, str]:

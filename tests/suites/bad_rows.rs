@@ -144,12 +144,12 @@ fn a_bad_feature_is_decided_or_referred_with_its_reason_and_stops_nobody(
         (
             "CUST_0006",
             "UPDATE customer_features SET utilisation = 1e300 WHERE customer_id = $id",
-            Referred("larger than"),
+            Referred("outside the range"),
         ),
         (
             "CUST_0007",
             "UPDATE customer_features SET utilisation = -1e300 WHERE customer_id = $id",
-            Referred("larger than"),
+            Referred("outside the range"),
         ),
         (
             "CUST_0008",

@@ -264,8 +264,9 @@ struct Ending {
     until: u32,
 }
 
-/// Promises 1 to 5 and 8 after one redrive, for every way in which an execution can end. EventBridge
-/// reports each end: immediately, twice, or so late that the redrive is over.
+/// Promise 1, promise 2, promise 3, promise 4, promise 5 and promise 8 hold after one redrive, for
+/// every way in which an execution can end. EventBridge reports each end: immediately, twice, or so
+/// late that the redrive is over.
 fn one_redrive_is_enough_wherever_and_however_an_execution_ended(
     environment: &Environment,
 ) -> Result<()> {

@@ -137,11 +137,14 @@ mod tests {
         });
         let policy = Policy { affordability, ..Policy::default() };
         let rich = Evaluation { annual_income: Some(Decimal::new(9_000_000, 2)), ..approved() };
-        assert_eq!(check_decisions(&policy, &[rich.clone()], "s3://b/k"), Ok(()));
+        assert_eq!(check_decisions(&policy, std::slice::from_ref(&rich), "s3://b/k"), Ok(()));
 
         let poor = Evaluation { annual_income: Some(Decimal::new(1_000_000, 2)), ..rich };
         for forged in [poor, approved()] {
-            assert!(check_decisions(&policy, &[forged.clone()], "s3://b/k").is_err(), "{forged:?}");
+            assert!(
+                check_decisions(&policy, std::slice::from_ref(&forged), "s3://b/k").is_err(),
+                "{forged:?}"
+            );
         }
     }
 }

@@ -81,7 +81,7 @@ pub enum ExecutionEnd {
         /// FAILED, ABORTED or TIMED_OUT.
         status: String,
         /// The execution.
-        execution: Execution,
+        execution: Box<Execution>,
         /// The state.
         state: String,
         /// The state's input.
@@ -202,7 +202,7 @@ impl Machine {
         };
 
         let from = (state.as_str(), input.clone(), map_run.clone());
-        self.execute(services, execution.clone(), redrives, from).await
+        self.execute(services, (**execution).clone(), redrives, from).await
     }
 
     async fn execute(
@@ -235,7 +235,7 @@ impl Machine {
             Ok(output) => ExecutionEnd::Succeeded(output),
             Err((state, input, StateError { error, cause })) => ExecutionEnd::Failed {
                 status: if is_interruption(&error) { error.clone() } else { "FAILED".to_owned() },
-                execution,
+                execution: Box::new(execution),
                 state,
                 input,
                 map_run: lock(&scope.map_run).take(),
