@@ -323,7 +323,8 @@ fn a_forged_shard_is_refused_by_the_list_of_shards(environment: &Environment) ->
     let mut forged = ForgedRun::open(environment, "forged-shard", false)?;
     let key = forged.shard["key"].as_str().context("no key")?.to_owned();
     let honest = forged.shard.clone();
-    let other = forged.put(&key, &environment.object(KEY)?)?;
+    // A file that could be scored, so that nothing but the list refuses it.
+    let other = forged.put(&key, &environment.object(&key)?)?;
     forged.shard["file"] = other;
     let list = serde_json::to_vec(&json!([forged.shard]))?;
     forged.put("pipeline/customers/run=forged-shard/manifest.json", &list.into())?;
