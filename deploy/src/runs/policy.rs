@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use limit_increase_domain::Policy;
-use limit_increase_workflow::document::parse;
+use limit_increase_workflow::document::parse_policy;
 use limit_increase_workflow::keys::DEFAULT_POLICY_KEY;
 
 use crate::aws::{Aws, storage};
@@ -18,15 +18,10 @@ pub async fn in_force(aws: &Aws) -> Result<Policy> {
         return Ok(Policy::default());
     };
 
-    let invalid_policy_error = |why: String| {
+    parse_policy(&document).map_err(|why| {
         Problem::new(format!("the policy in force cannot be applied: {why}"))
             .at(format!("s3://{BUCKET}/{DEFAULT_POLICY_KEY}"))
             .next("correct the object, or delete it so that the built-in policy applies")
-    };
-
-    let value = serde_json::from_slice(&document)
-        .map_err(|error| invalid_policy_error(format!("not JSON: {error}")))?;
-    let policy: Policy = parse(value).map_err(|failure| invalid_policy_error(failure.message))?;
-    policy.validate().map_err(|error| invalid_policy_error(error.to_string()))?;
-    Ok(policy)
+            .into()
+    })
 }

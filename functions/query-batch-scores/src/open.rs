@@ -7,7 +7,7 @@ use limit_increase_domain::{Policy, SourceColumn};
 use limit_increase_runtime::environment;
 use limit_increase_storage::Storage;
 use limit_increase_workflow::contract::RunOpened;
-use limit_increase_workflow::document::parse;
+use limit_increase_workflow::document::parse_policy;
 use limit_increase_workflow::keys::{self, shard_list_key};
 use limit_increase_workflow::{Failure, FailureKind, ModelPin, ObjectRef, RunContext};
 
@@ -157,13 +157,7 @@ async fn policy_in_force(storage: &Storage, locations: &Locations) -> Result<Pol
     let Locations { bucket, policy_key: key, .. } = locations;
     let Some(object) = storage.get(bucket, key).await? else { return Ok(Policy::default()) };
 
-    let policy_failure = |problem: String| {
+    parse_policy(&object.bytes).map_err(|problem| {
         Failure::new(FailureKind::InvalidPolicy, format!("s3://{bucket}/{key}: {problem}"))
-    };
-
-    let document = serde_json::from_slice(&object.bytes)
-        .map_err(|error| policy_failure(format!("not JSON: {error}")))?;
-    let policy: Policy = parse(document).map_err(|failure| policy_failure(failure.message))?;
-    policy.validate().map_err(|error| policy_failure(error.to_string()))?;
-    Ok(policy)
+    })
 }

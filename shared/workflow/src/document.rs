@@ -1,5 +1,6 @@
 //! Reading JSON documents, so that an error names the field.
 
+use limit_increase_domain::Policy;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -26,6 +27,18 @@ pub fn parse<T: DeserializeOwned>(event: Value) -> Result<T, Failure> {
         let message = if path == "." { problem.to_string() } else { format!("{path}: {problem}") };
         Failure::new(FailureKind::InvalidRequest, message)
     })
+}
+
+/// Reads the document of a policy and validates it.
+///
+/// # Errors
+/// What is wrong, with the field. The caller adds where the document is.
+pub fn parse_policy(document: &[u8]) -> Result<Policy, String> {
+    let document =
+        serde_json::from_slice(document).map_err(|error| format!("not JSON: {error}"))?;
+    let policy: Policy = parse(document).map_err(|failure| failure.message)?;
+    policy.validate().map_err(|error| error.to_string())?;
+    Ok(policy)
 }
 
 #[cfg(test)]
@@ -60,5 +73,19 @@ mod tests {
     fn a_good_request_is_read_as_written() {
         let request: RunRequest = parse(json!({"limit": 7, "dry_run": true})).unwrap();
         assert_eq!(request, RunRequest { limit: Some(7), dry_run: true, ..RunRequest::default() });
+    }
+
+    #[test]
+    fn a_policy_is_read_and_validated_and_an_error_names_the_field() {
+        assert_eq!(parse_policy(b"{}"), Ok(Policy::default()));
+        for (document, words) in [
+            ("{", "not JSON: "),
+            ("[]", "expected an object"),
+            (r#"{"colour": 1}"#, "unknown field `colour`"),
+            (r#"{"maximum_limit": "-1"}"#, "policy.maximum_limit: "),
+        ] {
+            let problem = parse_policy(document.as_bytes()).unwrap_err();
+            assert!(problem.contains(words), "{document}: {problem}");
+        }
     }
 }
