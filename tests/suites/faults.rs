@@ -1,9 +1,9 @@
 //! Runs that are broken on purpose, and the promises that must hold afterwards.
 //!
 //! ```sh
-//! cargo test --test faults                                  # 25 schedules
-//! FAULT_SCHEDULES=500 cargo test --test faults              # the nightly size
-//! FAULT_SEED=17 FAULT_SCHEDULES=1 FAULT_TRACE=1 cargo test --test faults -- every_run
+//! cargo test --workspace --test faults                                  # 25 schedules
+//! FAULT_SCHEDULES=500 cargo test --workspace --test faults              # the nightly size
+//! FAULT_SEED=17 FAULT_SCHEDULES=1 FAULT_TRACE=1 cargo test --workspace --test faults -- every_run
 //! ```
 #![allow(missing_docs)]
 
@@ -675,7 +675,7 @@ fn every_run_ends_as_an_undisturbed_one_whatever_breaks(environment: &Environmen
             Err(error) => {
                 eprintln!(
                     "schedule {seed}: {error:#}\nalone: FAULT_SEED={seed} FAULT_SCHEDULES=1 \
-                     FAULT_TRACE=1 cargo test --test faults -- every_run"
+                     FAULT_TRACE=1 cargo test --workspace --test faults -- every_run"
                 );
 
                 broken.push(seed);

@@ -4,7 +4,7 @@
 //! PgBouncer is not a part of `make test-all`, because it comes from the operating system:
 //!
 //! ```sh
-//! PGBOUNCER=/usr/sbin/pgbouncer cargo test --test pgbouncer
+//! PGBOUNCER=/usr/sbin/pgbouncer cargo test --workspace --test pgbouncer
 //! ```
 //!
 //! Version 1.18 keeps no prepared statements in transaction mode. So what works with it works with

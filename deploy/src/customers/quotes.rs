@@ -15,11 +15,11 @@ const BYTE_ORDER_MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
 pub(super) struct QuoteError {
     /// The line of the file, from 1.
     pub(super) line: u64,
-    problem: Problem,
+    kind: QuoteErrorKind,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Problem {
+enum QuoteErrorKind {
     /// The quote that begins a field in this line is never closed.
     Unclosed,
     /// Something follows the quote that ends a field.
@@ -28,9 +28,9 @@ enum Problem {
 
 impl fmt::Display for QuoteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.problem {
-            Problem::Unclosed => "a quote (\") opens here and is never closed",
-            Problem::TextAfterQuote => {
+        f.write_str(match self.kind {
+            QuoteErrorKind::Unclosed => "a quote (\") opens here and is never closed",
+            QuoteErrorKind::TextAfterQuote => {
                 "a quote (\") ends a field here, and no comma and no end of line follows it"
             }
         })
@@ -81,7 +81,10 @@ impl<R> QuoteCheck<R> {
                 (State::Quoted(began), _) => State::Quoted(began),
                 (_, b',' | b'\n' | b'\r') => State::FieldStart,
                 (State::AfterQuote(_), _) => {
-                    return Err(QuoteError { line: self.line, problem: Problem::TextAfterQuote });
+                    return Err(QuoteError {
+                        line: self.line,
+                        kind: QuoteErrorKind::TextAfterQuote,
+                    });
                 }
                 (State::FieldStart | State::Plain, _) => State::Plain,
             };
@@ -94,7 +97,7 @@ impl<R> QuoteCheck<R> {
 
     fn check_end(&self) -> Result<(), QuoteError> {
         match self.state {
-            State::Quoted(line) => Err(QuoteError { line, problem: Problem::Unclosed }),
+            State::Quoted(line) => Err(QuoteError { line, kind: QuoteErrorKind::Unclosed }),
             _ => Ok(()),
         }
     }
@@ -165,14 +168,14 @@ mod tests {
                 assert_eq!(read(good, piece), Ok(()), "{good:?}");
             }
 
-            for (bad, line, problem) in [
-                ("a,b\n1,\"2\n3,4\n", 2, Problem::Unclosed),
-                ("a,b\r\n1,2\r\n\"3,4\r\n", 3, Problem::Unclosed),
-                ("\u{feff}\"a,b\n", 1, Problem::Unclosed),
-                ("a\n\"x\"y\n", 2, Problem::TextAfterQuote),
-                ("a\n\"x\ny\" ,z\n", 3, Problem::TextAfterQuote),
+            for (bad, line, kind) in [
+                ("a,b\n1,\"2\n3,4\n", 2, QuoteErrorKind::Unclosed),
+                ("a,b\r\n1,2\r\n\"3,4\r\n", 3, QuoteErrorKind::Unclosed),
+                ("\u{feff}\"a,b\n", 1, QuoteErrorKind::Unclosed),
+                ("a\n\"x\"y\n", 2, QuoteErrorKind::TextAfterQuote),
+                ("a\n\"x\ny\" ,z\n", 3, QuoteErrorKind::TextAfterQuote),
             ] {
-                assert_eq!(read(bad, piece), Err(QuoteError { line, problem }), "{bad:?}");
+                assert_eq!(read(bad, piece), Err(QuoteError { line, kind }), "{bad:?}");
             }
         }
     }

@@ -96,17 +96,17 @@ pub(crate) async fn apply(
     ui: &Ui,
 ) -> Result<Stack> {
     let mut task = ui.task("Stack");
-    let mut present = stack::find_named(client, &spec.name).await?;
-    if Situation::of(present.as_ref()) == Situation::Remains
-        && let Some(remains) = &present
+    let mut existing = stack::find_named(client, &spec.name).await?;
+    if Situation::of(existing.as_ref()) == Situation::Remains
+        && let Some(remains) = &existing
     {
         task.phase(format!("removing what is left of its first creation ({})", remains.status));
         stack::delete(client, remains).await?;
-        present = None;
+        existing = None;
     }
 
     // A stack of any other state was refused by `check`; CloudFormation refuses it again.
-    let live = present.filter(|stack| Situation::of(Some(stack)) != Situation::New);
+    let live = existing.filter(|stack| Situation::of(Some(stack)) != Situation::New);
     task.phase("comparing");
     let Some(changes) = plan(client, spec, live.as_ref()).await? else {
         task.done("unchanged");

@@ -12,9 +12,9 @@ use crate::aws::clients::describe;
 use crate::terminal::Problem;
 use crate::terminal::{Task, Ui};
 
-/// The stack's name, unless the command line names another.
+/// The name of the stack, unless the command line names another.
 pub const DEFAULT_NAME: &str = "limit-increase";
-/// A fresh stack takes seconds locally and a few minutes on AWS.
+/// The longest wait for the stack. A new stack takes seconds locally and a few minutes on AWS.
 const TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
 /// The stack that should exist.
@@ -51,9 +51,9 @@ impl StackSpec {
 /// The stack as CloudFormation describes it.
 #[derive(Debug, Clone)]
 pub struct Stack {
-    /// Its name.
+    /// The name of the stack.
     pub name: String,
-    /// Its id, another one for each creation.
+    /// The id of the stack. A stack that is created again has a new id.
     pub id: String,
     /// The status, for example `UPDATE_COMPLETE`.
     pub status: String,
@@ -112,18 +112,18 @@ pub async fn find_named(client: &Client, name: &str) -> Result<Option<Stack>> {
 /// it is worth keeping. [`super::change_set`] is the way on AWS.
 pub(crate) async fn apply(client: &Client, spec: &StackSpec, ui: &Ui) -> Result<Stack> {
     let mut task = ui.task("Stack");
-    let mut present = find_named(client, &spec.name).await?;
-    if let Some(stack) = &present
+    let mut existing = find_named(client, &spec.name).await?;
+    if let Some(stack) = &existing
         && cannot_be_updated(&stack.status)
     {
         task.phase(format!("removing what is left of a failed one ({})", stack.status));
         delete(client, stack).await?;
-        present = None;
+        existing = None;
     }
 
     let seen = event_ids(client, &spec.name).await;
-    let verb = if present.is_some() { "updated" } else { "created" };
-    if present.is_some() {
+    let verb = if existing.is_some() { "updated" } else { "created" };
+    if existing.is_some() {
         task.phase("updating");
         if !update(client, spec).await? {
             task.done("unchanged");

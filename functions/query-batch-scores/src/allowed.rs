@@ -22,17 +22,10 @@ impl Allowed {
     /// # Errors
     /// `Permanent.Configuration` when a ceiling is no number.
     pub(crate) fn from_environment() -> Result<Self, Failure> {
-        let limit = environment::optional("MAX_LIMIT_CEILING");
-        let growth = environment::optional("MAX_GROWTH_CEILING");
-        let ceilings = Ceilings::parse(limit.as_deref(), growth.as_deref()).map_err(|problem| {
-            let message = format!("MAX_LIMIT_CEILING, MAX_GROWTH_CEILING: {problem}");
-            Failure::new(FailureKind::Configuration, message)
-        })?;
-
         Ok(Self {
             request_policy: environment::optional("ALLOW_REQUEST_POLICY").as_deref()
                 == Some("true"),
-            ceilings,
+            ceilings: environment::ceilings()?,
             model_sha256: environment::optional("APPROVED_MODEL_SHA256"),
             policy_sha256: environment::optional("APPROVED_POLICY_SHA256"),
         })

@@ -1,7 +1,7 @@
 //! Deciding again: the step that writes the limits trusts no file to say what they are.
 
 use limit_increase_domain::decision::{Scoring, decide};
-use limit_increase_domain::{Ceilings, CreditLimit, Policy};
+use limit_increase_domain::{CreditLimit, Policy};
 use limit_increase_runtime::environment;
 use limit_increase_workflow::rows::Evaluation;
 use limit_increase_workflow::{Failure, FailureKind};
@@ -12,13 +12,7 @@ use limit_increase_workflow::{Failure, FailureKind};
 /// # Errors
 /// `Permanent.PolicyNotAllowed`, or `Permanent.Configuration` when a ceiling is no number.
 pub(crate) fn check_ceilings(policy: &Policy) -> Result<(), Failure> {
-    let limit = environment::optional("MAX_LIMIT_CEILING");
-    let growth = environment::optional("MAX_GROWTH_CEILING");
-    Ceilings::parse(limit.as_deref(), growth.as_deref())
-        .map_err(|problem| {
-            let message = format!("MAX_LIMIT_CEILING, MAX_GROWTH_CEILING: {problem}");
-            Failure::new(FailureKind::Configuration, message)
-        })?
+    environment::ceilings()?
         .check(policy)
         .map_err(|error| Failure::new(FailureKind::PolicyNotAllowed, error.to_string()))
 }

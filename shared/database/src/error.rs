@@ -58,7 +58,8 @@ pub(crate) fn row_failure(doing: &str, error: &tokio_postgres::Error) -> Failure
 }
 
 fn classify(code: &SqlState) -> (FailureKind, &'static str) {
-    const SCHEMA: &str = "; run the migrations (limit-increase setup-db --schema-only) and load the features that the model reads";
+    const SCHEMA: &str = "; run the migrations (limit-increase setup-db --schema-only) and load \
+                          the features that the model reads";
     let text = code.code();
     match text.get(..2).unwrap_or_default() {
         // Connection exception; rollback (serialisation, deadlock); resources (connections, memory,
