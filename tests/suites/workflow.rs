@@ -13,10 +13,9 @@ use limit_increase::runs::timeline::{StepFailure, explain_cause};
 use limit_increase_domain::CreditScore;
 use limit_increase_domain::policy::Policy;
 use limit_increase_tests::environment::Environment;
-use limit_increase_tests::faults::injector::Injector;
 use limit_increase_tests::faults::lab::Lab;
+use limit_increase_tests::faults::schedule::run_undisturbed;
 use limit_increase_tests::records::{LedgerRow, RunRecord, StoredDecision, decisions};
-use limit_increase_tests::simulator::machine::ExecutionEnd;
 use limit_increase_tests::{cases, roles, suite};
 use limit_increase_workflow::ShardRef;
 use limit_increase_workflow::keys::{Stage, remaining_list_key};
@@ -54,14 +53,9 @@ fn a_whole_run_needs_no_more_rights_than_each_function_has(
     environment: &Environment,
 ) -> Result<()> {
     let lab = Lab::open(environment)?;
-    let (calm, machine) = (Injector::new(&lab, None), lab.machine(2)?);
     environment.block_on(async {
         lab.reset().await?;
-        let ended = machine.start(&calm, "own-rights", &json!({ "limit": null })).await?;
-        ensure!(
-            matches!(ended, ExecutionEnd::Succeeded(_)),
-            "a run should succeed with the rights of docs/grants.sql, it ended {ended:?}"
-        );
+        run_undisturbed(&lab, "own-rights", &json!({ "limit": null })).await?;
 
         let url = &environment.ready.services.database_url;
         for (function, forbidden) in [

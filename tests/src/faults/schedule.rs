@@ -34,6 +34,20 @@ pub struct Report {
     pub faults: BTreeMap<Kind, u64>,
 }
 
+/// Runs an execution that nothing disturbs.
+///
+/// # Errors
+/// When it does not succeed.
+pub async fn run_undisturbed(lab: &Arc<Lab>, name: &str, request: &Value) -> Result<()> {
+    let ended = Injector::new(lab, None).start(&lab.machine(2)?, name, request).await?;
+    ensure!(
+        matches!(ended, ExecutionEnd::Succeeded(_)),
+        "the undisturbed run {name} should succeed, it ended {ended:?}"
+    );
+
+    Ok(())
+}
+
 /// What undisturbed runs decide under every model and policy of the lab.
 ///
 /// # Errors
@@ -48,14 +62,9 @@ pub fn undisturbed(environment: &Environment, lab: &Arc<Lab>) -> Result<Referenc
                 lab.use_policy(policy).await
             })?;
 
-            let injector = Injector::new(lab, None);
             let name = format!("undisturbed-{model}-{policy}");
             let request = json!({ "limit": null, "shard_size": 20 });
-            let ended = environment.block_on(injector.start(&lab.machine(2)?, &name, &request))?;
-            ensure!(
-                matches!(ended, ExecutionEnd::Succeeded(_)),
-                "an undisturbed run should succeed: {ended:?}"
-            );
+            environment.block_on(run_undisturbed(lab, &name, &request))?;
 
             let table: BTreeMap<String, StoredDecision> = decisions(environment)?;
             ensure!(
