@@ -33,7 +33,7 @@ RUN = $(call option,LIMIT,--limit) $(call option,SHARD_SIZE,--shard-size) $(call
 	$(call option,AS_OF,--as-of) $(call option,POLICY,--policy) $(call option,NAME,--name)
 
 .PHONY: help start train-catboost train-sagemaker setup-db deploy-stack run-workflow check-results status \
-	test-services test-schedule test-all test-rust test-python render lint bench stop clean
+	test-services test-schedule test-all render lint bench stop clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-24s %s\n", $$1, $$2 }'
@@ -68,18 +68,8 @@ test-services: ## Check each service by using it
 test-schedule: ## Show the nightly schedule and prove that an event starts a run
 	@$(CLI) $(JSON_FLAG) test-schedule
 
-test-all: test-rust test-python ## Run every test
-
-test-rust:
-	$(INSTALL) localstack build training postgres-tls
-	cargo test --workspace
-
-test-python:
-	$(INSTALL) training build localstack bench
-	$(VENVS)/training/bin/python -m pytest -q training/tests
-	$(VENVS)/build/bin/python -m pytest -q cloudformation/tests
-	$(VENVS)/localstack/bin/python -m pytest -q deploy/localstack/tests
-	$(VENVS)/bench/bin/python -m pytest -q tests/parquet
+test-all: ## Run every test (TESTS='faults training' for some programs, JOBS=1 for one at a time)
+	$(PYTHON_311) tests/run.py $(call option,JOBS,--jobs) $(TESTS)
 
 render: ## Write the state machine's JSON from its YAML source
 	$(INSTALL) build

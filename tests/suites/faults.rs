@@ -7,9 +7,8 @@
 //! ```
 #![allow(missing_docs)]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -17,15 +16,12 @@ use hyper::Method;
 use limit_increase::aws::storage;
 use limit_increase::model::BUCKET;
 use limit_increase_tests::environment::Environment;
-use limit_increase_tests::faults::events;
 use limit_increase_tests::faults::injector::Injector;
 use limit_increase_tests::faults::lab::Lab;
-use limit_increase_tests::faults::plan::{self, Arrival, Plan};
+use limit_increase_tests::faults::plan::{self, Plan};
 use limit_increase_tests::faults::schedule::{self, Report};
-use limit_increase_tests::faults::script::{Act, Script};
-use limit_increase_tests::faults::verdict;
 use limit_increase_tests::simulator::function::FunctionError;
-use limit_increase_tests::simulator::machine::{Call, ExecutionEnd};
+use limit_increase_tests::simulator::machine::ExecutionEnd;
 use limit_increase_tests::simulator::storage_proxy::{Rule, StorageFault};
 use limit_increase_tests::{cases, suite};
 use serde_json::json;
@@ -40,13 +36,10 @@ fn main() -> ExitCode {
         "faults",
         &cases![
             two_simultaneous_events_open_one_run,
-            a_run_whose_summary_cannot_be_written_is_failed_everywhere_and_can_be_redriven,
             an_attempt_that_has_lost_its_shard_leaves_the_record_alone,
             a_late_failure_of_a_shard_leaves_a_closed_run_closed,
-            one_redrive_is_enough_wherever_and_however_an_execution_ended,
             a_query_attempt_that_wakes_up_late_changes_nothing,
             a_doubled_scheduled_event_is_one_run,
-            a_reused_name_is_not_taken_for_the_old_run,
             each_kind_of_fault_alone_leaves_every_promise_kept,
             every_run_ends_as_an_undisturbed_one_whatever_breaks,
         ],
@@ -96,46 +89,6 @@ fn two_simultaneous_events_open_one_run(environment: &Environment) -> Result<()>
         );
         Ok(())
     })
-}
-
-fn a_run_whose_summary_cannot_be_written_is_failed_everywhere_and_can_be_redriven(
-    environment: &Environment,
-) -> Result<()> {
-    let lab = Lab::open(environment)?;
-    let (calm, machine) = (Injector::new(&lab, None), lab.machine(2)?);
-    environment.block_on(async {
-        lab.reset().await?;
-        lab.storage.add(Rule {
-            method: Method::PUT,
-            path: vec!["run=no-summary/summary.json".to_owned()],
-            fault: StorageFault::Status(403),
-            times: 1,
-        });
-
-        let ended = machine.start(&calm, "no-summary", &json!({ "limit": null })).await?;
-        let status = status(&lab, "no-summary").await?;
-        let ExecutionEnd::Failed { error, .. } = &ended else { bail!("it ended {ended:?}") };
-        ensure!(
-            error == "Permanent.StorageRefused" && status == "FAILED",
-            "promise 5: expected Permanent.StorageRefused and FAILED, got {error} and {status}"
-        );
-
-        let redriven = machine.redrive(&calm, "no-summary", 1, &ended).await?;
-        ensure!(
-            matches!(redriven, ExecutionEnd::Succeeded(_)),
-            "promise 4: the redrive should succeed, it ended {redriven:?}"
-        );
-        ensure!(
-            self::status(&lab, "no-summary").await? == "SUCCEEDED",
-            "promise 4: the redrive should close the run in the ledger"
-        );
-        Ok(())
-    })
-}
-
-async fn status(lab: &Lab, run: &str) -> Result<String> {
-    let sql = "SELECT status FROM limit_increase_runs WHERE run_id = $1";
-    Ok(lab.admin().await?.query_one(sql, &[&run]).await?.get(0))
 }
 
 /// Promise 8 and promise 6: an attempt waits for S3, and its session in the database ends
@@ -235,7 +188,7 @@ fn a_late_failure_of_a_shard_leaves_a_closed_run_closed(environment: &Environmen
             "the answer should repeat the error, it is {answer}"
         );
         ensure!(
-            status(&lab, "closed").await? == "SUCCEEDED",
+            lab.status("closed").await? == "SUCCEEDED",
             "promise 5: a late failure should leave a closed run SUCCEEDED"
         );
 
@@ -243,238 +196,12 @@ fn a_late_failure_of_a_shard_leaves_a_closed_run_closed(environment: &Environmen
         failure["execution"] = json!({ "RedriveCount": 0 });
         invoke(&lab, "update-database", &failure).await?;
         ensure!(
-            status(&lab, "closed").await? == "FAILED",
+            lab.status("closed").await? == "FAILED",
             "promise 5: the execution's own failure should make the run FAILED"
         );
         Ok(())
     })
 }
-
-/// How an execution is ended, and how often.
-struct Ending {
-    name: &'static str,
-    /// What happens to which call. `None` for a call that works.
-    act: fn(&Call) -> Option<Act>,
-    /// After how many redrives the script ends; one more redrive must be enough.
-    until: u32,
-}
-
-/// Promise 1, promise 2, promise 3, promise 4, promise 5 and promise 8 hold after one redrive, for
-/// every way in which an execution can end. EventBridge reports each end: immediately, twice, or so
-/// late that the redrive is over.
-fn one_redrive_is_enough_wherever_and_however_an_execution_ended(
-    environment: &Environment,
-) -> Result<()> {
-    let lab = Lab::open(environment)?;
-    let undisturbed = schedule::undisturbed(environment, &lab)?;
-    let only = std::env::var("FAULT_ENDING").unwrap_or_default();
-    let mut broken = Vec::new();
-    for ending in ENDINGS.iter().filter(|ending| ending.name.contains(&only)) {
-        for arrival in [Arrival::Immediately, Arrival::Twice, Arrival::Late] {
-            let checked = environment.block_on(end_and_redrive(&lab, ending, arrival));
-            let checked = checked.and_then(|ended| {
-                let (ends, changed) = ([("ended".to_owned(), ended)], BTreeSet::new());
-                environment.block_on(verdict::check(&lab, &ends, &changed, &undisturbed))
-            });
-            if let Err(error) = checked {
-                broken.push(format!("{}, event {arrival:?}: {error:#}", ending.name));
-            }
-        }
-    }
-
-    ensure!(broken.is_empty(), "{}", broken.join("\n"));
-    Ok(())
-}
-
-async fn end_and_redrive(
-    lab: &Arc<Lab>,
-    ending: &Ending,
-    arrival: Arrival,
-) -> Result<ExecutionEnd> {
-    lab.reset().await?;
-    let (calm, machine) = (Injector::new(lab, None), lab.machine(2)?);
-    let (act, until) = (ending.act, ending.until);
-    let scripted =
-        Script::new(&calm, move |call| if call.redrives > until { None } else { act(call) });
-
-    let request = json!({ "limit": null, "shard_size": 8 });
-    let mut ended = machine.start(&scripted, "ended", &request).await?;
-    let mut late = Vec::new();
-    for redrive in 1..=until + 1 {
-        ensure!(
-            matches!(ended, ExecutionEnd::Failed { .. }),
-            "redrive {} should have failed, it ended {ended:?}",
-            redrive - 1
-        );
-        calm.settle().await;
-        lab.database.calm();
-
-        let event = events::interruption(&ended, redrive - 1)?;
-        if arrival != Arrival::Late {
-            events::deliver(lab, &event).await?;
-            ensure!(
-                status(lab, "ended").await? == "FAILED",
-                "promise 5: {ended:?} is not FAILED in the ledger"
-            );
-        }
-        if arrival != Arrival::Immediately {
-            late.push(event);
-        }
-
-        ended = machine.redrive(&scripted, "ended", redrive, &ended).await?;
-    }
-
-    ensure!(
-        matches!(ended, ExecutionEnd::Succeeded(_)),
-        "promise 4: one redrive should be enough, it ended {ended:?}"
-    );
-    for event in late {
-        events::deliver(lab, &event).await?;
-    }
-
-    Ok(ended)
-}
-
-fn at(call: &Call, state: &str) -> bool {
-    call.state == state && call.attempt == 0 && call.item.is_none_or(|item| item == 2)
-}
-
-/// The second shard fails for good, before the execution is ended at another one.
-fn poisoned(call: &Call) -> Option<Act> {
-    let poison = call.state == "EvaluateLimitIncrease" && call.item == Some(1);
-    poison.then_some(Act::Before("Permanent.HandoffInvalid"))
-}
-
-const ENDINGS: [Ending; 20] = [
-    Ending {
-        name: "aborted before the run is open",
-        act: |call| at(call, "QueryBatchScores").then_some(Act::Before("ABORTED")),
-        until: 0,
-    },
-    Ending {
-        name: "timed out when the run is open",
-        act: |call| at(call, "QueryBatchScores").then_some(Act::After("TIMED_OUT")),
-        until: 0,
-    },
-    Ending {
-        name: "aborted in the Map",
-        act: |call| at(call, "ScoreCustomers").then_some(Act::Before("ABORTED")),
-        until: 0,
-    },
-    Ending {
-        name: "timed out in the Map, when the shard was applied",
-        act: |call| at(call, "UpdateDatabase").then_some(Act::After("TIMED_OUT")),
-        until: 0,
-    },
-    Ending {
-        name: "aborted in the Map, after another shard had failed",
-        act: |call| {
-            let aborted = (call.state == "UpdateDatabase" && call.item == Some(3))
-                .then_some(Act::Before("ABORTED"));
-            poisoned(call).or(aborted)
-        },
-        until: 0,
-    },
-    Ending {
-        name: "aborted in the Map twice",
-        act: |call| at(call, "UpdateDatabase").then_some(Act::Before("ABORTED")),
-        until: 1,
-    },
-    Ending {
-        name: "aborted before the run is closed",
-        act: |call| at(call, "SaveResults").then_some(Act::Before("ABORTED")),
-        until: 0,
-    },
-    Ending {
-        name: "timed out when the run is closed",
-        act: |call| at(call, "SaveResults").then_some(Act::After("TIMED_OUT")),
-        until: 0,
-    },
-    Ending {
-        name: "aborted when the failure is recorded",
-        act: |call| {
-            poisoned(call).or_else(|| at(call, "RecordFailure").then_some(Act::After("ABORTED")))
-        },
-        until: 0,
-    },
-    Ending {
-        name: "aborted before the failure is recorded",
-        act: |call| {
-            poisoned(call).or_else(|| at(call, "RecordFailure").then_some(Act::Before("ABORTED")))
-        },
-        until: 0,
-    },
-    Ending {
-        name: "timed out before it could fail",
-        act: |call| {
-            poisoned(call).or_else(|| at(call, "FailOrResume").then_some(Act::Before("TIMED_OUT")))
-        },
-        until: 0,
-    },
-    Ending {
-        name: "database away before the run is open",
-        act: |call| at(call, "QueryBatchScores").then_some(Act::DatabaseAway),
-        until: 0,
-    },
-    Ending {
-        name: "database away in the Map",
-        act: |call| at(call, "UpdateDatabase").then_some(Act::DatabaseAway),
-        until: 0,
-    },
-    Ending {
-        name: "database away when the run is to be closed",
-        act: |call| at(call, "SaveResults").then_some(Act::DatabaseAway),
-        until: 0,
-    },
-    Ending {
-        name: "database away when the run is to be resumed",
-        act: |call| {
-            let away =
-                (call.redrives == 1 && at(call, "FailOrResume")).then_some(Act::DatabaseAway);
-            poisoned(call).filter(|_| call.redrives == 0).or(away)
-        },
-        until: 1,
-    },
-    Ending {
-        name: "uncaught before the run is open",
-        act: |call| at(call, "QueryBatchScores").then_some(Act::Before("States.Runtime")),
-        until: 0,
-    },
-    Ending {
-        name: "uncaught in the Map and then when the run is closed",
-        act: |call| {
-            let closed = at(call, "SaveResults").then_some(Act::After("States.DataLimitExceeded"));
-            at(call, "ScoreCustomers").then_some(Act::Before("States.DataLimitExceeded")).or(closed)
-        },
-        until: 0,
-    },
-    Ending {
-        name: "uncaught when the failure is to be recorded",
-        act: |call| {
-            let uncaught =
-                at(call, "RecordFailure").then_some(Act::Before("States.DataLimitExceeded"));
-            poisoned(call).or(uncaught)
-        },
-        until: 0,
-    },
-    Ending {
-        name: "every attempt to resume dies when the run is resumed",
-        act: |call| {
-            let dies = call.redrives == 1 && call.state == "FailOrResume";
-            let dies = dies.then_some(Act::After("Runtime.ExitError"));
-            poisoned(call).filter(|_| call.redrives == 0).or(dies)
-        },
-        until: 1,
-    },
-    Ending {
-        name: "a step that times out",
-        act: |call| {
-            let late = call.state == "ScoreCustomers" && call.item == Some(1);
-            late.then_some(Act::Before("States.Timeout"))
-        },
-        until: 0,
-    },
-];
 
 /// Promise 7: an attempt waits for S3 while it opens the run, and its session in the database ends
 /// meanwhile. A second attempt opens the run with other customers. Only then does S3 get the first
@@ -561,36 +288,6 @@ fn a_doubled_scheduled_event_is_one_run(environment: &Environment) -> Result<()>
         let ended = machine.start(&calm, "event-4", &next).await?;
         let ExecutionEnd::Succeeded(summary) = ended else { bail!("it ended {ended:?}") };
         ensure!(summary["eligible"] != 0, "the next night should take the others: {summary}");
-        Ok(())
-    })
-}
-
-/// Step Functions lets a name be used again after 90 days.
-fn a_reused_name_is_not_taken_for_the_old_run(environment: &Environment) -> Result<()> {
-    let lab = Lab::open(environment)?;
-    let (calm, machine) = (Injector::new(&lab, None), lab.machine(2)?);
-    environment.block_on(async {
-        lab.reset().await?;
-        let request = json!({ "limit": 5 });
-        let later = chrono::Utc::now() + chrono::TimeDelta::days(91);
-        let first = machine.start(&calm, "reused", &request).await?;
-        ensure!(matches!(first, ExecutionEnd::Succeeded(_)), "it ended {first:?}");
-
-        let mut ended = machine.start_at(&calm, "reused", &request, later).await?;
-        for redrive in 0..2 {
-            let ExecutionEnd::Failed { error, .. } = &ended else {
-                bail!("the old summary is not that of the new run: {ended:?}")
-            };
-            ensure!(error == "Permanent.RunConflict", "the name is taken, it failed with {error}");
-
-            events::deliver(&lab, &events::interruption(&ended, redrive)?).await?;
-            ensure!(
-                status(&lab, "reused").await? == "SUCCEEDED",
-                "promise 5: the old run should stay SUCCEEDED"
-            );
-            ended = machine.redrive(&calm, "reused", redrive + 1, &ended).await?;
-        }
-
         Ok(())
     })
 }

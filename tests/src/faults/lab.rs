@@ -158,6 +158,15 @@ impl Lab {
         Ok(client)
     }
 
+    /// The status of a run in the ledger.
+    ///
+    /// # Errors
+    /// When the database does not answer, or has no such run.
+    pub async fn status(&self, run: &str) -> Result<String> {
+        let sql = "SELECT status FROM limit_increase_runs WHERE run_id = $1";
+        Ok(self.admin().await?.query_one(sql, &[&run]).await?.get(0))
+    }
+
     /// Adds a copy of the customers' first state, a note of every decision ever written, and a
     /// brake for updates.
     async fn prepare_table(&self) -> Result<()> {
