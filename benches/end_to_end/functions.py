@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from limit_increase_executor.runtime_api import Invocation, RuntimeApiServer
@@ -177,12 +178,13 @@ def run(
     ]
     try:
         started = time.perf_counter()
-        opened = query.invoke({"run_id": name, "request": request})
+        execution = execution_of(name, request)
+        opened = query.invoke(event_of("QueryBatchScores", {}, execution))
         queried = time.perf_counter()
 
         listed = read_object(opened["shards"]["bucket"], opened["shards"]["key"])
         work_on_shards(opened["run"], json.loads(listed), sets)
-        summary = sets[0][UPDATE].invoke(finish_event(opened))
+        summary = sets[0][UPDATE].invoke(event_of("SaveResults", opened, execution))
         finished = time.perf_counter()
     finally:
         functions = [query, *(function for one in sets for function in one.values())]
@@ -192,6 +194,18 @@ def run(
     for step, cost in costs:
         result.steps.setdefault(step, StepCost()).add(cost)
     return result
+
+
+def execution_of(name: str, request: dict) -> dict:
+    """What Step Functions puts into `$$.Execution`."""
+    started = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return {
+        "Id": f"arn:aws:states:us-east-1:000000000000:execution:LimitIncreaseWorkflow:{name}",
+        "Name": name,
+        "Input": request,
+        "StartTime": started,
+        "RedriveCount": 0,
+    }
 
 
 def work_on_shards(run: dict, listed: list[dict], sets: list[dict[str, Function]]) -> None:
@@ -209,10 +223,19 @@ def work_on_shards(run: dict, listed: list[dict], sets: list[dict[str, Function]
             raise worker.error
 
 
-def finish_event(opened: dict) -> dict:
-    """The event that the state machine sends at the end, as its definition describes it."""
+def event_of(state: str, answer: dict, execution: dict) -> dict:
+    """The event that the state machine sends in a state, as its definition describes it.
+
+    `answer` is the state's input, and `execution` what Step Functions says of the execution.
+    """
     definition = machine.ROOT / "statemachine" / "limit-increase.asl.json"
-    states = json.loads(definition.read_text())["States"]
-    payload = states["SaveResults"]["Parameters"]["Payload"]
-    fields = [name.removesuffix(".$") for name in payload if name.endswith(".$")]
-    return {"action": payload["action"], **{name: opened[name] for name in fields}}
+    payload = json.loads(definition.read_text())["States"][state]["Parameters"]["Payload"]
+    event = {}
+    for name, value in payload.items():
+        if not name.endswith(".$"):
+            event[name] = value
+        elif value == "$$.Execution":
+            event[name.removesuffix(".$")] = execution
+        else:
+            event[name.removesuffix(".$")] = answer[value.removeprefix("$.")]
+    return event
