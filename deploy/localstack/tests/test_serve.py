@@ -45,6 +45,23 @@ def test_a_port_in_use_is_reported(localstack, tmp_path):
     assert done.stderr == f"port {localstack.port} on 127.0.0.1 is taken by another program\n"
 
 
+@pytest.mark.parametrize(
+    "module",
+    [
+        "localstack.services.stepfunctions.asl.utils.json_path",
+        "localstack.services.stepfunctions.asl.component.common.path.result_path",
+    ],
+)
+def test_the_state_machine_parses_a_path_once(module):
+    program = f"""
+import serve
+serve.remember_parsed_paths()
+from {module} import parse
+assert parse("$.run.policy") is parse("$.run.policy")
+"""
+    subprocess.run([sys.executable, "-c", program], cwd=SCRIPTS, check=True)
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_a_second_one_runs_beside_it_and_leaves_no_orphans(localstack, function, tmp_path, how):
     other = LocalStack(tmp_path / "home")
