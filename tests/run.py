@@ -79,7 +79,7 @@ class Program:
 
 def preparations() -> tuple[Program, Program]:
     """Installs the environments; compiles the tests."""
-    environments = ["localstack", "build", "training", "postgres-tls", "bench"]
+    environments = ["localstack", "build", "audit", "training", "postgres-tls", "bench"]
     return (
         Program("install", [*INSTALL, *environments]),
         Program("compile", [*CARGO, "--no-run"]),

