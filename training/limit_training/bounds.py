@@ -6,6 +6,8 @@ customers cannot be loaded would be found out too late.
 
 import math
 
+import numpy as np
+
 from .errors import TrainingError
 from .problems import Problems
 from .values import Profile
@@ -17,10 +19,11 @@ MAX_SOURCES = 1_599
 # The largest row of a page of 8 KiB, with the row's header.
 MAX_ROW_BYTES = 8_160
 HEADER_BYTES = 23
-KEY_BYTES = 51
 NUMBER_BYTES = 8
-# A longer text moves out of the row and leaves a pointer of this length.
+# A longer text, and a longer key, moves out of the row and leaves a pointer.
 MAX_TEXT_BYTES = 24
+KEY_BYTES = MAX_TEXT_BYTES
+POINTER_BYTES = 18
 # Names that the table of features has for itself.
 RESERVED = {"customer_id"}
 # Columns of PostgreSQL's own.
@@ -48,31 +51,35 @@ def check_name(name: str, problems: Problems) -> None:
 
 
 class RowWidth:
-    """The width of a customer's row of features, as PostgreSQL stores it."""
+    """The width of the widest customer's row of features, as PostgreSQL stores it."""
 
-    def __init__(self) -> None:
+    def __init__(self, rows: int) -> None:
+        self.columns = 0
         self.numbers = 0
-        self.text_bytes: list[int] = []
+        self.has_missing = False
+        self.text_bytes = np.zeros(rows, dtype=np.int32)
 
-    def add(self, column: Profile, as_number: bool) -> None:
+    def add(self, column: Profile, values: np.ndarray, as_number: bool) -> None:
+        self.columns += 1
+        self.has_missing |= bool(column.empty or column.missing)
         if as_number:
             self.numbers += 1
         else:
-            longest = max((len(text.encode()) for text in column.counts), default=0)
-            self.text_bytes.append(min(longest + 1, MAX_TEXT_BYTES))
+            widths = {text: _text_bytes(text) for text in column.counts}
+            self.text_bytes += np.array([widths[text] for text in values.tolist()], np.int32)
 
     def bytes(self) -> int:
-        columns = self.numbers + len(self.text_bytes)
-        header = math.ceil((HEADER_BYTES + math.ceil((columns + 1) / 8)) / 8) * 8
-        key = math.ceil(KEY_BYTES / 8) * 8
-        return header + key + self.numbers * NUMBER_BYTES + sum(self.text_bytes)
+        # A row with a missing value has a bit for each column, and a number less.
+        bits = math.ceil((self.columns + 1) / 8) if self.has_missing else 0
+        numbers = self.numbers - (1 if self.has_missing and self.numbers else 0)
+        texts = int(self.text_bytes.max(initial=0))
+        return _aligned(HEADER_BYTES + bits) + _aligned(KEY_BYTES) + numbers * NUMBER_BYTES + texts
 
     def check(self, path: str) -> None:
         """Refuses a model whose customers do not fit into the table of features."""
-        columns = self.numbers + len(self.text_bytes)
-        if columns > MAX_SOURCES:
+        if self.columns > MAX_SOURCES:
             raise TrainingError(
-                f"the model would read {columns:,} columns, and PostgreSQL has at most"
+                f"the model would read {self.columns:,} columns, and PostgreSQL has at most"
                 f" {MAX_SOURCES:,} beside the customer's key",
                 where=path,
                 next_step="use fewer features: name them in --features",
@@ -81,9 +88,20 @@ class RowWidth:
         if width > MAX_ROW_BYTES:
             most = (MAX_ROW_BYTES - 200) // NUMBER_BYTES
             raise TrainingError(
-                f"a customer's row of {columns:,} features would have {width:,} bytes, and"
+                f"a customer's row of {self.columns:,} features would have {width:,} bytes, and"
                 f" PostgreSQL stores {MAX_ROW_BYTES:,}",
                 where=path,
                 next_step=f"use fewer features, at most about {most:,} numbers: name them in"
                 " --features",
             )
+
+
+def _text_bytes(text: str) -> int:
+    length = len(text.encode())
+    if not length:
+        return 0
+    return length + 1 if length < MAX_TEXT_BYTES else POINTER_BYTES
+
+
+def _aligned(length: int) -> int:
+    return math.ceil(length / 8) * 8

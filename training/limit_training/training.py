@@ -172,7 +172,7 @@ def encode_sources(
     encoder = encode.Encoder(
         table, ~outcome.held_out, choice.categorical, descriptions, specials, problems, notices
     )
-    width, used = bounds.RowWidth(), []
+    width, used = bounds.RowWidth(table.rows), []
     for name in choice.candidates():
         if choice.is_repeated(name):
             continue
@@ -186,7 +186,7 @@ def encode_sources(
             continue
         if encoder.add(column, values):
             numeric = encoder.is_numeric(column)
-            width.add(column, numeric)
+            width.add(column, values, numeric)
             if numeric:
                 notices.add(special.suspicion(column, specials.of(column)))
 

@@ -114,7 +114,7 @@ def test_more_numbers_than_a_row_of_the_database_holds_are_refused(refused, colu
     )
     assert code == EXIT_DATA
     assert ("CatBoost refused the training" in message) == fits
-    assert ("1,100 features would have 9,024 bytes, and PostgreSQL stores 8,160" in message) != fits
+    assert ("1,100 features would have 8,848 bytes, and PostgreSQL stores 8,160" in message) != fits
 
 
 def test_a_feature_called_customer_id_is_refused_where_the_model_is_made(refused):
