@@ -6,7 +6,7 @@ A table of many columns would otherwise take one attempt for each of them.
 from dataclasses import dataclass
 
 from .errors import TrainingError
-from .names import joined, shown
+from .names import joined
 
 
 @dataclass(frozen=True)
@@ -52,4 +52,4 @@ class Problems:
 
     def _line(self, problem: Problem) -> str:
         place = "" if problem.where == self._path else f" ({problem.where})"
-        return f"{shown(problem.column)}: {problem.what}{place}. Next: {problem.next_step}"
+        return f"{problem.what}{place}. Next: {problem.next_step}"
