@@ -8,7 +8,7 @@ import pytest
 
 from conftest import notices_of
 from limit_training import spelling
-from limit_training.values import as_number, is_missing, profile
+from limit_training.values import MISSING, as_number, is_missing, profile
 
 VALUES = Path(__file__).parents[2] / "tests" / "csv_values.json"
 CASES = {case["text"]: case for case in json.loads(VALUES.read_text())["cases"]}
@@ -29,6 +29,11 @@ def test_one_field_is_read_here_and_by_the_loader_alike(text):
         assert read is None and is_missing(text)
     else:
         assert read == case["number"]
+
+
+def test_every_text_for_missing_has_a_case_that_the_loader_shares():
+    cases = {text.strip().lower() for text, case in CASES.items() if case.get("number", 0) is None}
+    assert cases == MISSING
 
 
 @pytest.mark.parametrize(
