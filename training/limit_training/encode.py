@@ -129,7 +129,7 @@ class Encoder:
     def finish(self) -> Encoded:
         """The model's columns and the matrix of all rows."""
         columns = [column for source in self._encoded for column in source.columns]
-        _check_model_columns(self.table, columns)
+        _check_model_columns(self.table, columns, self.notices)
         unscorable = np.zeros(self.table.rows, dtype=bool)
         for source in self._encoded:
             unscorable |= source.unscorable
@@ -218,12 +218,13 @@ class Encoder:
         return EncodedSource(columns, indicators, ~known & ~self.training)
 
 
-def _check_model_columns(table: Table, columns: list[ModelColumn]) -> None:
+def _check_model_columns(table: Table, columns: list[ModelColumn], notices: Notices) -> None:
     if not columns:
         raise TrainingError(
             "no feature varies among the training rows",
             where=table.path,
             next_step="add columns or rows that differ",
+            details=notices.texts(),
         )
 
     counts = Counter(column.name for column in columns)

@@ -68,7 +68,7 @@ JOINED = re.compile(
     r"|person|party|borrower|debtor|contract|agreement|deal|case|record|rec|row|obs|observation|entry"
     r"|policy|card|lead|order|transaction|trans|tran|tx|file|household|kunden?|vertrags?|konto|cliente?"
     r"|klant|prospect|respondent|subject|unique|serial|national|tax|sk|pk|invoice|request|instance"
-    r"|example|sample|line)_?(id|ids|nr|no|num|nbr|number|nummer|key|code|ref|index|idx)"
+    r"|example|sample|line)_?(id|ids|nr|no|num|nbr|nmbr|number|nummer|key|code|ref|index|idx)"
 )
 
 

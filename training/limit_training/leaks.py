@@ -26,9 +26,9 @@ def reason(column: Profile, values: np.ndarray, bad: np.ndarray) -> str | None:
         if len(pairs) == different:
             return f"each of its {different} values has only good or only bad rows"
 
-    known = np.array([text in column.numbers for text in values.tolist()])
     if not column.numeric or len(column.numbers) < 2:
         return None
+    known = np.array([text in column.numbers for text in values.tolist()])
     return _reason_for_numbers(column.floats(values), known, bad)
 
 

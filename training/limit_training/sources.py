@@ -207,11 +207,12 @@ def quoted(texts: Counter) -> str:
     return ", ".join(listed) + (f" and {more:,} more" if more else "")
 
 
-def nothing_left_error(table: Table) -> TrainingError:
+def nothing_left_error(table: Table, notices: Notices) -> TrainingError:
     return TrainingError(
         "no column is left to train on",
         where=table.path,
         next_step="name the columns to use with --features",
+        details=notices.texts(),
     )
 
 

@@ -23,6 +23,7 @@ LEAST_GAP_STEPS = 5
 # A single negative value is a code if it is in such a share of the rows, beside so many others.
 LEAST_SHARE = 0.01
 LEAST_OTHERS = 20
+LEAST_HIGH_CODE = 96
 LISTED = 4
 
 
@@ -97,7 +98,7 @@ def _pair(text: str, pair: str) -> tuple[float, str]:
 
 
 def suspicion(column: Profile, known: dict[float, str]) -> str | None:
-    """A notice about negative whole codes that stand apart from the other values."""
+    """A notice about whole codes that stand apart from the other values."""
     codes = codes_of(column, set(known))
     if not codes:
         return None
@@ -106,13 +107,16 @@ def suspicion(column: Profile, known: dict[float, str]) -> str | None:
     example = ",".join(f"{code:.0f}:why" for code in list(codes)[:LISTED])
     return (
         f"{shown(column.name)} has {listed}{more}, which stand apart from its other values. If they"
-        " are codes, say what they mean, because otherwise they are read as low numbers and"
-        f" customers read so: --special '{shown(column.name)}={example}'."
+        " are codes, say what they mean, because otherwise they are read as numbers, and reasons"
+        f" call them low or high: --special '{shown(column.name)}={example}'."
     )
 
 
 def codes_of(column: Profile, known: set[float]) -> dict[float, int]:
-    """The negative whole values that look like codes, with their rows, the most frequent first."""
+    """The whole values that look like codes, with their rows, the most frequent first.
+
+    They are negative, or a run of nines far above the other values (999, 9999998).
+    """
     rows: dict[float, int] = {}
     for text, number in column.numbers.items():
         if number not in known:
@@ -126,8 +130,26 @@ def codes_of(column: Profile, known: set[float]) -> dict[float, int]:
         frequent = max(rows[code] for code in lowest) >= LEAST_ROWS
         if frequent and (_stands_apart(lowest, rest) or _is_alone(lowest, rest, rows)):
             best = lowest
-    codes = {code: rows[code] for code in best}
+    codes = {code: rows[code] for code in [*best, *_high_codes(numbers[len(best) :], rows)]}
     return dict(sorted(codes.items(), key=lambda pair: (-pair[1], pair[0])))
+
+
+def _high_codes(numbers: list[float], rows: dict[float, int]) -> list[float]:
+    """The values at the upper end that are written with nines and far from all others."""
+    count = 0
+    while count < min(MOST_CODES, len(numbers) - 1):
+        code = numbers[-1 - count]
+        if code < LEAST_HIGH_CODE or not code.is_integer() or not _is_customary(-code):
+            break
+        count += 1
+    codes, others = numbers[len(numbers) - count :], numbers[: len(numbers) - count]
+    far = bool(codes) and codes[0] >= 2 * max(others[-1], 1.0)
+    frequent = bool(codes) and max(rows[code] for code in codes) >= LEAST_ROWS
+    return codes if far and frequent and _are_whole(others) else []
+
+
+def _are_whole(numbers: list[float]) -> bool:
+    return all(number.is_integer() for number in numbers)
 
 
 def _stands_apart(codes: list[float], others: list[float]) -> bool:

@@ -193,7 +193,7 @@ def encode_sources(
     choice.check_categorical(used)
     problems.check()
     if not used:
-        raise sources.nothing_left_error(table)
+        raise sources.nothing_left_error(table, notices)
     width.check(table.path)
     return encoder.finish()
 

@@ -117,6 +117,16 @@ def test_more_numbers_than_a_row_of_the_database_holds_are_refused(refused, colu
     assert ("1,100 features would have 8,848 bytes, and PostgreSQL stores 8,160" in message) != fits
 
 
+def test_where_no_column_is_left_every_reason_is_said(refused):
+    content = b"row,opened,outcome\n" + b"".join(
+        b"%d,2024-01-%02d,%b\n" % (number, 1 + number % 28, b"Accept" if number % 3 else b"Decline")
+        for number in range(90)
+    )
+    code, message, _ = refused(content=content)
+    assert code == EXIT_DATA and "no column is left to train on" in message
+    assert "- row is left out: every row" in message and "- opened is left out: it" in message
+
+
 def test_a_feature_called_customer_id_is_refused_where_the_model_is_made(refused):
     code, message, _ = refused("--features", "bureau_score,customer_id", "--categorical", "branch")
     assert code == EXIT_DATA and "'customer_id' cannot be a feature" in message
