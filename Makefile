@@ -13,18 +13,24 @@ INSTALL = $(PYTHON_311) deploy/localstack/install.py
 # it.
 INSTALL_MEANWHILE = $(if $(COMPILED),,$(INSTALL) localstack build training &)
 
-# A variable that is set becomes an option, and one that is not becomes nothing.
-option = $(if $($(1)),$(2) '$($(1))')
+# A variable that is set becomes an option, and one that is not becomes nothing. Its value goes on as
+# it is: make expands no dollar sign in it, and the shell finds no quote.
+option = $(if $(value $(1)),$(2) '$(subst ','\'',$(value $(1)))')
 flag = $(if $($(1)),$(2))
 JSON_FLAG = $(call flag,JSON,--json)
 
 TRAIN = $(call option,DATA,--data) $(call option,TARGET,--target) $(call option,POSITIVE,--positive) \
 	$(call option,FEATURES,--features) $(call option,CATEGORICAL,--categorical) \
-	$(call option,SPLIT_COLUMN,--split-column) $(call option,DESCRIPTIONS,--descriptions) $(call flag,FORCE,--force)
+	$(call option,SPLIT_COLUMN,--split-column) $(call option,DESCRIPTIONS,--descriptions) $(call flag,FORCE,--force) \
+	$(TRAINER)
+# Options that train.py alone knows; the command line passes on what follows the two dashes.
+TRAINER = $(if $(value EXCLUDE)$(value SPECIAL)$(value POPULATION_BAD_RATE)$(value MINIMUM_SCORE),--) \
+	$(call option,EXCLUDE,--exclude) $(call option,SPECIAL,--special) \
+	$(call option,POPULATION_BAD_RATE,--population-bad-rate) $(call option,MINIMUM_SCORE,--minimum-score)
 SAGEMAKER = $(call option,ROLE,--role) $(call option,BUCKET,--bucket) $(call option,DATA,--data) \
 	$(call option,TARGET,--target) $(call option,POSITIVE,--positive) $(call option,FEATURES,--features) \
 	$(call option,CATEGORICAL,--categorical) $(call option,SPLIT_COLUMN,--split-column) \
-	$(call option,DESCRIPTIONS,--descriptions)
+	$(call option,DESCRIPTIONS,--descriptions) $(TRAINER)
 SETUP_DB = $(call option,CUSTOMERS,--customers) $(call flag,RESET,--reset) $(call option,DATA,--data) \
 	$(call option,ID_COLUMN,--id-column) $(call option,SCORE_COLUMN,--score-column) \
 	$(call option,LIMIT_COLUMN,--limit-column) $(call option,DATE_COLUMN,--date-column) \

@@ -9,12 +9,14 @@ import gzip
 import re
 import zlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from .errors import TrainingError, some_of
+from .names import choose, shown
+from .values import is_missing
 
 MAX_ROWS = 20_000_000
 MAX_COLUMNS = 2_000
@@ -41,22 +43,39 @@ FIELD = re.compile(
 
 @dataclass(frozen=True)
 class Table:
-    """A CSV file: its columns in their order, and every cell as text."""
+    """A CSV file: its columns in their order, and every cell as text.
+
+    `repeated` has the positions of each name that the header has more than once; the values are
+    those of its first column. `nameless` has the positions of the columns without a name, which are
+    not among the columns.
+    """
 
     path: str
     columns: list[str]
     values: dict[str, np.ndarray]
     rows: int
+    header_line: int = 1
+    repeated: dict[str, list[int]] = field(default_factory=dict)
+    nameless: list[int] = field(default_factory=list)
 
-    def require(self, column: str, role: str) -> np.ndarray:
-        """The values of a column; an error if the column that `role` names is missing."""
-        if column not in self.values:
+    def find(self, column: str, role: str) -> str:
+        """The exact name of a column; an error if the column that `role` names is missing."""
+        found, unknown = choose(column, self.columns)
+        if column in self.values:
+            found, unknown = [column], []
+        if len(found) != 1 or unknown:
             raise TrainingError(
                 f"there is no column {column!r} ({role})",
                 where=self.path,
-                next_step=f"use one of the file's columns: {some_of(self.columns)}",
+                next_step=f"use one of the file's columns: {some_of(map(shown, self.columns))}",
             )
-        return self.values[column]
+        if found[0] in self.repeated:
+            raise TrainingError(
+                f"the header names a column twice: {found[0]} ({role})",
+                where=f"{self.path}, line {self.header_line}",
+                next_step="give every column a different name",
+            )
+        return found[0]
 
 
 def read_table(path: str) -> Table:
@@ -153,28 +172,28 @@ def _parse(path: str, reader) -> Table:
             "the file has a header and no rows", where=path, next_step="add one row per customer"
         )
 
-    columns = zip(*rows, strict=True)
-    values = {
-        name: np.array(column, dtype=object) for name, column in zip(header, columns, strict=True)
-    }
-    return Table(path=path, columns=header, values=values, rows=len(rows))
+    columns = list(zip(*rows, strict=True))
+    positions: dict[str, list[int]] = {}
+    for position, name in enumerate(header, start=1):
+        positions.setdefault(name if name.strip() else "", []).append(position)
+    nameless = positions.pop("", [])
+    return Table(
+        path=path,
+        columns=list(positions),
+        values={
+            name: np.array(columns[found[0] - 1], dtype=object) for name, found in positions.items()
+        },
+        rows=len(rows),
+        repeated={name: found for name, found in positions.items() if len(found) > 1},
+        nameless=nameless,
+    )
 
 
 def _check_header(path: str, header: list[str]) -> None:
     where = f"{path}, line 1"
-    repeated = [name for name, count in Counter(header).items() if count > 1]
-    if repeated:
+    if not any(name.strip() for name in header):
         raise TrainingError(
-            f"the header names a column twice: {some_of(repeated)}",
-            where=where,
-            next_step="give every column a different name",
-        )
-
-    if any(not name.strip() for name in header):
-        raise TrainingError(
-            f"column {1 + [bool(n.strip()) for n in header].index(False)} has no name",
-            where=where,
-            next_step="name every column in the header; a column of row numbers often has no name",
+            "no column has a name", where=where, next_step="name the columns in the first line"
         )
 
     if len(header) > MAX_COLUMNS:
@@ -185,12 +204,12 @@ def _check_header(path: str, header: list[str]) -> None:
         )
 
 
-def read_target(table: Table, column: str, positive: str) -> tuple[np.ndarray, list[str]]:
-    """Returns 1 for each bad row and 0 for each good row, and the values that count as good.
+def read_target(table: Table, column: str, positive: str) -> tuple[np.ndarray, str, list[str]]:
+    """Returns 1 for each bad row and 0 for each good row, the bad value, and the good values.
 
     The positive value is the bad class. Every other value is good.
     """
-    values = table.require(column, "--target")
+    values = table.values[column]
     missing = np.flatnonzero(values == "")
     if len(missing):
         raise TrainingError(
@@ -200,6 +219,7 @@ def read_target(table: Table, column: str, positive: str) -> tuple[np.ndarray, l
         )
 
     counts = Counter(values.tolist())
+    positive = _value_of(counts, positive)
     if positive not in counts:
         listed = some_of([f"{value!r} ({count:,} rows)" for value, count in counts.most_common(10)])
         raise TrainingError(
@@ -215,11 +235,32 @@ def read_target(table: Table, column: str, positive: str) -> tuple[np.ndarray, l
         )
 
     good_values = sorted(value for value in counts if value != positive)
-    return (values == positive).astype(np.int8), good_values
+    _check_outcomes(table, column, counts, good_values)
+    return (values == positive).astype(np.int8), positive, good_values
+
+
+def _check_outcomes(table: Table, column: str, counts: Counter, good_values: list[str]) -> None:
+    """Refuses a text for missing among the outcomes, which would count as good."""
+    unknown = [value for value in good_values if is_missing(value)]
+    # In a column of + and -, the minus is an outcome.
+    if not unknown or len(unknown) == len(good_values):
+        return
+    listed = some_of([f"{value!r} ({counts[value]:,} rows)" for value in unknown])
+    raise TrainingError(
+        f"the target {column!r} is {listed}, which says that the outcome is not known",
+        where=table.path,
+        next_step="remove these rows, because every value but --positive counts as good",
+    )
+
+
+def _value_of(counts: Counter, value: str) -> str:
+    """The value as the column has it: exactly, or else without the blanks around it."""
+    alike = [known for known in counts if known.strip() == value.strip()]
+    return alike[0] if value not in counts and len(alike) == 1 else value
 
 
 def hold_out(
-    table: Table, bad: np.ndarray, column: str | None, held_out_values: list[str], seed: int
+    table: Table, bad: np.ndarray, column: str | None, held_out_values: str, seed: int
 ) -> np.ndarray:
     """A mask of the rows on which the model is measured and not trained.
 
@@ -228,7 +269,7 @@ def hold_out(
     if column is None:
         return _hold_out_a_share(table, bad, seed)
 
-    values = table.require(column, "--split-column")
+    values = table.values[column]
     mask = np.isin(values, _held_out_values(table, column, values, held_out_values))
     advice = (
         "choose another --validation-value, or leave out --split-column to hold out a fifth by"
@@ -258,18 +299,19 @@ def _hold_out_a_share(table: Table, bad: np.ndarray, seed: int) -> np.ndarray:
     return mask
 
 
-def _held_out_values(table: Table, column: str, values: np.ndarray, asked: list[str]) -> list[str]:
+def _held_out_values(table: Table, column: str, values: np.ndarray, asked: str) -> list[str]:
     counts = Counter(values.tolist())
     listed = some_of([f"{value!r} ({count:,} rows)" for value, count in counts.most_common(10)])
     if asked:
-        unknown = [value for value in asked if value not in counts]
-        if unknown:
+        found, unknown = choose(asked, counts)
+        if unknown or not found:
             raise TrainingError(
-                f"no row has {column} = {unknown[0]!r} (--validation-value)",
+                f"no row has {column} = {some_of(map(repr, unknown or [asked]))}"
+                " (--validation-value)",
                 where=table.path,
                 next_step=f"use one of the values, exactly as written: {listed}",
             )
-        return asked
+        return found
 
     known = [value for value in counts if value.strip().lower() in HELD_OUT_NAMES]
     if len(known) != 1:

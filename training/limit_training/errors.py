@@ -14,30 +14,40 @@ class TrainingError(Exception):
     """An error that the caller of the trainer can correct."""
 
     def __init__(
-        self, what: str, *, next_step: str, where: str = "", exit_code: int = EXIT_DATA
+        self,
+        what: str,
+        *,
+        next_step: str,
+        where: str = "",
+        exit_code: int = EXIT_DATA,
+        details: list[str] | None = None,
+        columns: list[dict] | None = None,
     ) -> None:
         super().__init__(what)
         self.what = what
         self.where = where
         self.next_step = next_step
         self.exit_code = exit_code
+        # One line for each column that cannot be used, and the same for programs.
+        self.details = details or []
+        self.columns = columns or []
 
     def render(self) -> str:
         lines = [f"error: {self.what}"]
+        lines += [f"  - {detail}" for detail in self.details]
         if self.where:
             lines.append(f"  where: {self.where}")
         lines.append(f"  next:  {self.next_step}")
         return "\n".join(lines)
 
     def as_json(self) -> dict:
-        return {
-            "error": {
-                "what": self.what,
-                "where": self.where,
-                "next": self.next_step,
-                "exit_code": self.exit_code,
-            }
+        error = {
+            "what": self.what,
+            "where": self.where,
+            "next": self.next_step,
+            "exit_code": self.exit_code,
         }
+        return {"error": {**error, "columns": self.columns} if self.columns else error}
 
 
 def usage_error(what: str, next_step: str) -> TrainingError:

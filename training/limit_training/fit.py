@@ -15,6 +15,7 @@ import numpy as np
 
 from .encode import Encoded
 from .errors import TrainingError, usage_error
+from .forecast import intercept, population_weights
 
 # The loader in shared/scoring has the same bounds.
 MAX_DEPTH = 16
@@ -77,6 +78,8 @@ class Settings:
     threads: int = 1
     class_weights: tuple[float, float] | None = None
     params: dict = field(default_factory=dict)
+    # The share of bad customers, if the training rows are a sample with another share.
+    population_bad_rate: float | None = None
 
     def check(self) -> None:
         if not 1 <= self.depth <= MAX_DEPTH:
@@ -180,8 +183,11 @@ def train(
     measured: np.ndarray,
     settings: Settings,
     quiet: bool,
-) -> catboost.CatBoostClassifier:
-    """Trains on the training rows. The measured rows only show progress; they choose nothing."""
+) -> tuple[catboost.CatBoostClassifier, float]:
+    """Trains on the training rows. The measured rows only show progress; they choose nothing.
+
+    Returns the model, and what the correction of the intercept added to its raw values.
+    """
     names = [column.name for column in encoded.columns]
     model = catboost.CatBoostClassifier(**settings.for_catboost())
     try:
@@ -198,8 +204,30 @@ def train(
             next_step="check the values of --param, and that features vary in the training rows",
         ) from error
 
+    moved = _correct_intercept(model, encoded.matrix[training], bad[training], settings)
     _make_repeatable(model, encoded, bad, training, settings)
-    return model
+    return model, moved
+
+
+def _correct_intercept(
+    model: catboost.CatBoostClassifier, matrix: np.ndarray, bad: np.ndarray, settings: Settings
+) -> float:
+    """Moves the log-odds from the share of bad rows in the training to that of the population.
+
+    A sample that was drawn by outcome changes the intercept of a model of log-odds, and nothing
+    else: G. King and L. Zeng, "Logistic Regression in Rare Events Data" (2001), section 4.1. The
+    intercept is the one with which the rows, weighed as the population, have its bad rate on
+    average. So class weights are corrected too. Returns what was added.
+    """
+    rate = settings.population_bad_rate
+    weights = population_weights(bad, rate)
+    if rate is None or weights is None:
+        return 0.0
+    raw = model.predict(matrix, prediction_type="RawFormulaVal")
+    moved = intercept(raw, weights, rate)
+    scale, bias = model.get_scale_and_bias()
+    model.set_scale_and_bias(scale, bias + moved)
+    return moved
 
 
 def _make_repeatable(
@@ -213,7 +241,10 @@ def _make_repeatable(
 
     The id becomes a digest of the training's input. The time is in the manifest's `created_at`.
     """
-    digest = hashlib.sha256(json.dumps(settings.for_catboost(), sort_keys=True).encode())
+    described = settings.for_catboost()
+    if settings.population_bad_rate is not None:
+        described["population_bad_rate"] = settings.population_bad_rate
+    digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
     digest.update(encoded.matrix[training].tobytes())
     digest.update(bad[training].tobytes())
 

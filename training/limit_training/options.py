@@ -8,6 +8,7 @@ import argparse
 import json
 from pathlib import Path
 
+from . import names
 from .errors import usage_error
 
 EXAMPLES = """\
@@ -26,8 +27,9 @@ examples:
   limit-increase train
 
 The positive class is the bad one (default, decline). Probabilities and log-odds are those of the
-bad class. An empty field is a missing value. A column with text in it is a category; it becomes one
-column of the model for each of its values.
+bad class. An empty field is a missing value, and so are NA, N/A, ?, a point, a dash, null and the
+like in a column of numbers. A column with other text in it is a category; it becomes one column of
+the model for each of its values.
 
 A second training on the same data with the same options and versions gives the same model files.
 Only created_at in the manifest differs. With SOURCE_DATE_EPOCH set, the whole artifact is the same.
@@ -48,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
     )
     _add_data(root.add_argument_group("data"))
     _add_scorecard(root.add_argument_group("scorecard"))
+    _add_population(root.add_argument_group("population"))
     _add_model(root.add_argument_group("model"))
     _add_output(root.add_argument_group("output"))
     return root
@@ -62,7 +65,8 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
         "--features",
         metavar="A,B,..",
         default="",
-        help="columns to use (default: all except target, split, ids and dates)",
+        help="columns to use (default: all except target, split, ids and dates); a name with a"
+        " comma stands in double quotes",
     )
     add("--exclude", metavar="A,B,..", default="", help="columns not to use")
     add(
@@ -70,6 +74,14 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
         metavar="A,B,..",
         default="",
         help="columns of codes that look numeric and are categories",
+    )
+    add(
+        "--special",
+        metavar="COL=V:WHY,..",
+        action="append",
+        default=[],
+        help="codes in a column of numbers that mean no number, each with its meaning, as in"
+        " score=-9:no bureau record,-8:no usable record; * is every column; may be repeated",
     )
     add("--split-column", metavar="COLUMN", help="the column that says which rows are held out")
     add(
@@ -102,6 +114,24 @@ def _add_scorecard(group: argparse._ArgumentGroup) -> None:
         type=float,
         default=30.0,
         help="good:bad odds at that score (default 30)",
+    )
+
+
+def _add_population(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add(
+        "--population-bad-rate",
+        metavar="SHARE",
+        type=float,
+        help="the share of bad customers, as in 0.03, if the file is a sample with more or fewer of"
+        " them; it corrects every probability and score",
+    )
+    add(
+        "--minimum-score",
+        metavar="POINTS",
+        type=int,
+        default=650,
+        help="the policy's cut-off, for the report's share of approvals (default 650)",
     )
 
 
@@ -139,10 +169,6 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
     add("--quiet", action="store_true", help="show no progress")
 
 
-def names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
 def descriptions(text: str) -> dict[str, str]:
     if not text:
         return {}
@@ -156,8 +182,8 @@ def descriptions(text: str) -> dict[str, str]:
                 " bureau_score=Bureau score,..",
             ) from error
     else:
-        split = [pair.partition("=") for pair in text.split(",")]
-        pairs = {name.strip(): value.strip() for name, _, value in split}
+        split = [pair.partition("=") for pair in names.split(text)]
+        pairs = {name: value.strip() for name, _, value in split}
 
     complete = isinstance(pairs, dict) and all(
         isinstance(value, str) and value.strip() for value in pairs.values()
@@ -216,6 +242,13 @@ def check(options: argparse.Namespace) -> None:
     if options.validation_value and not options.split_column:
         raise usage_error(
             "--validation-value needs --split-column", "name the column that has this value"
+        )
+
+    rate = options.population_bad_rate
+    if rate is not None and not 0 < rate < 1:
+        raise usage_error(
+            f"--population-bad-rate {rate:g} is not between 0 and 1",
+            "give the share of bad customers, for example 0.03",
         )
 
     for name in ("pdo", "target_odds", "target_score"):

@@ -32,6 +32,7 @@ def as_text(result: dict) -> str:
         f"  {number:>4} {band['rows']:>7,} {band['predicted']:>10.3%} {band['observed']:>10.3%}"
         for number, band in enumerate(training["calibration"], start=1)
     ]
+    lines += ["", *score_lines(result["scores"])]
     lines += ["", *[f"Note: {notice}" for notice in result["notices"]]]
 
     checks = result["checks"]
@@ -44,9 +45,22 @@ def as_text(result: dict) -> str:
     return "\n".join(lines)
 
 
+def score_lines(scores: dict) -> list[str]:
+    """The distribution of the scores, and the share that reaches the policy's cut-off."""
+    columns = [("lowest", scores["lowest"])]
+    columns += [(f"{quantile['share']:.0%}", quantile["score"]) for quantile in scores["quantiles"]]
+    columns.append(("highest", scores["highest"]))
+    return [
+        f"Scores: {scores['share_at_or_above']:.1%} of the held-out rows have"
+        f" {scores['minimum_score']} points or more, the policy's cut-off",
+        "  " + "".join(f"{name:>8}" for name, _ in columns),
+        "  " + "".join(f"{score:>8}" for _, score in columns),
+    ]
+
+
 def class_weight_notice(settings: Settings, pdo: float) -> str | None:
     """Says how far class weights move every score. They are a common request and a mistake."""
-    if settings.class_weights is None:
+    if settings.class_weights is None or settings.population_bad_rate is not None:
         return None
     good, bad = settings.class_weights
     shift = math.log(bad / good)

@@ -8,14 +8,41 @@ from dataclasses import dataclass
 import catboost
 import numpy as np
 
-from . import artifact, data, encode, fit, golden, metrics, report, selfcheck
+from . import (
+    artifact,
+    bounds,
+    data,
+    encode,
+    fit,
+    forecast,
+    golden,
+    metrics,
+    report,
+    selfcheck,
+    sources,
+    special,
+)
 from .errors import TrainingError
-from .options import class_weights, names, parameters
+from .forecast import Scorecard, population_weights
+from .notices import Notices
+from .options import class_weights, parameters
+from .problems import Problems
+from .values import profile
 
 # The rows on which ONNX Runtime is compared: enough to find a wrong ONNX file, in little time.
 MAX_COMPARED_ROWS = 2_000
 # The parts of the manifest that the result shows.
 SHOWN = ("created_at", "catboost_version", "target", "features", "scorecard", "training")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The target's and the split column's names, and what they say of each row."""
+
+    target: str
+    split: str | None
+    bad: np.ndarray
+    held_out: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -30,8 +57,10 @@ class Rows:
     bad: np.ndarray
     held_out: np.ndarray
     measured: np.ndarray
+    target: str
+    positive: str
     good_values: list[str]
-    notices: list[str]
+    notices: Notices
 
     @property
     def training(self) -> np.ndarray:
@@ -49,7 +78,7 @@ def train(options: argparse.Namespace, texts: dict[str, str]) -> dict:
     created_at = artifact.created_at()
 
     rows = prepare(options, texts)
-    model = fit.train(
+    model, moved = fit.train(
         rows.encoded, rows.bad, rows.training, rows.measured, settings, quiet=options.quiet
     )
 
@@ -72,10 +101,9 @@ def train(options: argparse.Namespace, texts: dict[str, str]) -> dict:
     content = artifact.pack(files, manifest)
     artifact.write_whole(options.output, content)
 
-    warnings = [
-        report.class_weight_notice(settings, options.pdo),
-        report.suspicious_notice(manifest["training"]["auc"]),
-    ]
+    scores = forecast_scores(options, rows, raw, moved)
+    rows.notices.add(report.class_weight_notice(settings, options.pdo))
+    rows.notices.add(report.suspicious_notice(manifest["training"]["auc"]))
     return {
         "output": options.output,
         "bytes": len(content),
@@ -83,8 +111,9 @@ def train(options: argparse.Namespace, texts: dict[str, str]) -> dict:
         "source_columns": len({column.source_column for column in rows.encoded.columns}),
         "good_values": rows.good_values,
         **{name: manifest[name] for name in SHOWN},
+        "scores": scores,
         "checks": {"onnx_rows": len(compared), "onnx_max_difference": difference},
-        "notices": rows.notices + [warning for warning in warnings if warning],
+        "notices": rows.notices.texts(),
     }
 
 
@@ -98,26 +127,24 @@ def make_settings(options: argparse.Namespace) -> fit.Settings:
         threads=options.threads,
         class_weights=class_weights(options.class_weights),
         params=parameters(options.param),
+        population_bad_rate=options.population_bad_rate,
     )
 
 
 def prepare(options: argparse.Namespace, texts: dict[str, str]) -> Rows:
-    """Reads the table, chooses the held-out rows and the source columns, and encodes all rows."""
-    table = data.read_table(options.data)
-    bad, good_values = data.read_target(table, options.target, options.positive)
-    held_out = data.hold_out(
-        table, bad, options.split_column, names(options.validation_value), options.seed
-    )
+    """Reads the table, chooses the held-out rows and the source columns, and encodes all rows.
 
-    sources, notices = encode.choose_sources(
-        table,
-        options.target,
-        options.split_column,
-        names(options.features),
-        names(options.exclude),
+    Everything that is wrong with columns is told in one error.
+    """
+    table = data.read_table(options.data)
+    target = table.find(options.target, "--target")
+    split = table.find(options.split_column, "--split-column") if options.split_column else None
+    bad, positive, good_values = data.read_target(table, target, options.positive)
+    held_out = data.hold_out(table, bad, split, options.validation_value, options.seed)
+    notices, problems = Notices(), Problems(table.path)
+    encoded = encode_sources(
+        table, Outcome(target, split, bad, held_out), options, texts, problems, notices
     )
-    categorical = names(options.categorical)
-    encoded = encode.encode(table, sources, bad, ~held_out, categorical, texts)
 
     measured = held_out & ~encoded.unscorable
     if len(set(bad[measured].tolist())) < 2:
@@ -126,14 +153,56 @@ def prepare(options: argparse.Namespace, texts: dict[str, str]) -> Rows:
             where=table.path,
             next_step="hold out more rows, or group categories that only held-out rows have",
         )
-    return Rows(encoded, bad, held_out, measured, good_values, notices + encoded.notices)
+    return Rows(encoded, bad, held_out, measured, target, positive, good_values, notices)
+
+
+def encode_sources(
+    table: data.Table,
+    outcome: Outcome,
+    options: argparse.Namespace,
+    texts: dict[str, str],
+    problems: Problems,
+    notices: Notices,
+) -> encode.Encoded:
+    """Chooses the source columns and encodes them."""
+    sources.nameless_notices(table, notices)
+    choice = sources.Choice(table, outcome.target, outcome.split, options, problems)
+    descriptions = choice.described(texts)
+    specials = special.parse(options.special, table.columns)
+    encoder = encode.Encoder(
+        table, ~outcome.held_out, choice.categorical, descriptions, specials, problems, notices
+    )
+    width, used = bounds.RowWidth(table.rows), []
+    for name in choice.candidates():
+        if choice.is_repeated(name):
+            continue
+        values = table.values[name]
+        column = profile(name, values)
+        if reason := choice.left_out(column, values):
+            notices.add(sources.left_out_notice(name, reason))
+            continue
+        used.append(name)
+        if not choice.check(column, values, outcome.bad, notices):
+            continue
+        if encoder.add(column, values):
+            numeric = encoder.is_numeric(column)
+            width.add(column, values, numeric)
+            if numeric:
+                notices.add(special.suspicion(column, specials.of(column)))
+
+    choice.check_categorical(used)
+    problems.check()
+    if not used:
+        raise sources.nothing_left_error(table, notices)
+    width.check(table.path)
+    return encoder.finish()
 
 
 def describe_options(options: argparse.Namespace, rows: Rows) -> dict:
     """The part of the manifest that is known before the training."""
     return {
         "catboost_version": catboost.__version__,
-        "target": {"column": options.target, "positive_class": options.positive},
+        "target": {"column": rows.target, "positive_class": rows.positive},
         "features": [column.as_manifest() for column in rows.encoded.columns],
         "scorecard": {
             "pdo": options.pdo,
@@ -152,8 +221,28 @@ def training_figures(
         "trees": model.tree_count_,
         "depth": settings.depth,
         "bad_rate": float(rows.bad[rows.training].mean()),
-        **metrics.measure(rows.bad[rows.measured], raw[rows.measured]),
+        **metrics.measure(
+            rows.bad[rows.measured],
+            raw[rows.measured],
+            population_weights(rows.bad[rows.measured], settings.population_bad_rate),
+        ),
     }
+
+
+def forecast_scores(options: argparse.Namespace, rows: Rows, raw: np.ndarray, moved: float) -> dict:
+    """The scores of the held-out rows, with notices about what is unusual in them."""
+    card = Scorecard(options.pdo, options.target_score, options.target_odds)
+    rate, measured = options.population_bad_rate, rows.measured
+    scores = forecast.scores(
+        raw[measured], card, options.minimum_score, population_weights(rows.bad[measured], rate)
+    )
+    bad_rate = float(rows.bad[rows.training].mean())
+    if rate is None:
+        rows.notices.add(forecast.sample_notice(bad_rate, card))
+    else:
+        rows.notices.add(forecast.correction_notice(bad_rate, rate, moved, card))
+    rows.notices.add(forecast.share_notice(scores))
+    return scores
 
 
 def make_golden_rows(

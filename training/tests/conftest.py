@@ -70,6 +70,11 @@ class Artifact:
         return json.loads(self.entries["model.json"])
 
 
+def notices_of(artifact: Artifact) -> str:
+    """All notices of a training, one a line."""
+    return "\n".join(artifact.result["notices"])
+
+
 @pytest.fixture(scope="session")
 def table() -> dict[str, list[str]]:
     return small_table()
@@ -89,6 +94,19 @@ def run_training(tmp_path_factory):
             members = archive.getmembers()
             entries = {member.name: archive.extractfile(member).read() for member in members}
         return Artifact(content, entries, members, result)
+
+    return run
+
+
+@pytest.fixture
+def train_file(tmp_path):
+    """Trains on a file of these bytes and returns the result."""
+
+    def run(content: bytes, *options: str) -> dict:
+        data = tmp_path / "table.csv"
+        data.write_bytes(content)
+        output = tmp_path / "model.tar.gz"
+        return train.run(parser().parse_args([*required(data, output), *options]))
 
     return run
 

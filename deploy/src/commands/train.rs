@@ -102,6 +102,20 @@ fn show(context: &Context, trained: &TrainedModel) {
     }
 
     ui.line(table.to_string());
+    // The record of a model that an older release trained has no scores.
+    let scores = &report["scores"];
+    if let Some(share) = scores["share_at_or_above"].as_f64() {
+        ui.line(format!(
+            "  Scores from {} to {}, median {}; {:.1} % of the held-out rows have {} or more, the \
+             policy's cut-off",
+            scores["lowest"],
+            scores["highest"],
+            scores["quantiles"][2]["score"],
+            100.0 * share,
+            scores["minimum_score"]
+        ));
+    }
+
     for notice in report["notices"].as_array().into_iter().flatten() {
         ui.line(format!("  Note: {}", notice.as_str().unwrap_or_default()));
     }

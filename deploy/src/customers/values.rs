@@ -4,18 +4,23 @@
 use limit_increase_domain::customer::{CreditLimit, CustomerId};
 use rust_decimal::Decimal;
 
-/// Reads a finite number; an empty field or NaN is a missing value. It takes the same forms as the
-/// trainer, so that one file can be used to train and to load.
+/// What programs write for a missing number: R, pandas, SQL, SAS, Weka, spreadsheets. The trainer has
+/// the same list, and tests/csv_values.json holds both to it.
+const MISSING: [&str; 33] = [
+    "", "-", "--", "---", ".", "..", "...", "?", "??", "#n/a", "#n/a n/a", "#na", "#null!", "n/a",
+    "n.a.", "n.a", "na", "n/d", "1.#qnan", "-1.#qnan", "1.#ind", "-1.#ind", "<na>", "<nan>", "nat",
+    "none", "<none>", "null", "<null>", "(null)", "[null]", "nil", "\\n",
+];
+
+/// Reads a finite number; an empty field, NaN or one of the texts for missing is a missing value. It
+/// takes the same forms as the trainer, so that one file can be used to train and to load.
 pub(super) fn number(text: &str) -> Result<Option<f64>, String> {
     let text = text.trim();
-    if text.is_empty() {
-        return Ok(None);
-    }
-
     match text.parse::<f64>() {
         Ok(number) if number.is_nan() => Ok(None),
         Ok(number) if number.is_finite() => Ok(Some(number)),
         Ok(_) => Err("is infinite or too large for a number".to_owned()),
+        Err(_) if MISSING.iter().any(|missing| text.eq_ignore_ascii_case(missing)) => Ok(None),
         Err(_) => Err("is not a number".to_owned()),
     }
 }
@@ -59,7 +64,21 @@ pub(super) fn limit(text: &str) -> Result<Decimal, String> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::Value;
+
     use super::*;
+
+    #[test]
+    fn one_field_is_read_here_and_by_the_trainer_alike() {
+        let cases: Value =
+            serde_json::from_str(include_str!("../../../tests/csv_values.json")).unwrap();
+        for case in cases["cases"].as_array().unwrap() {
+            let text = case["text"].as_str().unwrap();
+            let expected = case.get("number").map(Value::as_f64);
+            assert_eq!(number(text).ok(), expected, "{text:?}");
+        }
+    }
 
     #[test]
     fn numbers_are_finite_or_missing() {

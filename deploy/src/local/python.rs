@@ -10,6 +10,10 @@ use crate::local::{Project, Venv};
 use crate::terminal::Problem;
 use crate::terminal::{Task, Ui};
 
+/// The lines that are kept of what a program said before it failed. The trainer has one for each
+/// column that cannot be used.
+const SAID_LINES: usize = 400;
+
 /// The interpreter for the environments: LocalStack 4.9 runs on Python 3.11 and no other.
 pub fn find() -> Result<PathBuf> {
     let asked = std::env::var_os("PYTHON").filter(|value| !value.is_empty()).map(PathBuf::from);
@@ -108,7 +112,7 @@ pub(crate) fn run_described(
         .find(|text| !text.is_empty())
         .unwrap_or("it said nothing");
     Err(Problem::new(format!("{} ended with {status}", program_name(command)))
-        .next(format!("it said:\n{}", last_lines(said, 40)))
+        .next(format!("it said:\n{}", last_lines(said, SAID_LINES)))
         .into())
 }
 

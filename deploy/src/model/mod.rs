@@ -179,7 +179,8 @@ fn run_trainer(command: &mut Command, task: &crate::terminal::Task) -> Result<Va
     serde_json::from_str(output.trim()).context("train.py did not print one JSON object")
 }
 
-/// The `error:`, `where:` and `next:` lines of the trainer as a `Problem`.
+/// The `error:`, `where:` and `next:` lines of the trainer as a `Problem`, with its line for each
+/// column that cannot be used.
 fn trainer_error(error: anyhow::Error) -> anyhow::Error {
     let said = Problem::of(&error).next.unwrap_or_default();
     let part = |label: &str| {
@@ -188,10 +189,16 @@ fn trainer_error(error: anyhow::Error) -> anyhow::Error {
             .map(|text| text.trim().to_owned())
     };
 
+    let columns: String = said
+        .lines()
+        .filter(|line| line.starts_with("  - "))
+        .flat_map(|line| ["\n", line])
+        .collect();
+
     match (part("error:"), part("next:")) {
         (Some(what), Some(next)) => {
             let mut problem =
-                Problem::usage(format!("the model was not trained: {what}")).next(next);
+                Problem::usage(format!("the model was not trained: {what}{columns}")).next(next);
             problem.place = part("where:");
             problem.into()
         }

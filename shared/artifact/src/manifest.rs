@@ -10,6 +10,8 @@ use crate::golden::GoldenRow;
 pub const SCHEMA_VERSION: u32 = 1;
 /// The most columns of a model. The bound keeps a row of the model's inputs below 400 KB.
 pub const MAX_MODEL_COLUMNS: usize = 100_000;
+/// The most special values of a column. Each number of a customer is compared with all of them.
+pub const MAX_SPECIAL_VALUES: usize = 32;
 /// The most golden rows. Each is evaluated whenever the model is loaded.
 pub const MAX_GOLDEN_ROWS: usize = 1_000;
 
@@ -68,6 +70,19 @@ pub struct ModelColumn {
     /// Only for a numeric column: the median of the training rows, `null` when all were missing.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "some")]
     pub median: Option<Option<f64>>,
+    /// Only for a numeric column: the values that stand for a missing number.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub special: Vec<SpecialValue>,
+}
+
+/// A value that stands for a missing number, as -9 stands for "no bureau record".
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpecialValue {
+    /// The value, as the customer's table has it.
+    pub value: f64,
+    /// Why there is no number, in words that customers read in a reason.
+    pub meaning: String,
 }
 
 /// Reads a field that is there, so that `"category": null` differs from no `"category"`.

@@ -8,11 +8,14 @@ use std::collections::HashSet;
 use crate::error::ArtifactError;
 use crate::golden::GoldenRow;
 use crate::manifest::{
-    MAX_GOLDEN_ROWS, MAX_MODEL_COLUMNS, Manifest, ModelColumn, ModelColumnKind, ScorecardParameters,
+    MAX_GOLDEN_ROWS, MAX_MODEL_COLUMNS, MAX_SPECIAL_VALUES, Manifest, ModelColumn, ModelColumnKind,
+    ScorecardParameters,
 };
 
 /// The longest name of a source column, which is PostgreSQL's limit for identifiers.
 const MAX_COLUMN_BYTES: usize = 63;
+/// The longest meaning of a special value, in characters.
+const MAX_MEANING_CHARS: usize = 80;
 /// The largest score. Larger ones are a mistake in the scorecard, and may not fit into the integer
 /// that holds a score.
 const MAX_SCORE: f64 = 1e6;
@@ -135,6 +138,7 @@ impl ModelColumn {
             ));
         }
 
+        self.validate_special(path)?;
         match (self.kind, &self.category, &self.median) {
             (ModelColumnKind::Numeric, None, Some(_)) => Ok(()),
             (ModelColumnKind::OneHot, Some(category), None) => match category.as_deref() {
@@ -153,6 +157,35 @@ impl ModelColumn {
                 Err(invalid_error(path, "a one-hot feature has a category and no median"))
             }
         }
+    }
+
+    fn validate_special(&self, path: &str) -> Check {
+        let special = &self.special;
+        let error = |reason: &str| Err(invalid_error(format!("{path}.special"), reason));
+        if !special.is_empty() && self.kind != ModelColumnKind::Numeric {
+            return error("only a numeric feature has special values");
+        }
+
+        if special.len() > MAX_SPECIAL_VALUES {
+            return error(&format!(
+                "{} values, at most {MAX_SPECIAL_VALUES} are accepted",
+                special.len()
+            ));
+        }
+
+        let mut values = HashSet::new();
+        for one in special {
+            // Adding zero makes zero of minus zero, which is the same number.
+            if !one.value.is_finite() || !values.insert((one.value + 0.0).to_bits()) {
+                return error(&format!("{} is there twice, or is not finite", one.value));
+            }
+
+            if one.meaning.trim().is_empty() || one.meaning.chars().count() > MAX_MEANING_CHARS {
+                return error("a meaning is empty or too long, but customers read it");
+            }
+        }
+
+        Ok(())
     }
 }
 

@@ -190,6 +190,22 @@ fn what_contradicts_itself_is_refused_by_place() {
             json!("numeric"),
             "features[1]: a numeric feature has a median and no category",
         ),
+        (
+            "/features/1/special",
+            json!([{"value": -9.0, "meaning": "no record"}]),
+            "features[1].special: only a numeric feature has special values",
+        ),
+        (
+            "/features/0/special",
+            json!([{"value": -9.0, "meaning": "a"}, {"value": -9, "meaning": "b"}]),
+            "features[0].special: -9 is there twice",
+        ),
+        (
+            "/features/0/special",
+            json!([{"value": -9.0, "meaning": " "}]),
+            "features[0].special: a meaning is empty",
+        ),
+        ("/features/0/special", json!([{"value": -9.0}]), "missing field `meaning`"),
         ("/scorecard/pdo", json!(0.0), "scorecard.pdo"),
         ("/scorecard/pdo", json!(-20.0), "scorecard.pdo"),
         ("/scorecard/target_odds", json!(0.0), "scorecard.target_odds"),

@@ -50,6 +50,8 @@ pub(crate) struct Encoder {
 enum Encoding {
     Number {
         may_be_missing: bool,
+        /// Values that stand for a missing number.
+        special: Box<[f64]>,
     },
     Categories {
         /// The model column of each category, as an offset from the first one.
@@ -70,6 +72,7 @@ pub(crate) fn encoders(manifest: &Manifest, ensemble: &Ensemble) -> Vec<Encoder>
         let encoding = match source.column.kind {
             ColumnKind::Number => Encoding::Number {
                 may_be_missing: ensemble.columns[first].nan != NanTreatment::AsIs,
+                special: columns[0].special.iter().map(|special| special.value).collect(),
             },
             ColumnKind::Category => {
                 let category = |column: &ModelColumn| column.category.clone().flatten();
@@ -201,15 +204,17 @@ enum EncodeError<'a> {
 impl Encoder {
     #[inline]
     fn number(&self, value: f64) -> Result<f32, EncodeError<'static>> {
+        let Encoding::Number { may_be_missing, special } = &self.encoding else {
+            return Err(EncodeError::Missing);
+        };
+
         // The model compares in float32, as CatBoost does.
         let single = value as f32;
-        if single.is_finite() {
-            return Ok(single);
-        }
-
-        match self.encoding {
-            Encoding::Number { may_be_missing: true } if value.is_nan() => Ok(f32::NAN),
-            _ if value.is_nan() => Err(EncodeError::Missing),
+        let missing = value.is_nan() || special.contains(&value);
+        match (missing, *may_be_missing) {
+            (false, _) if single.is_finite() => Ok(single),
+            (true, true) => Ok(f32::NAN),
+            (true, false) => Err(EncodeError::Missing),
             _ if value.is_infinite() => Err(EncodeError::NotFinite),
             _ => Err(EncodeError::TooLarge),
         }

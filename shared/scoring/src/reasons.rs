@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::fmt::Write as _;
 
-use limit_increase_artifact::{Manifest, ModelInput};
+use limit_increase_artifact::{Manifest, ModelInput, SpecialValue};
 use limit_increase_domain::ColumnKind;
 use limit_increase_domain::decision::MAX_REASONS;
 
@@ -20,21 +20,23 @@ pub(crate) struct Wording {
     description: String,
     /// The median of the training rows, in the float32 that the model reads.
     median: Option<f32>,
+    /// The values that stand for a missing number, with their meanings.
+    special: Vec<SpecialValue>,
 }
 
 /// The wording of each source.
 pub(crate) fn wordings(manifest: &Manifest, sources: &[ModelInput]) -> Vec<Wording> {
-    let median = |source: &ModelInput| {
-        let column =
-            manifest.columns.iter().find(|column| column.source_column == source.column.name);
-        (source.column.kind == ColumnKind::Number)
-            .then(|| column?.median.flatten().map(|median| median as f32))
-            .flatten()
-    };
-
-    let wording = |source: &ModelInput| Wording {
-        description: source.description.clone(),
-        median: median(source),
+    let wording = |source: &ModelInput| {
+        let column = manifest
+            .columns
+            .iter()
+            .find(|column| column.source_column == source.column.name)
+            .filter(|_| source.column.kind == ColumnKind::Number);
+        Wording {
+            description: source.description.clone(),
+            median: column.and_then(|column| column.median.flatten()).map(|median| median as f32),
+            special: column.map(|column| column.special.clone()).unwrap_or_default(),
+        }
     };
 
     sources.iter().map(wording).collect()
@@ -64,12 +66,22 @@ impl Wording {
     pub(crate) fn text(&self, column: &Column<'_>, row: usize) -> String {
         match column {
             Column::Numbers(values) if values[row].is_nan() => self.sentence(&[" is missing"]),
-            Column::Numbers(values) => self.number(values[row]),
+            Column::Numbers(values) => match self.meaning(values[row]) {
+                Some(meaning) => self.sentence(&[" is missing (", meaning, ")"]),
+                None => self.number(values[row]),
+            },
             Column::Texts(values) => match values[row] {
                 None | Some("") => self.sentence(&[" is missing"]),
                 Some(category) => self.sentence(&[" is '", category, "'"]),
             },
         }
+    }
+
+    /// The meaning of a value that stands for a missing number.
+    #[expect(clippy::float_cmp, reason = "the table has the very number of the manifest")]
+    fn meaning(&self, value: f64) -> Option<&str> {
+        let special = self.special.iter().find(|special| special.value == value);
+        special.map(|special| special.meaning.as_str())
     }
 
     /// The sentence about a number: as it is stored, and beside the median as the model compares

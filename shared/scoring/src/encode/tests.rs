@@ -8,7 +8,8 @@ use crate::ensemble::FloatFeature;
 fn number(may_be_missing: bool) -> Encoder {
     let source =
         ModelInput { column: SourceColumn::number("income"), description: "Income".into() };
-    Encoder { source, first: 0, encoding: Encoding::Number { may_be_missing } }
+    let special = [-9.0, -8.0].into();
+    Encoder { source, first: 0, encoding: Encoding::Number { may_be_missing, special } }
 }
 
 /// Two categories, and with `missing` a third column for a missing value.
@@ -54,6 +55,19 @@ fn values_that_the_model_knows() {
     assert_eq!(encoded(&encoders, 0.1, Some(""), true), Ok([0.1, 0.0, 0.0, 1.0]));
     let missing = encoded(&encoders, f64::NAN, Some("owner"), true);
     assert!(missing.is_ok_and(|row| row[0].is_nan() && row[1..] == [1.0, 0.0, 0.0]));
+}
+
+#[test]
+fn special_values_are_missing() {
+    let encoders = [number(true), category(true)];
+    for value in [-9.0, -8.0] {
+        let missing = encoded(&encoders, value, Some("owner"), true);
+        assert!(missing.is_ok_and(|row| row[0].is_nan()), "{value}");
+    }
+
+    assert_eq!(encoded(&encoders, -7.0, Some("owner"), true), Ok([-7.0, 1.0, 0.0, 0.0]));
+    let without = encoded(&[number(false), category(true)], -9.0, Some("owner"), true);
+    assert!(without.is_err_and(|reason| reason.contains("income is missing")));
 }
 
 #[test]

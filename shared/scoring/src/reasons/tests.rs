@@ -5,7 +5,15 @@ use proptest::prelude::*;
 use super::*;
 
 fn wording(median: Option<f32>) -> Wording {
-    Wording { description: "Bureau score".to_owned(), median }
+    Wording { description: "Bureau score".to_owned(), median, special: Vec::new() }
+}
+
+#[test]
+fn a_special_value_is_told_by_its_meaning_and_never_as_low() {
+    let special = vec![SpecialValue { value: -9.0, meaning: "no bureau record".to_owned() }];
+    let wording = Wording { special, ..wording(Some(700.0)) };
+    let texts = [-9.0, -8.0].map(|value| wording.text(&Column::Numbers(vec![value]), 0));
+    assert_eq!(texts, ["Bureau score is missing (no bureau record)", "Bureau score is low (-8)"]);
 }
 
 #[test]

@@ -1,0 +1,115 @@
+"""Names of columns as they were published can be given, on the command line and to make."""
+
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from limit_training.names import choose, joined, shown, split
+
+PROJECT = Path(__file__).parents[2]
+ODD = [
+    " ROA(C) before interest",
+    "Net Income to Stockholder's Equity",
+    "Income, annual",
+    'a "q"',
+    "b",
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "known", "expected"),
+    [
+        ("a,b", ["a", "b"], ["a", "b"]),
+        (" a , b ", ["a", "b"], ["a", "b"]),
+        (" ROA(C) before interest", ODD, [ODD[0]]),
+        ("ROA(C) before interest,b", ODD, [ODD[0], "b"]),
+        (" a", ["a", " a"], [" a"]),
+        ("a", ["a", " a"], ["a"]),
+        ("Net Income to Stockholder's Equity", ODD, [ODD[1]]),
+        ('"Income, annual",b', ODD, ["Income, annual", "b"]),
+        ("b,Income, annual", ODD, ["b", "Income, annual"]),
+        ("Income, annual", [" Income, annual"], [" Income, annual"]),
+        ("a,b", ["a", "b", "a,b"], ["a", "b"]),
+        ('"a,b"', ["a", "b", "a,b"], ["a,b"]),
+        ('a "q",b', ODD, ['a "q"', "b"]),
+        ("", ["a"], []),
+    ],
+)
+def test_an_exact_name_wins_and_a_comma_can_be_quoted(text, known, expected):
+    assert choose(text, known) == (expected, [])
+
+
+def test_a_name_that_could_be_two_columns_is_none():
+    assert choose("a", [" a", "a "]) == ([], ["a"])
+    assert choose("a,x, y", ["a"]) == (["a"], ["x", "y"])
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_name_is_shown_as_it_can_be_given(name):
+    assert choose(shown(name), ODD) == ([name], [])
+    (word,) = shlex.split(joined(ODD))
+    assert choose(word, ODD) == (ODD, [])
+    assert split(word) == ODD
+
+
+def test_a_table_with_odd_names_is_trained_on_by_these_names(train_file):
+    rows = "".join(
+        f"{number % 3 == 0:d},{number % 7},{number % 11},{number % 13}\n" for number in range(90)
+    )
+    header = 'Bankrupt?, ROA(C) before interest,Stockholder\'s Equity," Income, annual"\n'
+    result = train_file(
+        (header + rows).encode(),
+        "--target",
+        "Bankrupt? ",
+        "--positive",
+        "1",
+        "--features",
+        ' ROA(C) before interest,Stockholder\'s Equity,"Income, annual"',
+        "--descriptions",
+        'ROA(C) before interest=Return,"Income, annual=Income, per year"',
+    )
+    assert [feature["source_column"] for feature in result["features"]] == [
+        " ROA(C) before interest",
+        "Stockholder's Equity",
+        " Income, annual",
+    ]
+    described = [feature["description"] for feature in result["features"]]
+    assert described == ["Return", "Stockholder's equity", "Income, per year"]
+    assert result["target"] == {"column": "Bankrupt?", "positive_class": "1"}
+
+
+def test_a_missing_name_is_answered_with_names_in_quotes(refused):
+    def change(table):
+        table[" odd, name"] = table["income"]
+
+    code, message, _ = refused("--features", "odd name", change=change)
+    assert code == 3 and '" odd, name"' in message
+
+
+@pytest.mark.parametrize(
+    ("variable", "option", "value"),
+    [
+        ("POSITIVE", "--positive", "$60K - $80K"),
+        ("POSITIVE", "--positive", "$6"),
+        ("TARGET", "--target", "it's"),
+        ("FEATURES", "--features", 'Net Income to Stockholder\'s Equity,"Income, annual"'),
+        ("EXCLUDE", "--exclude", "a b,#c"),
+        ("SPECIAL", "--special", "*=-9:no record,-8:it's old"),
+        ("POPULATION_BAD_RATE", "--population-bad-rate", "0.03"),
+    ],
+)
+def test_make_passes_a_variable_on_as_it_is(variable, option, value):
+    for place in ("argument", "environment"):
+        command = ["make", "-n", "train-catboost", "DATA=x.csv"]
+        environment = {"PATH": "/usr/bin:/bin"}
+        if place == "argument":
+            command.append(f"{variable}={value}")
+        else:
+            environment[variable] = value
+        done = subprocess.run(
+            command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=True
+        )
+        words = shlex.split(done.stdout.strip().splitlines()[-1])
+        assert words[words.index(option) + 1] == value, place
