@@ -24,6 +24,10 @@ UNNAMED = {
     "AWS::SNS::Subscription",
     "AWS::Lambda::Permission",
     "AWS::Lambda::EventInvokeConfig",
+    "AWS::Lambda::Version",
+    "AWS::StepFunctions::StateMachineVersion",
+    # An alias has a name within its function.
+    "AWS::Lambda::Alias",
 }
 # The names of a stack without a suffix, which scripts, the runbook and operators use.
 ESTABLISHED = {

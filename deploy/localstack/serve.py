@@ -106,6 +106,8 @@ def settings(port: int, home: Path, logs: Path) -> dict[str, str]:
         "LAMBDA_LIMITS_CODE_SIZE_ZIPPED": str(250 * 1024 * 1024),
         # CreateFunction returns only when the function can be called.
         "LAMBDA_SYNCHRONOUS_CREATE": "1",
+        # It has no versions of state machines, and passes over the one in the template.
+        "CFN_IGNORE_UNSUPPORTED_RESOURCE_TYPES": "1",
         # So that scripts of LocalStack find `aws` and `awslocal`.
         "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
     }

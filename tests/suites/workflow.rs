@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use limit_increase::deployment::schedule;
+use limit_increase::deployment::stack::Stack;
+use limit_increase::deployment::{self, Deployment, schedule};
 use limit_increase::model::{BUCKET, KEY};
 use limit_increase::runs::execution::ExecutionReport;
 use limit_increase::runs::timeline::{StepFailure, explain_cause};
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
             a_run_that_failed_is_resumed_by_a_new_one,
             a_run_that_was_stopped_is_failed_in_the_ledger,
             a_poisoned_shard_fails_alone_and_a_redrive_does_only_that_one,
+            a_deployment_during_a_run_counts_for_later_runs_alone,
             a_whole_run_needs_no_more_rights_than_each_function_has,
         ],
     )
@@ -577,6 +579,87 @@ fn a_run_that_was_stopped_is_failed_in_the_ledger(environment: &Environment) -> 
         "promise 5: a stopped run should be FAILED with ABORTED, the ledger has {row:?}"
     );
     Ok(())
+}
+
+/// The deployment changes a parameter that would fail every later step of the run under way: under
+/// this ceiling update-database refuses the policy. The run keeps the versions that it began with.
+fn a_deployment_during_a_run_counts_for_later_runs_alone(environment: &Environment) -> Result<()> {
+    environment.reset()?;
+    let first = release_of(&environment.ready.stack)?;
+    let client = environment.database()?;
+    let states = &environment.ready.aws.states;
+    // QueryBatchScores waits when it records the run, so every other step comes after the
+    // deployment.
+    environment
+        .block_on(client.batch_execute("BEGIN; LOCK TABLE limit_increase_runs IN SHARE MODE"))?;
+    let started = environment.block_on(
+        states.start_execution().state_machine_arn(environment.machine()?).name("overtaken").send(),
+    )?;
+    wait_for_waiting_query(environment)?;
+
+    let stack = deploy(environment, &[("Release", "2.0.0+test"), ("MaxLimitCeiling", "1.00")])?;
+    ensure!(release_of(&stack)? == "2.0.0+test", "the stack should have the second release");
+    environment.block_on(client.batch_execute("COMMIT"))?;
+    let overtaken = environment.follow(&started.execution_arn)?;
+    let refused = environment.run(&RunRequest::default())?;
+
+    deploy(environment, &[])?;
+    ensure!(
+        overtaken.succeeded(),
+        "the run should go on with the versions that it began with: {}",
+        overtaken.problem()
+    );
+    let record = RunRecord::read(environment, &RunId::try_from("overtaken".to_owned())?)?;
+    ensure!(
+        record.summary.release.to_string() == first && record.summary.counts.total() == 20,
+        "the run should be recorded for the release {first}: {:?}",
+        record.summary
+    );
+    ensure!(
+        refused
+            .failure
+            .as_ref()
+            .is_some_and(|failure| failure.error == "Permanent.PolicyNotAllowed"),
+        "the next run should be of the new deployment, whose ceiling no policy keeps: {refused:?}"
+    );
+
+    // The first release again: a version of its own, although an older one is the same.
+    environment.run_well(&RunRequest::default())?;
+    Ok(())
+}
+
+fn release_of(stack: &Stack) -> Result<String> {
+    stack.parameters.get("Release").cloned().context("the stack should have a release")
+}
+
+/// Deploys the stack again, with other values of some parameters.
+fn deploy(environment: &Environment, changes: &[(&str, &str)]) -> Result<Stack> {
+    let mut deployment = Deployment::local(&environment.ready.services)?;
+    for (name, value) in changes {
+        deployment.parameters.insert((*name).to_owned(), (*value).to_owned());
+    }
+
+    let deployed = deployment::deploy(&environment.context, &environment.ready.aws, &deployment);
+    environment.block_on(deployed)
+}
+
+/// Waits until a connection waits for a lock on the ledger's table of runs.
+fn wait_for_waiting_query(environment: &Environment) -> Result<()> {
+    let client = environment.database()?;
+    for _ in 0..600 {
+        let waiting = environment.block_on(client.query_opt(
+            "SELECT 1 FROM pg_locks
+             WHERE NOT granted AND relation = 'limit_increase_runs'::regclass LIMIT 1",
+            &[],
+        ))?;
+        if waiting.is_some() {
+            return Ok(());
+        }
+
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+
+    bail!("the query should wait for the ledger")
 }
 
 /// The ledger's row of a run once it is as wanted, or an error after half a minute.

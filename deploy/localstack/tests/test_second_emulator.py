@@ -11,20 +11,24 @@ from pathlib import Path
 import boto3
 import pytest
 from moto import mock_aws
+from moto.awslambda.models import Permission
 
 ROOT = Path(__file__).resolve().parents[3]
 REGION = "eu-west-1"
 ARTIFACTS = "artifacts"
 CODE = ("QueryBatchScores", "ScoreCustomers", "EvaluateLimitIncrease", "UpdateDatabase")
-# moto creates nothing for these types.
+# moto creates nothing for these types, or gives it no id.
 NOT_IN_MOTO = {
     "AWS::CloudWatch::Alarm",
     "AWS::CloudWatch::Dashboard",
+    "AWS::Lambda::Alias",
     "AWS::Lambda::EventInvokeConfig",
     "AWS::Lambda::Permission",
+    "AWS::Lambda::Version",
     "AWS::S3::BucketPolicy",
     "AWS::SNS::TopicPolicy",
     "AWS::SQS::QueuePolicy",
+    "AWS::StepFunctions::StateMachineVersion",
 }
 KEY = f"arn:aws:kms:{REGION}:123456789012:key/12345678-1234-1234-1234-123456789012"
 
@@ -35,6 +39,8 @@ def aws(monkeypatch):
         monkeypatch.setenv(name, "test")
     for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
+    # moto's CloudFormation has no aliases, and fails for a permission on one.
+    monkeypatch.setattr(Permission, "cloudformation_type", staticmethod(lambda: ""))
     with mock_aws(config={"lambda": {"use_docker": False}}):
         yield
 
@@ -64,6 +70,7 @@ def create(name: str, region: str = REGION, **parameters: str) -> dict:
         "ArtifactBucket": bucket,
         "BucketName": f"{name}-models",
         "StateMachineDefinitionKey": "machine.json",
+        "DeploymentId": "1",
         "DatabaseSecretArn": f"arn:aws:secretsmanager:{region}:123456789012:secret:database",
         **{f"{function}CodeKey": "function.zip" for function in CODE},
         **parameters,

@@ -134,7 +134,9 @@ fn runs(rows: &[Run]) -> String {
         ]);
     }
 
-    format!("{}\n{table}", heading("Last runs"))
+    let newest = rows.first().and_then(|run| run.release.as_ref());
+    let newest = newest.map(|release| format!(", the newest by release {release}"));
+    format!("{}\n{table}", heading(&format!("Last runs{}", newest.unwrap_or_default())))
 }
 
 /// Shows the results after a run.
@@ -189,6 +191,7 @@ mod tests {
                     counts: [Some(12), Some(7), Some(1), Some(0)],
                     total_increase: Some(Decimal::new(2_645_000, 2)),
                     error: None,
+                    release: Some("0.1.0+5fe4d4105b1e".to_owned()),
                 },
                 Run {
                     run_id: "broken".to_owned(),
@@ -199,6 +202,7 @@ mod tests {
                     counts: [None; 4],
                     total_increase: None,
                     error: Some("Permanent.ModelMissing".to_owned()),
+                    release: None,
                 },
             ],
         };

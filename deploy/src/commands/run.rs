@@ -166,6 +166,7 @@ fn show_summary(context: &Context, summary: &RunSummary, finished: &ExecutionRep
         "  Model s3://{}/{} (sha256 {:.12})",
         summary.model.bucket, summary.model.key, summary.model.sha256
     ));
+    ui.line(format!("  Release {}", summary.release));
 }
 
 fn run_error(context: &Context, finished: &ExecutionReport) -> Problem {

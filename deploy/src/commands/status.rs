@@ -39,7 +39,11 @@ pub(super) async fn run(context: &Context) -> Result<()> {
             "version": version,
             "url": url.as_deref().map(database::masked),
         },
-        "stack": stack.map(|stack| json!({ "status": stack.status, "outputs": stack.outputs })),
+        "stack": stack.map(|stack| json!({
+            "status": stack.status,
+            "release": stack.parameters.get("Release"),
+            "outputs": stack.outputs,
+        })),
         "model": model.map(|known| {
             json!({ "sha256": known.sha256, "training": known.report["training"] })
         }),
@@ -107,7 +111,11 @@ fn show(context: &Context, status: &Status) {
         |(version, url): (&String, &String)| format!("{version} at {}", database::masked(url));
     row("PostgreSQL", server.map_or_else(stopped, shown));
 
-    let stack = status.stack.as_ref().map(|stack| stack.status.clone());
+    let stack = status.stack.as_ref().map(|stack| {
+        let release = stack.parameters.get("Release");
+        let release = release.map(|release| format!(", release {release}"));
+        format!("{}{}", stack.status, release.unwrap_or_default())
+    });
     row("Stack", stack.unwrap_or_else(|| "is not deployed".to_owned()));
     row("Model", model_text(context, status.model.as_ref()));
 
@@ -148,11 +156,13 @@ fn totals_text(results: &Results) -> String {
 
 fn run_text(run: &Run) -> String {
     let raised = run.total_increase.map(|sum| format!(", limits raised by {}", money(sum)));
+    let release = run.release.as_ref().map(|release| format!(", by release {release}"));
     format!(
-        "{} {} at {} UTC{}",
+        "{} {} at {} UTC{}{}",
         run.run_id,
         run.status,
         run.started_at.format("%Y-%m-%d %H:%M:%S"),
-        raised.unwrap_or_default()
+        raised.unwrap_or_default(),
+        release.unwrap_or_default()
     )
 }

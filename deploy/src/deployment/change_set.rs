@@ -108,9 +108,14 @@ pub(crate) async fn apply(
     // A stack of any other state was refused by `check`; CloudFormation refuses it again.
     let live = existing.filter(|stack| Situation::of(Some(stack)) != Situation::New);
     task.phase("comparing");
-    let Some(changes) = plan(client, spec, live.as_ref()).await? else {
+    if !is_changed(client, spec, live.as_ref()).await? {
         task.done("unchanged");
         return protect(client, stack::found(client, &spec.name).await?).await;
+    }
+
+    let spec = &spec.with_new_id();
+    let Some(changes) = plan(client, spec, live.as_ref()).await? else {
+        return Err(stack::refusal_error("it sees no change in a new deployment").into());
     };
 
     if live.is_some() {
@@ -127,6 +132,21 @@ pub(crate) async fn apply(
     let stack = execute(client, spec, &changes, &task).await?;
     task.done(verb);
     protect(client, stack).await
+}
+
+/// Whether CloudFormation sees a change when the deployment keeps its id. A new id is a change by
+/// itself, because it publishes the functions again.
+async fn is_changed(client: &Client, spec: &StackSpec, live: Option<&Stack>) -> Result<bool> {
+    let Some(stack) = live.filter(|stack| stack.parameters.contains_key(stack::DEPLOYMENT_ID))
+    else {
+        return Ok(true);
+    };
+
+    let planned = plan(client, spec, Some(stack)).await?;
+    if let Some(changes) = &planned {
+        discard(client, changes).await;
+    }
+    Ok(planned.is_some())
 }
 
 /// A change set that CloudFormation has computed.
@@ -150,7 +170,10 @@ async fn plan(
     let created = client
         .create_change_set()
         .stack_name(&spec.name)
-        .change_set_name(format!("limit-increase-{}", chrono::Utc::now().format("%Y%m%dT%H%M%S")))
+        .change_set_name(format!(
+            "limit-increase-{}",
+            chrono::Utc::now().format("%Y%m%dT%H%M%S%3f")
+        ))
         .change_set_type(if live.is_some() { ChangeSetType::Update } else { ChangeSetType::Create })
         .template_url(&spec.template_url)
         .set_parameters(Some(parameters))

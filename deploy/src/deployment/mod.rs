@@ -4,6 +4,7 @@ pub mod build;
 pub mod change_set;
 mod inputs;
 mod progress;
+pub mod release;
 pub mod schedule;
 pub mod stack;
 
@@ -156,6 +157,8 @@ pub(crate) async fn apply(
         parameters.insert(archive.function.code_parameter.to_owned(), archive.key.clone());
     }
 
+    parameters.entry("Release".to_owned()).or_insert_with(|| release::of(root));
+
     let inputs = (&files.template, &parameters, &deployment.tags);
     let sha256 = sha256_hex(&serde_json::to_vec(&inputs)?);
     if let Some(known) = unchanged(aws, deployment, record, &sha256).await? {
@@ -175,7 +178,7 @@ pub(crate) async fn apply(
         return change_set::apply(&aws.cloudformation, &spec, agree, &context.ui).await;
     };
 
-    let deployed = stack::apply(&aws.cloudformation, &spec, &context.ui).await?;
+    let deployed = stack::apply(&aws.cloudformation, &spec.with_new_id(), &context.ui).await?;
     let record = Record { stack_id: deployed.id.clone(), sha256, chosen };
     write_whole(&path, &serde_json::to_vec_pretty(&record)?)?;
     Ok(deployed)

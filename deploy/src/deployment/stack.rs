@@ -14,6 +14,8 @@ use crate::terminal::{Task, Ui};
 
 /// The name of the stack, unless the command line names another.
 pub const DEFAULT_NAME: &str = "limit-increase";
+/// The parameter with the id of the deployment, which is in the functions' versions.
+pub(super) const DEPLOYMENT_ID: &str = "DeploymentId";
 /// The longest wait for the stack. A new stack takes seconds locally and a few minutes on AWS.
 const TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
@@ -39,6 +41,16 @@ impl StackSpec {
             Parameter::builder().parameter_key(key).parameter_value(value).build()
         };
         self.parameters.iter().map(parameter).collect()
+    }
+
+    /// The same stack as a deployment of its own: with a new id, so that new versions of the
+    /// functions are published. The id is the time, and never one of an earlier deployment. After
+    /// an update that was rolled back, Lambda would publish nothing with the id of that one.
+    pub(super) fn with_new_id(&self) -> Self {
+        let mut spec = self.clone();
+        let id = chrono::Utc::now().format("%Y%m%dT%H%M%S%3fZ").to_string();
+        spec.parameters.insert(DEPLOYMENT_ID.to_owned(), id);
+        spec
     }
 
     /// The tags, or `None` to leave the stack's as they are.

@@ -47,7 +47,8 @@ const REASONS: &str = "
 const LAST_RUNS: &str = "
     SELECT run_id, status, started_at,
            extract(epoch FROM finished_at - started_at)::float8 AS seconds,
-           eligible, approved, declined, referred, stale, total_increase, error
+           eligible, approved, declined, referred, stale, total_increase, error,
+           context->>'release' AS release
     FROM limit_increase_runs
     ORDER BY started_at DESC, run_id
     LIMIT $1";
@@ -129,6 +130,8 @@ pub struct Run {
     pub total_increase: Option<Decimal>,
     /// The name of the failure, if the run failed.
     pub error: Option<String>,
+    /// The release that opened the run; `None` if the run was never open, or an older release did.
+    pub release: Option<String>,
 }
 
 /// Reads everything that `results` shows in one snapshot of the database.
@@ -219,5 +222,6 @@ fn run(row: &Row) -> Result<Run> {
         ],
         total_increase: row.try_get("total_increase")?,
         error: row.try_get("error")?,
+        release: row.try_get("release")?,
     })
 }

@@ -87,6 +87,7 @@ pub(crate) async fn open_run(
         policy,
         dry_run: order.request.dry_run,
         as_of: order.as_of,
+        release: environment::release(),
         shard_list: list,
     };
 

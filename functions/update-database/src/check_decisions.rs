@@ -6,8 +6,8 @@ use limit_increase_runtime::environment;
 use limit_increase_workflow::rows::Evaluation;
 use limit_increase_workflow::{Failure, FailureKind};
 
-/// Checks that the policy stays below the deployment's ceilings. The run was opened under them; they
-/// may have been lowered since, or the run may have been opened by somebody else.
+/// Checks that the policy stays below the deployment's ceilings. The run was opened under them,
+/// unless somebody else has opened it.
 ///
 /// # Errors
 /// `Permanent.PolicyNotAllowed`, or `Permanent.Configuration` when a ceiling is no number.

@@ -219,6 +219,7 @@ fn summarise(locked: LockedRun, sums: &ShardSums) -> RunSummary {
         model: context.model,
         policy: context.policy,
         policy_sha256: context.policy_sha256,
+        release: context.release,
         started_at,
         finished_at,
     }
@@ -229,7 +230,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use limit_increase_domain::Policy;
-    use limit_increase_workflow::{FailureKind, HandoffRef, ModelPin};
+    use limit_increase_workflow::{FailureKind, HandoffRef, ModelPin, Release};
 
     fn to_finish() -> RunToFinish {
         let policy = Policy::default();
@@ -247,6 +248,7 @@ mod tests {
             policy,
             dry_run: false,
             as_of: "2026-11-24".parse().unwrap(),
+            release: Release::from("0.1.0+a".to_owned()),
             shard_list: HandoffRef { sha256: "l".to_owned(), version_id: None },
         };
 
@@ -281,9 +283,11 @@ mod tests {
         other_policy.run.policy_sha256 = "q".to_owned();
         let mut other_date = opened.clone();
         other_date.run.as_of = "2026-11-25".parse().unwrap();
+        let mut other_release = opened.clone();
+        other_release.run.release = Release::from("0.1.0+b".to_owned());
         let mut more_customers = opened.clone();
         more_customers.eligible += 1;
-        for other in [other_model, other_policy, other_date, more_customers] {
+        for other in [other_model, other_policy, other_date, other_release, more_customers] {
             let failure = check_identity(&locked(&opened), &other).unwrap_err();
             assert_eq!(failure.kind, FailureKind::RunConflict);
             assert!(failure.message.contains("run night was opened with another"), "{failure}");

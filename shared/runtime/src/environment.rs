@@ -1,7 +1,7 @@
 //! The environment variables of a function.
 
 use limit_increase_domain::Ceilings;
-use limit_increase_workflow::{Failure, FailureKind};
+use limit_increase_workflow::{Failure, FailureKind, Release};
 
 /// An environment variable that has a default. Set but empty counts as not set, because that is how
 /// CloudFormation writes an absent parameter.
@@ -14,6 +14,12 @@ pub fn or_default(name: &str, default: &str) -> String {
 #[must_use]
 pub fn optional(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The release that is deployed: `RELEASE`.
+#[must_use]
+pub fn release() -> Release {
+    optional("RELEASE").map(Release::from).unwrap_or_default()
 }
 
 /// The deployment's ceilings above every policy: `MAX_LIMIT_CEILING` and `MAX_GROWTH_CEILING`.

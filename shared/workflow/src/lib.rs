@@ -34,6 +34,7 @@ pub mod contract;
 pub mod document;
 pub mod failure;
 pub mod keys;
+pub mod release;
 pub mod request;
 pub mod rows;
 pub mod run;
@@ -42,6 +43,7 @@ pub mod summary;
 
 pub use failure::{Failure, FailureKind};
 pub use keys::{HandoffRef, ObjectRef};
+pub use release::Release;
 pub use request::RunRequest;
 pub use run::{ModelPin, RunContext, RunId, RunStatus};
 pub use shard::{ShardIndex, ShardRef};

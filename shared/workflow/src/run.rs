@@ -7,6 +7,7 @@ use limit_increase_domain::Policy;
 use serde::{Deserialize, Serialize};
 
 use crate::keys::HandoffRef;
+use crate::release::Release;
 
 /// A run's id: the name of its Step Functions execution.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -133,6 +134,10 @@ pub struct RunContext {
     pub dry_run: bool,
     /// The business date of the run.
     pub as_of: NaiveDate,
+    /// The release that opened the run. Its other steps are of the same deployment, because the state
+    /// machine names versions of the functions.
+    #[serde(default)]
+    pub release: Release,
     /// The list of all shards of the run. It names the file of each shard, so that nobody can give
     /// the run another shard than the query wrote.
     pub shard_list: HandoffRef,
@@ -157,6 +162,21 @@ mod tests {
         }
 
         assert!(RunId::try_from("..".repeat(1_000_000)).unwrap_err().to_string().len() < 300);
+    }
+
+    #[test]
+    fn a_run_of_an_older_release_is_read_and_compares_equal() {
+        let event = include_str!("../../../events/score-customers.json");
+        let mut context: serde_json::Value = serde_json::from_str(event).unwrap();
+        let mut context = context["run"].take();
+        let run: RunContext = serde_json::from_value(context.clone()).unwrap();
+        assert_eq!(run.release.to_string(), "0.1.0+5fe4d4105b1e");
+
+        context.as_object_mut().unwrap().remove("release").unwrap();
+        let older: RunContext = serde_json::from_value(context.clone()).unwrap();
+        assert_eq!(older.release.to_string(), "unknown");
+        assert_eq!(older, serde_json::from_value(context).unwrap());
+        assert_ne!(older, run);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use limit_increase_domain::{Counts, Policy};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
+use crate::release::Release;
 use crate::run::{ModelPin, RunId, RunStatus};
 
 /// What a closed run was opened with, and what became of its customers.
@@ -33,6 +34,9 @@ pub struct RunSummary {
     pub policy: Policy,
     /// SHA-256 of the policy.
     pub policy_sha256: String,
+    /// The release that opened the run.
+    #[serde(default)]
+    pub release: Release,
     /// When the run opened, UTC.
     pub started_at: DateTime<Utc>,
     /// When the run closed, UTC.

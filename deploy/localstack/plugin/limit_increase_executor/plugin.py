@@ -9,6 +9,7 @@ class ProcessExecutorPlugin(RuntimeExecutorPlugin):
     def load(self, *args, **kwargs) -> type:
         # Imported late, because LocalStack loads this module at every start, and Lambda only when
         # it is used.
+        from limit_increase_executor import versions  # noqa: F401
         from limit_increase_executor.executor import ProcessRuntimeExecutor
 
         return ProcessRuntimeExecutor

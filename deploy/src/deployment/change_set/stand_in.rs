@@ -24,8 +24,10 @@ pub(super) struct State {
     pub(super) parameters: BTreeMap<String, String>,
     /// Names of the parameters of the template that is deployed.
     pub(super) template: Vec<&'static str>,
-    /// Whether a change set finds something to change.
+    /// Whether a change set finds nothing to change but the deployment's id.
     pub(super) unchanged: bool,
+    /// Whether the last change set keeps the deployment's id.
+    pub(super) keeps_id: bool,
     /// Whether the stack is protected against deletion.
     pub(super) protected: bool,
     /// Every request, in order.
@@ -75,13 +77,10 @@ impl StandIn {
         self.state().requests.iter().map(action).filter(|action| !looks(action)).collect()
     }
 
-    /// The only request of this action.
-    pub(super) fn request(&self, action: &str) -> Request {
+    /// The requests of this action, in order.
+    pub(super) fn requests(&self, action: &str) -> Vec<Request> {
         let state = self.state();
-        let mut found = state.requests.iter().filter(|request| request["Action"] == action);
-        let request = found.next().unwrap().clone();
-        assert!(found.next().is_none(), "{action} was asked for twice");
-        request
+        state.requests.iter().filter(|request| request["Action"] == action).cloned().collect()
     }
 }
 
@@ -165,7 +164,7 @@ impl State {
                 Ok(format!("<Parameters>{members}</Parameters>"))
             }
             "CreateChangeSet" => self.create_change_set(request),
-            "DescribeChangeSet" if self.unchanged => Ok(
+            "DescribeChangeSet" if self.unchanged && self.keeps_id => Ok(
                 "<Status>FAILED</Status><StatusReason>The submitted information didn't contain changes. \
                  Submit different information to create a change set.</StatusReason>"
                     .to_owned(),
@@ -222,6 +221,7 @@ impl State {
             _ => return Err(format!("Stack is in {} state and can not be updated.", self.status)),
         }
 
+        self.keeps_id = false;
         for (key, name) in request.iter().filter(|(key, _)| key.ends_with(".ParameterKey")) {
             if !self.template.contains(&name.as_str()) {
                 return Err(format!("Parameters: [{name}] do not exist in the template"));
@@ -233,6 +233,7 @@ impl State {
                     "Invalid input for parameter key {name}. Cannot specify usePreviousValue as true for a parameter key not in the previous template"
                 ));
             }
+            self.keeps_id |= request.contains_key(&previous) && name == "DeploymentId";
         }
 
         Ok("<Id>arn:change-set</Id><StackId>arn:stack</StackId>".to_owned())

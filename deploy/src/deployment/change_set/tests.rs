@@ -22,6 +22,7 @@ fn live(status: &'static str) -> State {
         ("CodeKey", "old.zip"),
         ("SubnetIds", "subnet-1"),
         ("DatabaseUrl", "****"),
+        ("DeploymentId", "20261101T020000000Z"),
         ("Dropped", "x"),
     ];
     State {
@@ -30,7 +31,7 @@ fn live(status: &'static str) -> State {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect(),
-        template: vec!["CodeKey", "SubnetIds", "DatabaseUrl", "Fresh"],
+        template: vec!["CodeKey", "SubnetIds", "DatabaseUrl", "DeploymentId", "Fresh"],
         ..State::default()
     }
 }
@@ -64,10 +65,23 @@ fn a_second_deployment_keeps_every_value_that_is_not_repeated() {
     let (stack, shown) = deploy(&stand_in, true);
     assert_eq!(stack.unwrap().status, "UPDATE_COMPLETE");
 
-    let sent = stand_in.request("CreateChangeSet");
-    let expected = [("CodeKey", "new.zip"), ("DatabaseUrl", "previous"), ("SubnetIds", "previous")];
-    let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    assert_eq!(parameters(&sent), BTreeMap::from(expected));
+    let expected = [
+        ("CodeKey", "new.zip"),
+        ("DatabaseUrl", "previous"),
+        ("DeploymentId", "previous"),
+        ("SubnetIds", "previous"),
+    ];
+    let mut expected =
+        BTreeMap::from(expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    let [compared, sent] = &stand_in.requests("CreateChangeSet")[..] else {
+        panic!("one change set to compare, and one to deploy")
+    };
+    assert_eq!(parameters(compared), expected);
+
+    let id = parameters(sent)["DeploymentId"].clone();
+    assert!(id.starts_with("20") && id.ends_with('Z') && id.len() == 19, "{id}");
+    expected.insert("DeploymentId".to_owned(), id);
+    assert_eq!(parameters(sent), expected);
     assert_eq!(sent["ChangeSetType"], "UPDATE");
     assert!(sent["TemplateURL"].starts_with("https://s3.") && !sent.contains_key("TemplateBody"));
     assert_eq!((&*sent["Tags.member.1.Key"], &*sent["Tags.member.1.Value"]), ("team", "risk"));
@@ -83,12 +97,14 @@ fn a_change_that_nobody_wants_is_not_made() {
     let stand_in = StandIn::start(live("CREATE_COMPLETE"));
     let (stack, _) = deploy(&stand_in, false);
     assert!(stack.unwrap_err().to_string().contains("was not changed"));
-    assert_eq!(stand_in.actions(), ["CreateChangeSet", "DeleteChangeSet"]);
+    let pair = ["CreateChangeSet", "DeleteChangeSet"];
+    assert_eq!(stand_in.actions(), [pair, pair].concat());
 }
 
 #[test]
 fn a_first_creation_asks_nothing_and_ends_protected() {
-    let stand_in = StandIn::start(State { template: vec!["CodeKey"], ..State::default() });
+    let stand_in =
+        StandIn::start(State { template: vec!["CodeKey", "DeploymentId"], ..State::default() });
     let (stack, shown) = deploy(&stand_in, false);
     assert_eq!(stack.unwrap().status, "CREATE_COMPLETE");
     assert!(shown.is_empty() && stand_in.state().protected);
@@ -120,6 +136,16 @@ fn only_the_remains_of_a_first_creation_are_deleted() {
         let _ = deploy(&stand_in, true);
         assert!(!stand_in.actions().contains(&"DeleteStack".to_owned()), "{status}");
     }
+}
+
+#[test]
+fn a_stack_of_a_release_without_versions_gets_its_first_id() {
+    let mut older = live("UPDATE_COMPLETE");
+    older.parameters.remove("DeploymentId");
+    let stand_in = StandIn::start(older);
+    assert_eq!(deploy(&stand_in, true).0.unwrap().status, "UPDATE_COMPLETE");
+    let [sent] = &stand_in.requests("CreateChangeSet")[..] else { panic!("one change set") };
+    assert_ne!(parameters(sent)["DeploymentId"], "previous");
 }
 
 #[test]

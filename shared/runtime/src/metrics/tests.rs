@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 use limit_increase_domain::{Counts, Policy};
-use limit_increase_workflow::{ModelPin, RunStatus};
+use limit_increase_workflow::{ModelPin, Release, RunStatus};
 
 use super::*;
 
@@ -27,6 +27,7 @@ fn summary(counts: Counts, dry_run: bool) -> RunSummary {
         },
         policy: Policy::default(),
         policy_sha256: "p".to_owned(),
+        release: Release::default(),
         started_at: "2026-11-24T02:00:07Z".parse().unwrap(),
         finished_at: "2026-11-24T02:01:08.250Z".parse().unwrap(),
     }
