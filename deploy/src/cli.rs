@@ -6,7 +6,10 @@ use chrono::NaiveDate;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use limit_increase::deployment::build::Architecture;
+use limit_increase::deployment::stack;
 use limit_increase::local::state::Runtime;
+use limit_increase::remote::Place;
+use limit_increase::terminal::Problem;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -17,6 +20,7 @@ Examples:
   limit-increase setup-db --data loans.csv --id-column id --score-column score --limit-column limit
   limit-increase deploy --target aws --artifact-bucket my-artifacts \\
       --database-secret-arn arn:aws:...
+  limit-increase status --target aws     the stack, its schedule, its alarms, its last runs
 
 Each command first prepares what it needs, and does not repeat what is already done.
 Exit codes: 0 done, 1 failed, 2 wrong command line or data, 3 the run failed.";
@@ -74,10 +78,12 @@ pub(crate) enum Command {
     Deploy(DeployArgs),
     /// Run the workflow and follow it, after preparing what is missing
     Run(RunArgs),
+    /// Resume a failed run where it ended, by a redrive
+    Resume(ResumeArgs),
     /// Show what was decided
     Results(ResultsArgs),
     /// Show what runs and what is deployed
-    Status,
+    Status(StatusArgs),
     /// Stop the services; data and model stay
     Stop,
     /// Stop the services and remove the local environment's data
@@ -85,7 +91,7 @@ pub(crate) enum Command {
     /// Check each service by using it
     TestServices,
     /// Show the nightly schedule and prove that an event starts a run
-    TestSchedule,
+    TestSchedule(TestScheduleArgs),
     /// Run awslocal against this environment: limit-increase awslocal -- s3 ls
     Awslocal(AwslocalArgs),
 }
@@ -198,6 +204,56 @@ pub(crate) enum Target {
     Aws,
 }
 
+/// The options that say on which AWS, and on which stack there, a command works.
+#[derive(Debug, Args)]
+pub(crate) struct PlaceArgs {
+    /// The local AWS, or the account that your AWS environment names
+    #[arg(long, value_enum, default_value_t = Target::Local)]
+    pub(crate) target: Target,
+    /// Region of the stack [default: that of your AWS environment] (AWS)
+    #[arg(long, value_name = "REGION")]
+    pub(crate) region: Option<String>,
+    /// A suffix of all names, for several stacks in one account: lower-case letters and digits, at
+    /// most ten
+    #[arg(long, value_name = "STAGE", value_parser = stage)]
+    pub(crate) stage: Option<String>,
+    /// Name of the stack [default: limit-increase, and the stage]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) stack_name: Option<String>,
+}
+
+impl PlaceArgs {
+    /// The stack's name.
+    pub(crate) fn stack_name(&self) -> String {
+        match (&self.stack_name, &self.stage) {
+            (Some(name), _) => name.clone(),
+            (None, Some(stage)) => format!("{}-{stage}", stack::DEFAULT_NAME),
+            (None, None) => stack::DEFAULT_NAME.to_owned(),
+        }
+    }
+
+    /// The stack in an account, or `None` for the one of the local AWS, which has no choice.
+    pub(crate) fn on_aws(&self) -> anyhow::Result<Option<Place>> {
+        if self.target == Target::Aws {
+            return Ok(Some(Place { stack_name: self.stack_name(), region: self.region.clone() }));
+        }
+
+        let names = [
+            ("--region", &self.region),
+            ("--stage", &self.stage),
+            ("--stack-name", &self.stack_name),
+        ];
+        match names.iter().find(|(_, value)| value.is_some()) {
+            Some((option, _)) => {
+                let what =
+                    format!("{option} names a stack on AWS, and the target is the local AWS");
+                Err(Problem::usage(what).next("add --target aws, or leave the option out").into())
+            }
+            None => Ok(None),
+        }
+    }
+}
+
 /// Options of `setup-db`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -271,9 +327,9 @@ Examples:
 A parameter that is not repeated keeps its value. On AWS the changes to an existing stack are shown first, and
 a question is asked.")]
 pub(crate) struct DeployArgs {
-    /// The local AWS, or the account that your AWS environment names
-    #[arg(long, value_enum, default_value_t = Target::Local)]
-    pub(crate) target: Target,
+    /// The stack to create or to change.
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
     /// Processor of the functions [default: this machine's locally, arm64 on AWS]
     #[arg(long, value_enum)]
     pub(crate) architecture: Option<Architecture>,
@@ -286,13 +342,6 @@ pub(crate) struct DeployArgs {
     /// The most customers that the nightly run takes, or `all` [default: 20]
     #[arg(long, value_name = "N|all")]
     pub(crate) nightly_limit: Option<Limit>,
-    /// A suffix of all names, for several stacks in one account: lower-case letters and digits, at
-    /// most ten
-    #[arg(long, value_name = "STAGE", value_parser = stage)]
-    pub(crate) stage: Option<String>,
-    /// Name of the stack [default: limit-increase, and the stage]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) stack_name: Option<String>,
     /// A tag of the stack and of its resources
     #[arg(long = "tag", value_name = "KEY=VALUE")]
     pub(crate) tags: Vec<String>,
@@ -325,9 +374,16 @@ Examples:
   limit-increase run --limit all --shard-size 10000
   limit-increase run --dry-run --policy stricter.json
   limit-increase run --follow manual-20261124T020000-123
+  limit-increase run --target aws --dry-run --limit all
+  limit-increase run --target aws --stage test --region eu-west-1 --yes
 
-Ctrl-C stops watching; the run goes on.")]
+Ctrl-C stops watching; the run goes on.
+On AWS nothing is prepared, and the database is not connected to: the run is started and followed by Step
+Functions, and its results are read from S3. A run that is not a dry run asks first.")]
 pub(crate) struct RunArgs {
+    /// The stack that runs.
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
     /// The most customers to take, or `all` [default: 20]
     #[arg(long, value_name = "N|all")]
     pub(crate) limit: Option<Limit>,
@@ -350,6 +406,61 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "NAME", conflicts_with_all =
         ["limit", "shard_size", "dry_run", "as_of", "policy", "name"])]
     pub(crate) follow: Option<String>,
+    /// On AWS, start a run that may raise limits without a question
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+}
+
+/// Options of `resume`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  limit-increase resume manual-20261124T020000-123 --target aws
+  limit-increase resume nightly-1 --target aws --stage test --yes
+
+The run goes on with its own model and policy, and does only the shards that the ledger lacks. Step Functions
+redrives a run that is FAILED, TIMED_OUT or ABORTED, for 14 days. The local AWS has no redrive.")]
+pub(crate) struct ResumeArgs {
+    /// The run's name
+    #[arg(value_name = "RUN")]
+    pub(crate) run: String,
+    /// The stack of the run.
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+    /// Resume a run that may raise limits without a question
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+}
+
+/// Options of `status`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  limit-increase status
+  limit-increase status --target aws
+  limit-increase --json status --target aws --stage test | jq .alarms")]
+pub(crate) struct StatusArgs {
+    /// The stack to look at.
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+}
+
+/// Options of `test-schedule`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  limit-increase test-schedule
+  limit-increase test-schedule --target aws
+  limit-increase test-schedule --target aws --dry-run
+
+Locally an event starts a run, as at night. On AWS nothing is started, unless --dry-run asks for it.")]
+pub(crate) struct TestScheduleArgs {
+    /// The stack of the schedule.
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+    /// On AWS, start a dry run of one customer with the schedule's target, and follow it
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// The value of `--limit`: how many customers a run takes.
@@ -385,7 +496,19 @@ impl std::str::FromStr for Limit {
 
 /// Options of `results`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  limit-increase results                                      the table, and the last runs
+  limit-increase results manual-20261124T020000-123           the records of one run in S3
+  limit-increase results --target aws                         the records of the last run that succeeded
+  limit-increase --json results nightly-1 --target aws --top 100")]
 pub(crate) struct ResultsArgs {
+    /// A run, whose records in S3 are shown [default: locally the table, on AWS the last run]
+    #[arg(value_name = "RUN")]
+    pub(crate) run: Option<String>,
+    /// The stack of the run.
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
     /// Rows in each list
     #[arg(long, default_value_t = 10, value_name = "N",
         value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -431,6 +554,25 @@ mod tests {
 
         for bad in ["", "2nd", "Dev", "eu-west-1", "productions"] {
             assert!(stage(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_name_of_a_stack_needs_the_target_that_has_stacks_to_choose_from() {
+        let parse = |arguments: &[&str]| {
+            let arguments = [&["limit-increase", "status"], arguments].concat();
+            match Cli::try_parse_from(arguments).unwrap().command {
+                Command::Status(status) => status.place.on_aws(),
+                _ => unreachable!(),
+            }
+        };
+
+        assert!(parse(&[]).unwrap().is_none());
+        let place = parse(&["--target", "aws", "--stage", "test"]).unwrap().unwrap();
+        assert_eq!(place.stack_name, "limit-increase-test");
+        for option in ["--stage", "--region", "--stack-name"] {
+            let error = parse(&[option, "test"]).unwrap_err().to_string();
+            assert!(error.contains(option) && error.contains("--target aws"), "{error}");
         }
     }
 

@@ -4,6 +4,7 @@
 //! runs, and the functions are the binaries that cargo-lambda builds. Each suite uses free ports
 //! and a directory of its own, which it removes. So the suites can run beside a `make start`.
 
+pub mod aws_stand_in;
 pub mod environment;
 pub mod faults;
 pub mod programs;

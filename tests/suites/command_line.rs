@@ -1,6 +1,9 @@
 //! The command line as people and programs use it: answers, JSON, exit codes.
 #![allow(missing_docs)]
 
+#[path = "command_line/on_aws.rs"]
+mod on_aws;
+
 use std::path::Path;
 use std::process::{ExitCode, Output};
 
@@ -8,6 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 use limit_increase::model::{BUCKET, KEY};
 use limit_increase_tests::environment::Environment;
 use limit_increase_tests::{cases, suite};
+use on_aws::*;
 use serde_json::json;
 
 const POLICY: &str = limit_increase_workflow::keys::DEFAULT_POLICY_KEY;
@@ -30,6 +34,13 @@ fn main() -> ExitCode {
             a_second_stage_runs_beside_the_first,
             a_stack_on_aws_is_not_changed_without_a_question,
             awslocal_starts_a_run,
+            on_aws_a_run_is_started_followed_and_read_without_the_database,
+            on_aws_a_live_run_is_not_started_without_a_question,
+            on_aws_a_run_that_failed_says_how_to_resume_it,
+            on_aws_status_shows_the_stack_and_its_alarms,
+            on_aws_test_schedule_starts_nothing_unless_a_dry_run_is_asked_for,
+            on_aws_a_redrive_resumes_a_run_or_says_what_to_do_instead,
+            on_aws_each_error_says_the_next_step,
             stop_is_idempotent_and_the_next_command_starts_again,
         ],
     )

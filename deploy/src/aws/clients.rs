@@ -1,7 +1,9 @@
 //! The AWS clients of one account and region, or of the local AWS.
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::provider::ProvideCredentials as _;
 use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
+use aws_sdk_s3::error::DisplayErrorContext;
 use aws_smithy_http_client::Builder;
 use limit_increase_storage::aws;
 
@@ -27,6 +29,8 @@ pub struct Aws {
     pub(crate) events: aws_sdk_eventbridge::Client,
     /// Whose credentials these are.
     sts: aws_sdk_sts::Client,
+    /// What all clients share, for a request to a service that has none.
+    pub(super) config: SdkConfig,
 }
 
 impl Aws {
@@ -45,9 +49,14 @@ impl Aws {
         Self::of(&config, true)
     }
 
-    /// Clients for the account that the environment or the profile names.
-    pub async fn remote() -> Self {
-        Self::of(&aws::load_config().await, false)
+    /// Clients for the account that the environment or the profile names, in this region or in
+    /// theirs.
+    pub async fn remote(region: Option<&str>) -> Self {
+        let loader = match region {
+            Some(region) => aws::loader().region(Region::new(region.to_owned())),
+            None => aws::loader(),
+        };
+        Self::of(&loader.load().await, false)
     }
 
     pub(crate) fn of(config: &SdkConfig, local: bool) -> Self {
@@ -59,6 +68,7 @@ impl Aws {
             cloudformation: aws_sdk_cloudformation::Client::new(config),
             events: aws_sdk_eventbridge::Client::new(config),
             sts: aws_sdk_sts::Client::new(config),
+            config: config.clone(),
         }
     }
 
@@ -66,6 +76,34 @@ impl Aws {
     #[must_use]
     pub fn region(&self) -> &str {
         &self.region
+    }
+
+    /// Checks that there is a region and that there are credentials, before anything is asked.
+    ///
+    /// # Errors
+    /// With where to get what is missing.
+    pub async fn check_sign_in(&self) -> anyhow::Result<()> {
+        if self.config.region().is_none() {
+            return Err(Problem::usage("it is not known in which AWS region the stack is")
+                .next("name it: --region eu-west-1, or AWS_REGION, or the profile of AWS_PROFILE")
+                .into());
+        }
+
+        let provider = self.config.credentials_provider();
+        let why = match provider.as_ref().map(|known| known.provide_credentials()) {
+            None => "none are configured".to_owned(),
+            Some(credentials) => match credentials.await {
+                Ok(_) => return Ok(()),
+                Err(error) => DisplayErrorContext(&error).to_string(),
+            },
+        };
+        Err(Problem::usage("there are no AWS credentials")
+            .at(why)
+            .next(
+                "sign in, then give them to this program: eval \"$(aws configure export-credentials \
+                 --format env)\"; or set AWS_PROFILE to a profile with keys",
+            )
+            .into())
     }
 
     /// The number of the account that the credentials belong to.
@@ -89,6 +127,6 @@ where
     match (metadata.and_then(E::code), metadata.and_then(E::message)) {
         (Some(code), Some(message)) => format!("{code}: {message}"),
         (Some(code), None) => code.to_owned(),
-        _ => aws_sdk_s3::error::DisplayErrorContext(error).to_string(),
+        _ => DisplayErrorContext(error).to_string(),
     }
 }

@@ -17,7 +17,7 @@ use limit_increase::terminal::Problem;
 pub(super) async fn run(context: &Context, arguments: DeployArgs) -> Result<()> {
     let chosen = chosen(&arguments)?;
     let tags = pairs("--tag", &arguments.tags)?;
-    let (aws, mut deployment) = match arguments.target {
+    let (aws, mut deployment) = match arguments.place.target {
         Target::Local => {
             let services = services::ensure(context).await?;
             (Aws::local(services.localstack_port), local(&arguments, &services)?)
@@ -29,7 +29,7 @@ pub(super) async fn run(context: &Context, arguments: DeployArgs) -> Result<()> 
         deployment.architecture = architecture;
     }
 
-    deployment.stack_name = stack_name(&arguments);
+    deployment.stack_name = arguments.place.stack_name();
     deployment.chosen = chosen;
     deployment.tags = tags;
     deployment.yes = arguments.yes;
@@ -50,17 +50,9 @@ pub(super) async fn run(context: &Context, arguments: DeployArgs) -> Result<()> 
     }))
 }
 
-fn stack_name(arguments: &DeployArgs) -> String {
-    match (&arguments.stack_name, &arguments.stage) {
-        (Some(name), _) => name.clone(),
-        (None, Some(stage)) => format!("{}-{stage}", stack::DEFAULT_NAME),
-        (None, None) => stack::DEFAULT_NAME.to_owned(),
-    }
-}
-
 fn local(arguments: &DeployArgs, services: &services::Services) -> Result<Deployment> {
     let mut deployment = Deployment::local(services)?;
-    if let Some(stage) = &arguments.stage {
+    if let Some(stage) = &arguments.place.stage {
         deployment.set_stage(stage);
     }
 
@@ -73,8 +65,8 @@ async fn remote(
     arguments: &DeployArgs,
     chosen: &BTreeMap<String, String>,
 ) -> Result<(Aws, Deployment)> {
-    let aws = Aws::remote().await;
-    let name = stack_name(arguments);
+    let aws = Aws::remote(arguments.place.region.as_deref()).await;
+    let name = arguments.place.stack_name();
     let complete = arguments.artifact_bucket.is_some() && chosen.contains_key("DatabaseSecretArn");
     // A command line that lacks what a first deployment needs is told so, account or not.
     let mut unseen = String::new();
@@ -125,7 +117,7 @@ async fn first_parameters(
     found: Option<&Stack>,
 ) -> Result<BTreeMap<String, String>> {
     let mut parameters = BTreeMap::new();
-    let suffix = arguments.stage.as_ref().map(|stage| format!("-{stage}"));
+    let suffix = arguments.place.stage.as_ref().map(|stage| format!("-{stage}"));
     if let Some(suffix) = &suffix {
         parameters.insert("NameSuffix".to_owned(), suffix.clone());
     }

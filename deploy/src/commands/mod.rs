@@ -1,5 +1,6 @@
 //! One module for each command. It takes the arguments, calls the library, and shows the answer.
 
+mod aws;
 mod awslocal;
 mod clean;
 mod deploy;
@@ -18,11 +19,18 @@ use anyhow::Result;
 
 use crate::cli::{Cli, Command};
 use limit_increase::local::{Context, ServiceOptions};
+use limit_increase::remote;
 use limit_increase::terminal::Exit;
 use limit_increase::terminal::Ui;
 
 /// Runs the command that was typed.
+///
+/// A command with `--target aws` needs no checkout and no home, only the terminal.
 pub(crate) async fn dispatch(cli: Cli, ui: Ui) -> Result<Exit> {
+    if let Some(place) = aws::place(&cli.command)? {
+        return aws::dispatch(&cli.command, &place, &ui).await.map_err(remote::explain);
+    }
+
     let given = |text: Option<String>| text.filter(|text| !text.is_empty());
     let options = ServiceOptions {
         runtime: cli.services.runtime,
@@ -40,12 +48,13 @@ pub(crate) async fn dispatch(cli: Cli, ui: Ui) -> Result<Exit> {
         Command::SetupDb(arguments) => setup_db::run(&context, arguments).await?,
         Command::Deploy(arguments) => deploy::run(&context, arguments).await?,
         Command::Run(arguments) => return run::run(&context, arguments).await,
+        Command::Resume(arguments) => return Err(aws::no_local_redrive(&arguments.run).into()),
         Command::Results(arguments) => results::run(&context, &arguments).await?,
-        Command::Status => status::run(&context).await?,
+        Command::Status(_) => status::run(&context).await?,
         Command::Stop => stop::run(&context)?,
         Command::Clean(arguments) => clean::run(&context, &arguments)?,
         Command::TestServices => return test_services::run(&context).await,
-        Command::TestSchedule => test_schedule::run(&context).await?,
+        Command::TestSchedule(arguments) => test_schedule::run(&context, &arguments).await?,
         Command::Awslocal(arguments) => return awslocal::run(&context, &arguments).await,
     }
 

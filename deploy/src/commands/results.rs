@@ -1,6 +1,8 @@
 //! `results`: shows the decisions and the last runs as tables.
 
 use anyhow::Result;
+use comfy_table::Table;
+use limit_increase_workflow::{RunId, RunSummary};
 
 use crate::cli::ResultsArgs;
 use limit_increase::aws::Aws;
@@ -8,13 +10,22 @@ use limit_increase::customers;
 use limit_increase::database;
 use limit_increase::local::Context;
 use limit_increase::local::services;
+use limit_increase::model::BUCKET;
+use limit_increase::remote::records::{self, Records};
 use limit_increase::runs::policy;
-use limit_increase::runs::results::{self, Reason, Results, Run};
+use limit_increase::runs::results::{self, Increase, Reason, Results, Run};
 use limit_increase::terminal::Problem;
 use limit_increase::terminal::{self, Ui, money, thousands};
 
 pub(super) async fn run(context: &Context, arguments: &ResultsArgs) -> Result<()> {
     let services = services::ensure(context).await?;
+    if let Some(run) = &arguments.run {
+        let aws = Aws::local(services.localstack_port);
+        let records = records::read(&aws, BUCKET, &run_id(run)?, arguments.top as usize).await?;
+        context.ui.line(render_records(&records));
+        return context.ui.json(&records);
+    }
+
     let mut client = database::connect(&services.database_url).await?;
     if !customers::has_tables(&client).await? {
         return Err(Problem::new("there are no results yet")
@@ -29,30 +40,57 @@ pub(super) async fn run(context: &Context, arguments: &ResultsArgs) -> Result<()
     context.ui.json(&results)
 }
 
+/// The run that was typed.
+pub(super) fn run_id(text: &str) -> Result<RunId> {
+    RunId::try_from(text.to_owned()).map_err(|error| {
+        let next = "give the name of a run: limit-increase results lists the last ones";
+        Problem::usage(error.to_string()).next(next).into()
+    })
+}
+
+/// The records of one run as text with one table for each section.
+pub(super) fn render_records(records: &Records) -> String {
+    let sections = [
+        Some(decided(&records.summary)),
+        increases(&records.top_increases),
+        reasons("Declined, for example", &records.declined),
+        reasons("Referred to a person, for example", &records.referred),
+    ];
+    sections.into_iter().flatten().collect::<Vec<_>>().join("\n\n")
+}
+
+fn decided(summary: &RunSummary) -> String {
+    let mut table =
+        terminal::table(&["Customers", "Approved", "Declined", "Referred", "Stale", "Increase"]);
+    let counts = summary.counts;
+    let numbers =
+        [summary.eligible, counts.approved, counts.declined, counts.referred, counts.stale];
+    let cells = numbers.map(thousands).into_iter().chain([money(summary.total_increase)]);
+    table.add_row(cells);
+    let mode = if summary.dry_run { " (dry run: nothing was written)" } else { "" };
+    let title = format!("Run {} of {}{mode}", summary.run_id, summary.as_of);
+    format!("{}\n{table}", heading(&title))
+}
+
 /// The results as text with one table for each section.
 pub(super) fn render(results: &Results) -> String {
-    let mut sections = vec![totals(results)];
-    if !results.top_increases.is_empty() {
-        sections.push(increases(results));
-    }
-
-    if !results.declined.is_empty() {
-        sections.push(reasons("Declined, for example", &results.declined));
-    }
-
-    if !results.referred.is_empty() {
-        sections.push(reasons("Referred to a person, for example", &results.referred));
-    }
-
-    if !results.runs.is_empty() {
-        sections.push(runs(&results.runs));
-    }
-
-    sections.join("\n\n")
+    let sections = [
+        Some(totals(results)),
+        increases(&results.top_increases),
+        reasons("Declined, for example", &results.declined),
+        reasons("Referred to a person, for example", &results.referred),
+        runs(&results.runs),
+    ];
+    sections.into_iter().flatten().collect::<Vec<_>>().join("\n\n")
 }
 
 fn heading(text: &str) -> String {
     console::style(text).bold().to_string()
+}
+
+/// A heading and its table; nothing for a table without rows.
+fn section(title: &str, table: &Table, rows: usize) -> Option<String> {
+    (rows > 0).then(|| format!("{}\n{table}", heading(title)))
 }
 
 fn count(number: i64) -> String {
@@ -84,9 +122,9 @@ fn totals(results: &Results) -> String {
     format!("{}\n{table}", heading("Totals"))
 }
 
-fn increases(results: &Results) -> String {
+fn increases(rows: &[Increase]) -> Option<String> {
     let mut table = terminal::table(&["Customer", "Old limit", "New limit", "Increase"]);
-    for increase in &results.top_increases {
+    for increase in rows {
         table.add_row([
             increase.customer_id.clone(),
             money(increase.old_limit),
@@ -95,19 +133,20 @@ fn increases(results: &Results) -> String {
         ]);
     }
 
-    format!("{}\n{table}", heading("Largest approved increases"))
+    section("Largest approved increases", &table, rows.len())
 }
 
-fn reasons(title: &str, rows: &[Reason]) -> String {
+fn reasons(title: &str, rows: &[Reason]) -> Option<String> {
     let mut table = terminal::table(&["Customer", "Limit", "Reason"]);
     for row in rows {
         table.add_row([row.customer_id.clone(), money(row.limit), row.reason.clone()]);
     }
 
-    format!("{}\n{table}", heading(title))
+    section(title, &table, rows.len())
 }
 
-fn runs(rows: &[Run]) -> String {
+/// The table of the last runs; `None` if there was none.
+pub(super) fn runs(rows: &[Run]) -> Option<String> {
     let mut table = terminal::table(&[
         "Run",
         "Started (UTC)",
@@ -136,7 +175,7 @@ fn runs(rows: &[Run]) -> String {
 
     let newest = rows.first().and_then(|run| run.release.as_ref());
     let newest = newest.map(|release| format!(", the newest by release {release}"));
-    format!("{}\n{table}", heading(&format!("Last runs{}", newest.unwrap_or_default())))
+    section(&format!("Last runs{}", newest.unwrap_or_default()), &table, rows.len())
 }
 
 /// Shows the results after a run.
@@ -150,7 +189,7 @@ mod tests {
     use rust_decimal::Decimal;
 
     use super::*;
-    use limit_increase::runs::results::{Increase, Totals};
+    use limit_increase::runs::results::Totals;
     use limit_increase_workflow::RunStatus;
 
     #[test]

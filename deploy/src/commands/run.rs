@@ -15,18 +15,13 @@ use limit_increase::local::Context;
 use limit_increase::model::BUCKET;
 use limit_increase::runs::execution::{self, ExecutionReport, WatchEnd};
 use limit_increase::runs::{self, RunEnvironment};
-use limit_increase::terminal::{self, money, thousands};
+use limit_increase::terminal::{self, Ui, money, thousands};
 use limit_increase::terminal::{Exit, Problem};
 
 pub(super) async fn run(context: &Context, arguments: RunArgs) -> Result<Exit> {
     // The arguments are checked before anything is started, since starting can take minutes.
     let request = request(&arguments)?;
-    let given = arguments.follow.clone().or(arguments.name.clone());
-    if let Some(name) = given.clone() {
-        RunId::try_from(name)
-            .map_err(|error| Problem::usage(error.to_string()).next("choose another --name"))?;
-    }
-
+    let given = given_name(&arguments)?;
     let ready = runs::prepare(context).await?;
     // The name holds the time of the start, so it is made after the preparation, which can take
     // minutes.
@@ -56,7 +51,19 @@ pub(super) async fn run(context: &Context, arguments: RunArgs) -> Result<Exit> {
     }
 }
 
-fn request(arguments: &RunArgs) -> Result<RunRequest> {
+/// The name that was typed for a run, new or old.
+pub(super) fn given_name(arguments: &RunArgs) -> Result<Option<String>> {
+    let given = arguments.follow.clone().or(arguments.name.clone());
+    if let Some(name) = given.clone() {
+        RunId::try_from(name)
+            .map_err(|error| Problem::usage(error.to_string()).next("choose another --name"))?;
+    }
+
+    Ok(given)
+}
+
+/// The request that was typed, checked.
+pub(super) fn request(arguments: &RunArgs) -> Result<RunRequest> {
     let defaults = RunRequest::default();
     let request = RunRequest {
         limit: match arguments.limit {
@@ -96,7 +103,7 @@ fn policy(path: &Path) -> Result<Policy> {
 }
 
 /// Lets the first Ctrl-C only set `flag`, which ends the watching. A second one ends the program.
-fn stop_watching_on_interrupt(flag: &Arc<AtomicBool>) -> Result<()> {
+pub(super) fn stop_watching_on_interrupt(flag: &Arc<AtomicBool>) -> Result<()> {
     let signal = signal_hook::consts::SIGINT;
     signal_hook::flag::register_conditional_default(signal, Arc::clone(flag))
         .and_then(|_| signal_hook::flag::register(signal, Arc::clone(flag)))
@@ -114,9 +121,11 @@ async fn succeeded(
     let mut client = database::connect(&ready.services.database_url).await?;
     let policy = runs::policy::in_force(&ready.aws).await?;
     let results = runs::results::read(&mut client, 6, &policy.eligibility).await?;
-    show_summary(context, &summary, finished);
+    show_summary(&context.ui, &summary, finished);
     if summary.eligible > 0 {
         results::show(&context.ui, &results);
+    } else {
+        context.ui.line("  To start over with the sample: limit-increase setup-db --reset");
     }
 
     context.ui.json(
@@ -126,8 +135,8 @@ async fn succeeded(
     Ok(Exit::Ok)
 }
 
-fn show_summary(context: &Context, summary: &RunSummary, finished: &ExecutionReport) {
-    let ui = &context.ui;
+/// Shows how a run ended and what it decided, in a few lines.
+pub(super) fn show_summary(ui: &Ui, summary: &RunSummary, finished: &ExecutionReport) {
     let took = terminal::duration(std::time::Duration::from_secs_f64(finished.seconds));
     let style = console::style("SUCCEEDED").green().bold();
     ui.line(format!(
@@ -138,7 +147,6 @@ fn show_summary(context: &Context, summary: &RunSummary, finished: &ExecutionRep
 
     if summary.eligible == 0 {
         ui.line("  Nothing to do: no customer is eligible and undecided.");
-        ui.line("  To start over with the sample: limit-increase setup-db --reset");
         return;
     }
 

@@ -21,7 +21,7 @@ pub(super) async fn run(context: &Context, arguments: TrainArgs) -> Result<()> {
     let trained = tokio::task::spawn_blocking(move || model::train(&shared, &training)).await??;
     let aws = match arguments.environment {
         Target::Local => Aws::local(services::ensure(context).await?.localstack_port),
-        Target::Aws => Aws::remote().await,
+        Target::Aws => Aws::remote(None).await,
     };
 
     model::upload(context, &aws, &arguments.bucket).await?;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use aws_sdk_eventbridge::types::{PutEventsRequestEntry, Target};
+use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use serde::Serialize;
 
 use crate::aws::clients::{Aws, describe};
@@ -34,6 +35,24 @@ pub struct Schedule {
     pub retries: Option<i32>,
     /// The ARN of the queue for events that could not be delivered.
     pub dead_letters: Option<String>,
+}
+
+impl Schedule {
+    /// When the rule starts a run next; `None` when it is disabled, or its expression is not of the
+    /// form `cron(minute hour * * ? *)`.
+    #[must_use]
+    pub fn next_start(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        if self.state == "DISABLED" {
+            return None;
+        }
+
+        let fields = self.expression.strip_prefix("cron(")?.strip_suffix(')')?;
+        let fields: Vec<&str> = fields.split_whitespace().collect();
+        let [minute, hour, "*", "*", "?", "*"] = fields[..] else { return None };
+        let time = NaiveTime::from_hms_opt(hour.parse().ok()?, minute.parse().ok()?, 0)?;
+        let today = now.date_naive().and_time(time).and_utc();
+        Some(if today > now { today } else { today + TimeDelta::days(1) })
+    }
 }
 
 /// Reads the rule and its target.
@@ -178,4 +197,38 @@ async fn remove_rule(aws: &Aws) -> Result<()> {
     })?;
     rule.map_err(|error| schedule_error("cannot remove the test's rule", &describe(&error)))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn next(expression: &str, state: &str, now: &str) -> Option<String> {
+        let schedule = Schedule {
+            rule: "nightly".to_owned(),
+            expression: expression.to_owned(),
+            state: state.to_owned(),
+            target: String::new(),
+            role: String::new(),
+            retries: None,
+            dead_letters: None,
+        };
+        schedule.next_start(now.parse().unwrap()).map(|time| time.to_rfc3339())
+    }
+
+    #[test]
+    fn the_next_start_is_today_or_tomorrow() {
+        let nightly = "cron(0 2 * * ? *)";
+        let after = |now| next(nightly, "ENABLED", now).unwrap();
+        assert_eq!(after("2026-11-24T01:59:59Z"), "2026-11-24T02:00:00+00:00");
+        assert_eq!(after("2026-11-30T02:00:00Z"), "2026-12-01T02:00:00+00:00");
+
+        assert_eq!(next(nightly, "DISABLED", "2026-11-24T01:00:00Z"), None);
+        for other in
+            ["rate(1 day)", "cron(0 2 ? * MON *)", "cron(0/5 2 * * ? *)", "cron(0 25 * * ? *)"]
+        {
+            assert_eq!(next(other, "ENABLED", "2026-11-24T01:00:00Z"), None, "{other}");
+        }
+    }
 }

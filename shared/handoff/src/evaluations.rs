@@ -176,6 +176,7 @@ impl Evaluations {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::row_count;
     use limit_increase_domain::CreditLimit;
 
     fn file(decision: &Decision) -> Bytes {
@@ -201,6 +202,8 @@ mod tests {
     fn decisions_come_back_as_they_went_in() {
         let evaluations =
             Evaluations::read(file(&decision(Outcome::Approved, Some(600_000))), 1).unwrap();
+        assert_eq!(row_count(&file(&decision(Outcome::Declined, None))).unwrap(), 1);
+        assert!(row_count(&Bytes::from_static(b"PAR1 and no footer")).is_err());
         let row = evaluations.iter().unwrap().next().unwrap().unwrap();
         assert_eq!((row.customer_id, row.outcome, row.reason), ("a", Outcome::Approved, "because"));
         assert_eq!(row.new_limit.unwrap().to_string(), "6000.00");

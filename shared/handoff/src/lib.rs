@@ -37,5 +37,5 @@ pub mod results;
 pub mod scored;
 mod step_files;
 
-pub use parquet_file::{CONTENT_TYPE, HandoffError};
+pub use parquet_file::{CONTENT_TYPE, HandoffError, row_count};
 pub use step_files::{StageFile, StepFiles};

@@ -81,6 +81,25 @@ impl HandoffError {
     }
 }
 
+/// The number of rows of a file, as its own footer says. A step takes it from the shard list, which
+/// is verified; a reader of old records has no list.
+///
+/// # Errors
+/// When the bytes are not a Parquet file, or it has more rows than a shard may have.
+pub fn row_count(bytes: &Bytes) -> Result<u32, HandoffError> {
+    let bytes = bytes.clone();
+    let found = catch_unwind(|| {
+        let builder = ParquetRecordBatchReaderBuilder::try_new(bytes)?;
+        Ok(builder.metadata().file_metadata().num_rows())
+    });
+    let found = u64::try_from(found.unwrap_or(Err(HandoffError::Damaged))?).unwrap_or(u64::MAX);
+    let expected = RunRequest::MAX_SHARD_SIZE;
+    u32::try_from(found)
+        .ok()
+        .filter(|rows| *rows <= expected)
+        .ok_or(HandoffError::Rows { found, expected: expected.into() })
+}
+
 /// The columns of a file that is being made.
 pub(crate) struct Columns {
     fields: Vec<Field>,

@@ -1,0 +1,170 @@
+//! What a run decided, as its records in S3 have it: the summary, and the files of its shards.
+
+use anyhow::{Context as _, Result};
+use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use limit_increase_domain::{Counts, Outcome};
+use limit_increase_handoff::{evaluations::Evaluations, results, row_count};
+use limit_increase_workflow::keys::{Stage, summary_key};
+use limit_increase_workflow::{RunId, RunSummary, ShardIndex};
+use rust_decimal::{Decimal, RoundingStrategy};
+use serde::Serialize;
+
+use super::Account;
+use crate::aws::{Aws, storage};
+use crate::runs::results::{Increase, Reason};
+use crate::terminal::Problem;
+
+/// Shards that are read simultaneously.
+const READS: usize = 4;
+
+/// The decisions of one run.
+#[derive(Debug, Clone, Serialize)]
+pub struct Records {
+    /// The summary of the run.
+    pub summary: RunSummary,
+    /// The largest approved increases.
+    pub top_increases: Vec<Increase>,
+    /// The first declines, each with its reason.
+    pub declined: Vec<Reason>,
+    /// The first referrals, each with its reason.
+    pub referred: Vec<Reason>,
+}
+
+/// The summary of a run; `None` if it has written none.
+///
+/// # Errors
+/// When S3 refuses, or the object is not a summary.
+pub async fn summary(account: &Account, run: &str) -> Result<Option<RunSummary>> {
+    find_summary(
+        &account.aws,
+        account.stack.output("BucketName")?,
+        &RunId::try_from(run.to_owned())?,
+    )
+    .await
+}
+
+async fn find_summary(aws: &Aws, bucket: &str, run: &RunId) -> Result<Option<RunSummary>> {
+    let key = summary_key(run);
+    let Some(content) = storage::get(&aws.s3, bucket, &key).await? else { return Ok(None) };
+    serde_json::from_slice(&content)
+        .map(Some)
+        .with_context(|| format!("s3://{bucket}/{key} cannot be read as a summary by this release"))
+}
+
+/// Reads the records of a run. `top` is the number of increases; the other lists have half as many.
+///
+/// # Errors
+/// When the run has no summary, a file of a shard is missing, or the files do not add up to the
+/// summary.
+pub async fn read(aws: &Aws, bucket: &str, run: &RunId, top: usize) -> Result<Records> {
+    let summary = find_summary(aws, bucket, run).await?.ok_or_else(|| {
+        Problem::new(format!("run {run} has no summary in S3"))
+            .at(format!("s3://{bucket}/{}", summary_key(run)))
+            .next("check the name; a run has its summary once it has succeeded")
+    })?;
+
+    let mut found = Found::default();
+    let mut shards = stream::iter(0..summary.shard_count)
+        .map(|shard| files(aws, bucket, run, ShardIndex(shard)))
+        .buffered(READS);
+    while let Some((evaluations, effects)) = shards.try_next().await? {
+        found.add(evaluations, effects).with_context(|| format!("the records of run {run}"))?;
+        found.shorten(top);
+    }
+
+    if found.counts != summary.counts {
+        return Err(Problem::new(format!(
+            "the records of run {run} do not add up to its summary: {:?} and {:?}",
+            found.counts, summary.counts
+        ))
+        .at(format!("s3://{bucket}/{}", Stage::Results.prefix(run)))
+        .next("keep all versions of the objects, and find out who wrote them (CloudTrail)")
+        .into());
+    }
+
+    let Found { increases, declined, referred, .. } = found;
+    Ok(Records { summary, top_increases: increases, declined, referred })
+}
+
+/// The two files of a shard: the decisions with all that they were made by, and their effects.
+async fn files(aws: &Aws, bucket: &str, run: &RunId, shard: ShardIndex) -> Result<(Bytes, Bytes)> {
+    let file = async |stage: Stage| {
+        let key = stage.shard_key(run, shard);
+        storage::get(&aws.s3, bucket, &key).await?.ok_or_else(|| {
+            anyhow::Error::from(
+                Problem::new(format!("a record of run {run} is missing"))
+                    .at(format!("s3://{bucket}/{key}"))
+                    .next("see whether RecordsRetentionDays has passed or somebody deleted it"),
+            )
+        })
+    };
+    Ok((file(Stage::Evaluations).await?, file(Stage::Results).await?))
+}
+
+/// What was found in the shards so far.
+#[derive(Debug, Default)]
+struct Found {
+    counts: Counts,
+    increases: Vec<Increase>,
+    declined: Vec<Reason>,
+    referred: Vec<Reason>,
+}
+
+impl Found {
+    fn add(&mut self, evaluations: Bytes, effects: Bytes) -> Result<()> {
+        let rows = row_count(&evaluations)?;
+        let evaluations = Evaluations::read(evaluations, rows)?;
+        let effects = results::read(effects, rows)?;
+        for (row, [id, decision, effect]) in evaluations.iter()?.zip(effects) {
+            let row = row?;
+            anyhow::ensure!(
+                row.customer_id == id && row.outcome.as_str() == decision,
+                "a decision and its effect are not of the same customer: {} and {id}",
+                row.customer_id
+            );
+            if effect == results::Effect::Stale.as_str() {
+                self.counts.stale += 1;
+                continue;
+            }
+
+            self.counts.add(row.outcome);
+            let reason = |limit: Decimal| Reason {
+                customer_id: id.clone(),
+                limit,
+                reason: row.reason.to_owned(),
+            };
+            match (row.outcome, row.new_limit) {
+                (Outcome::Approved, Some(new_limit)) => {
+                    self.increases.push(increase(&id, row.current_limit, new_limit));
+                }
+                (Outcome::Declined, _) => self.declined.push(reason(row.current_limit)),
+                _ => self.referred.push(reason(row.current_limit)),
+            }
+        }
+
+        Ok(())
+    }
+
+    /// Keeps only what is shown.
+    fn shorten(&mut self, top: usize) {
+        let growth = |increase: &Increase| increase.new_limit - increase.old_limit;
+        self.increases.sort_by(|one, other| {
+            growth(other).cmp(&growth(one)).then_with(|| one.customer_id.cmp(&other.customer_id))
+        });
+        self.increases.truncate(top);
+        for list in [&mut self.declined, &mut self.referred] {
+            list.truncate((top / 2).max(1));
+        }
+    }
+}
+
+fn increase(customer_id: &str, old_limit: Decimal, new_limit: Decimal) -> Increase {
+    let hundred = Decimal::from(100);
+    let per_cent = (new_limit - old_limit).checked_mul(hundred);
+    let per_cent = per_cent.and_then(|scaled| scaled.checked_div(old_limit)).unwrap_or_default();
+    // As PostgreSQL rounds, and with its one decimal.
+    let mut per_cent = per_cent.round_dp_with_strategy(1, RoundingStrategy::MidpointAwayFromZero);
+    per_cent.rescale(1);
+    Increase { customer_id: customer_id.to_owned(), old_limit, new_limit, per_cent }
+}
