@@ -70,6 +70,9 @@ def main() -> int:
             command.add_argument(
                 "--log", type=Path, required=True, help="the file for the server's log"
             )
+            command.add_argument(
+                "--folder", help="another server: its folder in the package, or an absolute path"
+            )
     arguments = parser.parse_args()
 
     data = arguments.data.absolute()
@@ -78,7 +81,7 @@ def main() -> int:
             return status(data)
         with locked(data):
             if arguments.command == "start":
-                start(data, arguments.port, arguments.log.absolute())
+                start(data, arguments.port, arguments.log.absolute(), arguments.folder)
             else:
                 stop(data)
                 if arguments.command == "remove":
@@ -98,7 +101,7 @@ def locked(data: Path) -> Iterator[None]:
         yield
 
 
-def start(data: Path, port: int, log: Path) -> None:
+def start(data: Path, port: int, log: Path, other: str | None = None) -> None:
     server = running(unprivileged.locate(data))
     if server is None:
         if old := unprivileged.leftover(data):
@@ -108,7 +111,7 @@ def start(data: Path, port: int, log: Path) -> None:
 
         place, account = unprivileged.place_data(data)
         package, folder = installation()
-        programs = unprivileged.reachable_programs(package, account) / folder / "bin"
+        programs = unprivileged.reachable_programs(package, account) / (other or folder) / "bin"
         if not (place / "PG_VERSION").exists():
             say(f"initialising the database in {place}")
             initialise(place, account, programs)

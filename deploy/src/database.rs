@@ -3,6 +3,7 @@
 use anyhow::{Context as _, Result};
 use limit_increase_database as postgres;
 use limit_increase_database::DatabaseUrl;
+use limit_increase_workflow::FailureKind;
 use tokio_postgres::Client;
 use tokio_postgres::config::Host;
 
@@ -16,7 +17,13 @@ pub async fn connect(url: &str) -> Result<Client> {
 /// Applies the migrations that the database lacks, and returns their names.
 pub(crate) async fn migrate(client: &mut Client) -> Result<Vec<&'static str>> {
     postgres::migrate(client).await.map_err(|failure| {
-        Problem::new(failure.to_string())
+        let problem = Problem::new(failure.to_string());
+        // The message about a schema says itself what to do.
+        if failure.kind == FailureKind::DatabaseSchema {
+            return problem.into();
+        }
+
+        problem
             .next("check that the database's user may create tables, or use a database of its own")
             .into()
     })

@@ -44,6 +44,7 @@ def test_columns_have_their_natural_types(files: Path) -> None:
         "customer_id": "VARCHAR",
         "current_score": "INTEGER",
         "current_limit": "DECIMAL(10,2)",
+        "unreadable": "VARCHAR",
         "application_date": "DATE",
         "annual_income": "DECIMAL(14,2)",
         "has_features": "BOOLEAN",

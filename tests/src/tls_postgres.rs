@@ -58,6 +58,7 @@ impl Authority {
 /// The server; stopped and removed when dropped.
 pub struct TlsPostgres {
     project: Project,
+    package: &'static str,
     root: PathBuf,
     port: u16,
     runtime: Runtime,
@@ -70,22 +71,34 @@ impl TlsPostgres {
     /// # Errors
     /// When its Python environment cannot be made or it does not start.
     pub fn start(name: &str) -> Result<Self> {
+        Self::start_from("postgres-tls", None, name)
+    }
+
+    /// Starts the server of another Python environment, which may not speak TLS, or the server in
+    /// the directory `folder`.
+    ///
+    /// # Errors
+    /// As [`TlsPostgres::start`].
+    pub fn start_from(package: &'static str, folder: Option<&str>, name: &str) -> Result<Self> {
         let project = Project::discover()?;
         let installed = Command::new(python::find()?)
             .arg(project.root().join("deploy/localstack/install.py"))
-            .arg("postgres-tls")
+            .arg(package)
             .stdin(Stdio::null())
             .status()?;
-        ensure!(installed.success(), "the Python environment postgres-tls cannot be made");
+        ensure!(installed.success(), "the Python environment {package} cannot be made");
 
         let root = crate::environment::home(name);
         let port = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
-        script(&project, &root, &["remove"])?;
-        let answer = script(&project, &root, &["start", "--port", &port.to_string()])?;
+        script(&project, package, &root, &["remove"])?;
+        let port_text = port.to_string();
+        let mut arguments = vec!["start", "--port", &port_text];
+        arguments.extend(folder.iter().flat_map(|folder| ["--folder", folder]));
+        let answer = script(&project, package, &root, &arguments)?;
         let url = answer["url"].as_str().context("postgres.py did not print a URL")?.to_owned();
         let runtime = Runtime::new()?;
         let admin = runtime.block_on(connect(&DatabaseUrl::new(url)))?;
-        Ok(Self { project, root, port, runtime, admin })
+        Ok(Self { project, package, root, port, runtime, admin })
     }
 
     /// Runs a future to its end.
@@ -190,7 +203,7 @@ impl TlsPostgres {
 
 impl Drop for TlsPostgres {
     fn drop(&mut self) {
-        if let Err(error) = script(&self.project, &self.root, &["remove"]) {
+        if let Err(error) = script(&self.project, self.package, &self.root, &["remove"]) {
             eprintln!("cannot stop the PostgreSQL of {}: {error:?}", self.root.display());
         }
 
@@ -198,8 +211,8 @@ impl Drop for TlsPostgres {
     }
 }
 
-fn script(project: &Project, root: &Path, arguments: &[&str]) -> Result<Value> {
-    let mut command = Command::new(project.venvs().join("postgres-tls/bin/python"));
+fn script(project: &Project, package: &str, root: &Path, arguments: &[&str]) -> Result<Value> {
+    let mut command = Command::new(project.venvs().join(package).join("bin/python"));
     command.arg(project.root().join("deploy/localstack/postgres.py")).args(arguments);
     command.arg("--data").arg(root.join("data"));
     if arguments[0] == "start" {

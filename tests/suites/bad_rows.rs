@@ -22,6 +22,9 @@ fn main() -> ExitCode {
             a_bad_income_is_referred_under_a_policy_that_reads_it,
             numbers_of_other_sql_types_are_read_or_referred,
             a_customer_with_two_rows_of_features_fails_the_run_before_it_writes,
+            a_table_of_other_types_is_decided_as_the_ordinary_one,
+            a_customer_with_two_rows_fails_the_run_before_it_writes,
+            a_dropped_table_is_told_by_the_run_and_by_the_command_line,
         ],
     )
 }
@@ -524,5 +527,131 @@ fn a_customer_with_two_rows_of_features_fails_the_run_before_it_writes(
          Permanent.DatabaseSchema, it has {ledger:?}"
     );
 
+    Ok(())
+}
+
+/// As pandas makes a table, but with a key. One amount is finer than a cent, and its customer is
+/// referred alone.
+fn a_table_of_other_types_is_decided_as_the_ordinary_one(environment: &Environment) -> Result<()> {
+    const OWN: &str = "
+        ALTER TABLE batch_scores ALTER COLUMN current_score TYPE BIGINT,
+            ALTER COLUMN application_date TYPE TIMESTAMP, ALTER COLUMN new_limit TYPE FLOAT8,
+            ALTER COLUMN limit_increase_decision TYPE TEXT;";
+    const ORDINARY: &str = "
+        ALTER TABLE batch_scores ALTER COLUMN current_score TYPE INTEGER,
+            ALTER COLUMN application_date TYPE DATE, ALTER COLUMN new_limit TYPE DECIMAL(10, 2),
+            ALTER COLUMN limit_increase_decision TYPE VARCHAR(20),
+            ALTER COLUMN current_limit TYPE DECIMAL(10, 2);";
+    let good = good_table(environment)?;
+    for limit in ["BIGINT", "DOUBLE PRECISION", "NUMERIC(14, 4)"] {
+        fresh(environment)?;
+        let finer = limit != "BIGINT";
+        let spoil =
+            "UPDATE batch_scores SET current_limit = 4700.1234 WHERE customer_id = 'CUST_0001';";
+        execute(
+            environment,
+            &format!(
+                "{OWN} ALTER TABLE batch_scores ALTER COLUMN current_limit TYPE {limit};{}",
+                if finer { spoil } else { "" }
+            ),
+        )?;
+        let outcome = environment.run_well(&all()).and_then(|run| {
+            let record = RunRecord::read(environment, &run)?;
+            let shown = environment.command(&["results"])?;
+            execute(environment, ORDINARY)?;
+            Ok((record, decisions(environment)?, shown))
+        });
+        execute(environment, ORDINARY)?;
+        let (record, table, shown) = outcome?;
+        ensure!(record.summary.counts.stale == 0, "{limit}: nobody is stale: {record:?}");
+        ensure!(shown.status.success(), "{limit}: results should show the table: {shown:?}");
+
+        let referred = table.get("CUST_0001").filter(|_| finer);
+        ensure!(
+            !finer
+                || referred.is_some_and(|stored| {
+                    stored.decision == "REFERRED"
+                        && stored
+                            .reason
+                            .contains("the current limit 4700.1234 is not a valid amount")
+                }),
+            "promise 9: {limit}: an amount finer than a cent should be REFERRED, found {referred:?}"
+        );
+        // The sample has limits in whole units, so all three types hold them.
+        for (id, stored) in good.iter().filter(|(id, _)| !finer || id.as_str() != "CUST_0001") {
+            ensure!(
+                table.get(id) == Some(stored),
+                "promise 9: {limit}: {id} should be decided {stored:?}, found {:?}",
+                table.get(id)
+            );
+        }
+    }
+
+    Ok(())
+}
+
+/// Promise 1 rests on the key: one person got two raises in a run.
+fn a_customer_with_two_rows_fails_the_run_before_it_writes(
+    environment: &Environment,
+) -> Result<()> {
+    const REFERENCE: &str = "customer_features_customer_id_fkey";
+    fresh(environment)?;
+    execute(
+        environment,
+        &format!(
+            "ALTER TABLE customer_features DROP CONSTRAINT {REFERENCE};
+             ALTER TABLE batch_scores DROP CONSTRAINT batch_scores_pkey,
+                 ADD PRIMARY KEY (customer_id, application_date);
+             INSERT INTO batch_scores
+             SELECT customer_id, current_score, current_limit, application_date - 30
+             FROM batch_scores"
+        ),
+    )?;
+    let finished = environment.execute("two-rows", r#"{"limit": null}"#);
+    let decided = decisions(environment)?;
+    execute(
+        environment,
+        &format!(
+            "TRUNCATE customer_features, batch_scores;
+             ALTER TABLE batch_scores DROP CONSTRAINT batch_scores_pkey,
+                 ADD PRIMARY KEY (customer_id);
+             ALTER TABLE customer_features ADD CONSTRAINT {REFERENCE}
+                 FOREIGN KEY (customer_id) REFERENCES batch_scores ON DELETE CASCADE"
+        ),
+    )?;
+
+    let failure = finished?.failure.context("promise 1: two rows of a customer were decided")?;
+    ensure!(
+        failure.error == "Permanent.DatabaseSchema"
+            && failure.cause.contains("no primary key on customer_id alone"),
+        "expected Permanent.DatabaseSchema with what to change, got {failure:?}"
+    );
+    ensure!(decided.is_empty(), "promise 1: nobody should be decided, found {decided:?}");
+    Ok(())
+}
+
+fn a_dropped_table_is_told_by_the_run_and_by_the_command_line(
+    environment: &Environment,
+) -> Result<()> {
+    fresh(environment)?;
+    execute(environment, "ALTER TABLE batch_scores RENAME TO mislaid")?;
+    let finished = environment.execute("dropped", r#"{"limit": null}"#);
+    let loaded = environment.command(&["setup-db"]);
+    execute(environment, "ALTER TABLE mislaid RENAME TO batch_scores")?;
+
+    let failure = finished?.failure.context("a run without a table should fail")?;
+    let words = "though the migrations are recorded, so it was dropped or renamed";
+    ensure!(
+        failure.error == "Permanent.DatabaseSchema" && failure.cause.contains(words),
+        "expected Permanent.DatabaseSchema with {words:?}, got {failure:?}"
+    );
+
+    let loaded = loaded?;
+    let said =
+        String::from_utf8_lossy(&loaded.stderr).split_whitespace().collect::<Vec<_>>().join(" ");
+    ensure!(
+        !loaded.status.success() && said.contains(words) && !said.contains("db error"),
+        "setup-db should say {words:?}, it said {said}"
+    );
     Ok(())
 }

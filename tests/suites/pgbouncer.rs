@@ -123,12 +123,8 @@ fn work(worker: &str) -> Result<()> {
     let run = RunId::try_from(RUN.to_owned())?;
     let policy = Policy::default();
     let features = [SourceColumn::number("income")];
-    let selection = Selection {
-        eligibility: &policy.eligibility,
-        limit: Some(100),
-        features: &features,
-        income_column: None,
-    };
+    let selection =
+        Selection { policy: &policy, limit: Some(100), features: &features, longest_reason: 0 };
 
     tokio::runtime::Runtime::new()?.block_on(async {
         for shard in 0..SHARDS_OF_A_WORKER {
@@ -136,7 +132,7 @@ fn work(worker: &str) -> Result<()> {
             let transaction = begin(&mut client, "reading").await?;
             let mut rows = open_eligible(transaction.client(), &selection).await?;
             while let Some(row) = rows.next().await? {
-                ensure!(row.customer()?.current_score == 700, "another statement's row");
+                ensure!(row.customer()?.current_score == Some(700), "another statement's row");
             }
 
             drop(rows);
@@ -183,8 +179,11 @@ fn work(worker: &str) -> Result<()> {
 fn evaluation(customer_id: &str) -> Evaluation<'_> {
     Evaluation {
         customer_id,
-        current_score: 700,
-        current_limit: Decimal::from(5_000),
+        current_score: Some(700),
+        current_limit: Some(Decimal::from(5_000)),
+        unreadable: None,
+        annual_income: None,
+        new_score: None,
         outcome: Outcome::Approved,
         new_limit: Some(Decimal::from(7_500)),
         reason: "Score 700.",

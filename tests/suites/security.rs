@@ -11,7 +11,7 @@ use bytes::Bytes;
 use limit_increase::deployment::{self, Deployment};
 use limit_increase::model::{BUCKET, KEY};
 use limit_increase_database::{Selection, open_eligible, quote_identifier};
-use limit_increase_domain::policy::{Eligibility, Policy};
+use limit_increase_domain::policy::{Affordability, Policy};
 use limit_increase_domain::{CreditLimit, Decision, Outcome, SourceColumn, sha256_hex};
 use limit_increase_handoff::evaluations::{Evaluations, EvaluationsWriter, Facts};
 use limit_increase_tests::environment::Environment;
@@ -20,6 +20,7 @@ use limit_increase_tests::simulator::function::{FunctionError, FunctionProcess, 
 use limit_increase_tests::{cases, programs, suite};
 use limit_increase_workflow::rows::CellValue;
 use limit_increase_workflow::{FailureKind, RunId, RunRequest};
+use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
 fn main() -> ExitCode {
@@ -54,17 +55,13 @@ const HOSTILE: [&str; 8] = [
 fn a_hostile_column_name_is_a_name_and_nothing_more(environment: &Environment) -> Result<()> {
     environment.reset()?;
     let client = environment.database()?;
-    let eligibility = Eligibility::default();
+    let policy = Policy::default();
     let column = |name: &str| SourceColumn::number(name);
     for name in HOSTILE {
         // A name that is not in the catalogue is refused before it is part of a statement.
         let features = [column(name)];
-        let selection = Selection {
-            eligibility: &eligibility,
-            limit: Some(5),
-            features: &features,
-            income_column: None,
-        };
+        let selection =
+            Selection { policy: &policy, limit: Some(5), features: &features, longest_reason: 0 };
 
         let failure = environment
             .block_on(open_eligible(&client, &selection))
@@ -79,12 +76,15 @@ fn a_hostile_column_name_is_a_name_and_nothing_more(environment: &Environment) -
             "{name}: the error should say that there is no such column, it says {failure}"
         );
 
-        let selection = Selection {
-            eligibility: &eligibility,
-            limit: Some(5),
-            features: &[],
-            income_column: Some(name),
+        let policy = Policy {
+            affordability: Some(Affordability {
+                income_column: name.to_owned(),
+                maximum_share: Decimal::ONE,
+            }),
+            ..Policy::default()
         };
+        let selection =
+            Selection { policy: &policy, limit: Some(5), features: &[], longest_reason: 0 };
 
         let failure = environment
             .block_on(open_eligible(&client, &selection))
@@ -259,6 +259,7 @@ fn highest_limits(honest: Bytes, rows: u32) -> Result<Bytes> {
         let facts = Facts {
             current_score: evaluation.current_score,
             current_limit: evaluation.current_limit,
+            unreadable: evaluation.unreadable,
             annual_income: evaluation.annual_income,
             new_score: evaluation.new_score,
         };

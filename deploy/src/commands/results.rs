@@ -139,7 +139,8 @@ fn increases(rows: &[Increase]) -> Option<String> {
 fn reasons(title: &str, rows: &[Reason]) -> Option<String> {
     let mut table = terminal::table(&["Customer", "Limit", "Reason"]);
     for row in rows {
-        table.add_row([row.customer_id.clone(), money(row.limit), row.reason.clone()]);
+        let limit = row.limit.map_or_else(String::new, money);
+        table.add_row([row.customer_id.clone(), limit, row.reason.clone()]);
     }
 
     section(title, &table, rows.len())
@@ -212,7 +213,7 @@ mod tests {
             }],
             declined: vec![Reason {
                 customer_id: "CUST_0031".to_owned(),
-                limit: Decimal::new(310_000, 2),
+                limit: Some(Decimal::new(310_000, 2)),
                 reason:
                     "Score 612 is below the minimum of 650. Main reasons: Bureau score is low; \
                          Share of the credit limit in use is high; \

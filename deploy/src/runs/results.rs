@@ -11,33 +11,42 @@ use serde::Serialize;
 use tokio_postgres::{Client, Row, Transaction};
 
 /// Counts the customers by decision. `$1` is the lowest eligible score in points, `$2` the limit
-/// below which a customer is eligible.
+/// below which a customer is eligible. The casts are for a lender's own types.
 const TOTALS: &str = "
     SELECT count(*) AS customers,
            count(*) FILTER (WHERE limit_increase_decision = 'APPROVED') AS approved,
            count(*) FILTER (WHERE limit_increase_decision = 'DECLINED') AS declined,
            count(*) FILTER (WHERE limit_increase_decision = 'REFERRED') AS referred,
            count(*) FILTER (WHERE limit_increase_decision IS NULL
-                              AND current_score >= $1 AND current_limit < $2) AS pending,
+                              AND current_score >= $1::int4 AND current_limit < $2::numeric) AS pending,
            count(*) FILTER (WHERE limit_increase_decision IS NULL
-                              AND NOT (current_score >= $1 AND current_limit < $2)) AS not_eligible,
-           coalesce(sum(new_limit - current_limit)
+                              AND NOT (current_score >= $1::int4 AND current_limit < $2::numeric))
+               AS not_eligible,
+           coalesce(sum(new_limit::numeric - current_limit::numeric)
                         FILTER (WHERE limit_increase_decision = 'APPROVED'), 0.00) AS total_increase
     FROM batch_scores";
 
 /// The largest approved increases; `$1` is their number.
 const TOP_INCREASES: &str = "
-    SELECT customer_id, current_limit AS old_limit, new_limit,
-           CASE WHEN current_limit = 0 THEN 0
-                ELSE round((new_limit - current_limit) * 100 / current_limit, 1) END AS per_cent
-    FROM batch_scores
-    WHERE limit_increase_decision = 'APPROVED' AND new_limit IS NOT NULL
-    ORDER BY new_limit - current_limit DESC, customer_id
+    SELECT customer_id::text AS customer_id, old_limit, new_limit,
+           CASE WHEN old_limit = 0 THEN 0
+                ELSE round((new_limit - old_limit) * 100 / old_limit, 1) END AS per_cent
+    FROM (
+        SELECT customer_id, current_limit::numeric AS old_limit, new_limit::numeric AS new_limit
+        FROM batch_scores
+        WHERE limit_increase_decision = 'APPROVED' AND new_limit IS NOT NULL
+    ) approved
+    ORDER BY new_limit - old_limit DESC, customer_id
     LIMIT $1";
 
-/// The newest decisions of one outcome, `$1`, with their reasons; `$2` is their number.
+/// The newest decisions of one outcome, `$1`, with their reasons; `$2` is their number. A limit that
+/// is not an amount in cents is left out, and its reason says what is stored.
 const REASONS: &str = "
-    SELECT customer_id, current_limit, coalesce(decision_reason, '') AS reason
+    SELECT customer_id::text AS customer_id,
+           CASE WHEN abs(current_limit) <= 99999999.99
+                 AND round(current_limit::numeric, 2) = current_limit::numeric
+                THEN round(current_limit::numeric, 2) END AS current_limit,
+           coalesce(decision_reason, '')::text AS reason
     FROM batch_scores
     WHERE limit_increase_decision = $1
     ORDER BY updated_at DESC NULLS LAST, customer_id
@@ -105,8 +114,8 @@ pub struct Increase {
 pub struct Reason {
     /// The customer's key in `batch_scores`.
     pub customer_id: String,
-    /// The limit, which the decision did not change.
-    pub limit: Decimal,
+    /// The limit, which the decision did not change; `None` if it is not an amount in cents.
+    pub limit: Option<Decimal>,
     /// The sentence that is stored with the decision; empty when there is none.
     pub reason: String,
 }

@@ -1,6 +1,6 @@
 //! From a shard's scores in S3 to its decisions in S3.
 
-use limit_increase_domain::decision::{Scoring, decide};
+use limit_increase_domain::decision::{Scoring, decide, refer};
 use limit_increase_domain::{Counts, Policy};
 use limit_increase_handoff::evaluations::{EvaluationsWriter, Facts};
 use limit_increase_handoff::scored::Scored;
@@ -81,11 +81,16 @@ fn evaluate(policy: &Policy, scored: &Scored) -> Result<(EvaluationsWriter, Coun
             Err(reason) => Scoring::NotScored { reason },
         };
 
-        let decision = decide(policy, limit, income, scoring);
+        let unreadable = columns.unreadable(row);
+        let decision = match (limit, unreadable) {
+            (Some(limit), None) => decide(policy, limit, income, scoring),
+            (_, unreadable) => refer(unreadable.unwrap_or("the current limit is missing")),
+        };
         counts.add(decision.outcome);
         let facts = Facts {
-            current_score: columns.current_scores.value(row),
+            current_score: columns.current_score(row),
             current_limit: limit,
+            unreadable,
             annual_income: income,
             new_score: score.ok(),
         };

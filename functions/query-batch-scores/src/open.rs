@@ -1,8 +1,11 @@
 //! Opening a run: pin the model and the policy, take the customers, record the run in the ledger.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
-use limit_increase_artifact::Artifact;
+use limit_increase_artifact::{Artifact, Manifest};
 use limit_increase_database::{OpeningRun, Schedule, Selection};
+use limit_increase_domain::decision::MAX_REASONS;
 use limit_increase_domain::{Policy, SourceColumn};
 use limit_increase_runtime::environment;
 use limit_increase_storage::Storage;
@@ -53,7 +56,8 @@ pub(crate) async fn open_run(
 ) -> Result<RunOpened, Failure> {
     let schedule = schedule_of(opening, order).await?;
     let allowed = Allowed::from_environment()?;
-    let (model, features) = pin_model(storage, locations).await?;
+    let PinnedModel { pin: model, features, longest_reason } =
+        pin_model(storage, locations).await?;
     allowed.check_model(&model.sha256)?;
     let policy = match &order.request.policy {
         Some(policy) => policy.clone(),
@@ -65,12 +69,7 @@ pub(crate) async fn open_run(
 
     // A run without customers has no shards and closes with a summary of zeros.
     let limit = if schedule.duplicate_of.is_some() { Some(0) } else { order.request.limit };
-    let selection = Selection {
-        eligibility: &policy.eligibility,
-        limit,
-        features: &features,
-        income_column: policy.affordability.as_ref().map(|cap| cap.income_column.as_str()),
-    };
+    let selection = Selection { policy: &policy, limit, features: &features, longest_reason };
 
     let place = (locations.bucket.as_str(), &order.run_id);
     let leftovers = find_leftovers(storage, place).await?;
@@ -121,12 +120,17 @@ async fn schedule_of(opening: &OpeningRun<'_>, order: &RunOrder) -> Result<Sched
     Ok(Schedule { event: Some(event.clone()), duplicate_of })
 }
 
-/// The model as it is now, pinned for every shard of the run (promise 2), and the columns that it
-/// reads.
-async fn pin_model(
-    storage: &Storage,
-    locations: &Locations,
-) -> Result<(ModelPin, Vec<SourceColumn>), Failure> {
+/// A model that is pinned for every shard of the run (promise 2).
+struct PinnedModel {
+    pin: ModelPin,
+    /// The columns that it reads.
+    features: Vec<SourceColumn>,
+    /// No reason that it gives has more characters.
+    longest_reason: usize,
+}
+
+/// Pins the model as it is now.
+async fn pin_model(storage: &Storage, locations: &Locations) -> Result<PinnedModel, Failure> {
     let Locations { bucket, model_key: key, .. } = locations;
     let object = storage.get(bucket, key).await?.ok_or_else(|| {
         let message = format!(
@@ -142,6 +146,7 @@ async fn pin_model(
     })?;
 
     let features = artifact.manifest.source_columns();
+    let longest_reason = longest_reason(&artifact.manifest);
     let pin = ModelPin {
         bucket: bucket.clone(),
         key: key.clone(),
@@ -150,7 +155,27 @@ async fn pin_model(
         sha256: artifact.sha256,
     };
 
-    Ok((pin, features))
+    Ok(PinnedModel { pin, features, longest_reason })
+}
+
+/// A bound on the characters of `decision_reason`: the longest sentence of the policy, and the
+/// longest sentences that the model can say about its columns.
+fn longest_reason(manifest: &Manifest) -> usize {
+    /// The policy's longest sentence has about 230 characters.
+    const OF_THE_POLICY: usize = 260;
+    /// A number and the words around it, such as " is high (-16777216)".
+    const OF_A_NUMBER: usize = 64;
+    let mut longest: BTreeMap<&str, usize> = BTreeMap::new();
+    for column in &manifest.columns {
+        let category = column.category.iter().flatten().map(|text| text.chars().count() + 16);
+        let value = category.max().unwrap_or_default().max(OF_A_NUMBER);
+        let sentence = longest.entry(column.source_column.as_str()).or_default();
+        *sentence = (*sentence).max(column.description.chars().count() + value);
+    }
+
+    let mut sentences: Vec<usize> = longest.into_values().collect();
+    sentences.sort_unstable_by(|one, other| other.cmp(one));
+    OF_THE_POLICY + sentences.iter().take(MAX_REASONS).sum::<usize>()
 }
 
 /// The policy document in the bucket, or the built-in default if there is none.

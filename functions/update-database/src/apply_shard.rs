@@ -96,8 +96,9 @@ mod tests {
     fn evaluation(customer_id: &str) -> Evaluation<'_> {
         Evaluation {
             customer_id,
-            current_score: 700,
-            current_limit: "5000.00".parse().unwrap(),
+            current_score: Some(700),
+            current_limit: Some("5000.00".parse().unwrap()),
+            unreadable: None,
             annual_income: None,
             new_score: None,
             outcome: Outcome::Approved,

@@ -1,6 +1,6 @@
 //! Deciding again: the step that writes the limits trusts no file to say what they are.
 
-use limit_increase_domain::decision::{Scoring, decide};
+use limit_increase_domain::decision::{Scoring, decide, refer};
 use limit_increase_domain::{CreditLimit, Policy};
 use limit_increase_runtime::environment;
 use limit_increase_workflow::rows::Evaluation;
@@ -49,9 +49,21 @@ fn is_decided(policy: &Policy, evaluation: &Evaluation<'_>) -> bool {
         None => Scoring::NotScored { reason: "" },
     };
 
-    let decision = decide(policy, evaluation.current_limit, evaluation.annual_income, scoring);
-    let same_text =
-        evaluation.new_score.is_none() || evaluation.reason.starts_with(&decision.reason);
+    let (decision, same_text) = match (evaluation.current_limit, evaluation.unreadable) {
+        (Some(limit), None) => {
+            let decision = decide(policy, limit, evaluation.annual_income, scoring);
+            let same_text =
+                evaluation.new_score.is_none() || evaluation.reason.starts_with(&decision.reason);
+            (decision, same_text)
+        }
+        (_, Some(unreadable)) => {
+            let decision = refer(unreadable);
+            let same_text = evaluation.reason == decision.reason;
+            (decision, same_text)
+        }
+        (None, None) => return false,
+    };
+
     decision.outcome == evaluation.outcome
         && decision.new_limit.map(CreditLimit::amount) == evaluation.new_limit
         && same_text
@@ -71,8 +83,9 @@ mod tests {
     fn approved() -> Evaluation<'static> {
         Evaluation {
             customer_id: "a",
-            current_score: 640,
-            current_limit: Decimal::new(400_000, 2),
+            current_score: Some(640),
+            current_limit: Some(Decimal::new(400_000, 2)),
+            unreadable: None,
             annual_income: None,
             new_score: Some(CreditScore::new(700)),
             outcome: Outcome::Approved,

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::pin::pin;
 
-use limit_increase_domain::{Counts, Outcome};
+use limit_increase_domain::{Counts, Outcome, Policy};
 use limit_increase_workflow::rows::Evaluation;
 use limit_increase_workflow::{Failure, FailureKind, RunContext, RunId, ShardIndex};
 use rust_decimal::Decimal;
@@ -15,6 +15,7 @@ use tokio_postgres::{Client, Row, Transaction};
 
 use crate::error::database_failure;
 use crate::ledger::{ShardOutcome, find_shard, insert_shard, require_open, status_of};
+use crate::schema::{TablePlan, plan_write};
 use crate::transaction::begin;
 
 /// The ids of the customers who are stale: changed, or decided by another run, since the query.
@@ -37,6 +38,7 @@ pub struct HeldShard<'c> {
     transaction: Transaction<'c>,
     run: &'c RunId,
     shard: ShardIndex,
+    policy: &'c Policy,
 }
 
 impl fmt::Debug for HeldShard<'_> {
@@ -80,7 +82,7 @@ impl<'c> ShardLock<'c> {
         }
 
         require_open(id, status)?;
-        Ok(Self::Held(HeldShard { transaction, run: id, shard }))
+        Ok(Self::Held(HeldShard { transaction, run: id, shard, policy: &run.policy }))
     }
 }
 
@@ -91,19 +93,21 @@ impl HeldShard<'_> {
     /// A dry run finds the stale customers in the same way, and writes no customer.
     ///
     /// # Errors
-    /// `Permanent.Internal` when the counts do not add up to the customers, which is a defect in
+    /// `Permanent.DatabaseSchema` when the table was changed since the query, so that it cannot be
+    /// written exactly; `Permanent.Internal` when the counts do not add up to the customers, which is a defect in
     /// the program; otherwise by SQLSTATE.
     pub async fn apply(
         &self,
         dry_run: bool,
         evaluations: &[Evaluation<'_>],
     ) -> Result<(ShardOutcome, StaleIds), Failure> {
-        let Self { transaction, run, shard } = self;
+        let Self { transaction, run, shard, policy } = self;
+        let plan = plan_write(transaction.client(), policy).await?;
         copy_decisions(transaction, evaluations).await.map_err(applying_failure)?;
         let stale = if dry_run {
-            find_stale(transaction).await
+            find_stale(transaction, &plan).await
         } else {
-            write_decisions(transaction).await
+            write_decisions(transaction, &plan).await
         }
         .map_err(applying_failure)?;
 
@@ -138,21 +142,22 @@ async fn copy_decisions(
             "SET LOCAL enable_hashjoin = off;
              SET LOCAL enable_mergejoin = off;
              CREATE TEMPORARY TABLE shard_decisions (
-                 customer_id TEXT NOT NULL, current_score INTEGER NOT NULL,
-                 current_limit NUMERIC NOT NULL, decision TEXT NOT NULL, new_limit NUMERIC,
-                 reason TEXT NOT NULL
+                 customer_id TEXT NOT NULL, current_score INTEGER, current_limit NUMERIC,
+                 unreadable TEXT, decision TEXT NOT NULL, new_limit NUMERIC, reason TEXT NOT NULL
              ) ON COMMIT DROP",
         )
         .await?;
     let sink = transaction.copy_in("COPY shard_decisions FROM STDIN (FORMAT binary)").await?;
-    let types = [Type::TEXT, Type::INT4, Type::NUMERIC, Type::TEXT, Type::NUMERIC, Type::TEXT];
+    let types =
+        [Type::TEXT, Type::INT4, Type::NUMERIC, Type::TEXT, Type::TEXT, Type::NUMERIC, Type::TEXT];
     let mut writer = pin!(BinaryCopyInWriter::new(sink, &types));
     for evaluation in evaluations {
         let outcome = evaluation.outcome.as_str();
-        let row: [&(dyn ToSql + Sync); 6] = [
+        let row: [&(dyn ToSql + Sync); 7] = [
             &evaluation.customer_id,
             &evaluation.current_score,
             &evaluation.current_limit,
+            &evaluation.unreadable,
             &outcome,
             &evaluation.new_limit,
             &evaluation.reason,
@@ -165,56 +170,42 @@ async fn copy_decisions(
     Ok(())
 }
 
-/// The guard of promise 1: a decision holds while its customer is undecided, with score and limit
-/// as the query found them. Both statements below join on exactly this condition.
-macro_rules! still_valid {
-    () => {
-        "b.customer_id = d.customer_id AND b.limit_increase_decision IS NULL
-             AND b.current_score = d.current_score AND b.current_limit = d.current_limit"
-    };
-}
-
 /// Writes each decision whose customer is still as the query found it, and returns the ids of the
 /// others. A customer is decided at most once, because a written row is no longer undecided
 /// (promise 1).
 ///
 /// The stale customers are few. Returning the key of every customer that was written would cost
 /// more than all the rest of the answer.
-async fn write_decisions(transaction: &Transaction<'_>) -> Result<StaleIds, tokio_postgres::Error> {
-    let rows = transaction
-        .query(
-            concat!(
-                "WITH written AS (
-                     UPDATE batch_scores b
-                     SET limit_increase_decision = d.decision, new_limit = d.new_limit,
-                         decision_reason = d.reason, updated_at = now() AT TIME ZONE 'UTC'
-                     FROM shard_decisions d WHERE ",
-                still_valid!(),
-                "
-                     RETURNING d.customer_id)
-                 SELECT customer_id FROM shard_decisions
-                 EXCEPT SELECT customer_id FROM written"
-            ),
-            &[],
-        )
-        .await?;
-    stale_ids(&rows)
+async fn write_decisions(
+    transaction: &Transaction<'_>,
+    plan: &TablePlan,
+) -> Result<StaleIds, tokio_postgres::Error> {
+    let update = format!(
+        "WITH written AS (
+             UPDATE batch_scores b
+             SET limit_increase_decision = d.decision, new_limit = d.new_limit,
+                 decision_reason = d.reason, updated_at = {}
+             FROM shard_decisions d WHERE {}
+             RETURNING d.customer_id)
+         SELECT customer_id FROM shard_decisions
+         EXCEPT SELECT customer_id FROM written",
+        plan.updated_at(),
+        plan.still_valid()
+    );
+    stale_ids(&transaction.query(&update, &[]).await?)
 }
 
 /// Returns the ids of those whom [`write_decisions`] would not write, and writes nobody.
-async fn find_stale(transaction: &Transaction<'_>) -> Result<StaleIds, tokio_postgres::Error> {
-    let rows = transaction
-        .query(
-            concat!(
-                "SELECT d.customer_id FROM shard_decisions d
-                 WHERE NOT EXISTS (SELECT FROM batch_scores b WHERE ",
-                still_valid!(),
-                ")"
-            ),
-            &[],
-        )
-        .await?;
-    stale_ids(&rows)
+async fn find_stale(
+    transaction: &Transaction<'_>,
+    plan: &TablePlan,
+) -> Result<StaleIds, tokio_postgres::Error> {
+    let select = format!(
+        "SELECT d.customer_id FROM shard_decisions d
+         WHERE NOT EXISTS (SELECT FROM batch_scores b WHERE {})",
+        plan.still_valid()
+    );
+    stale_ids(&transaction.query(&select, &[]).await?)
 }
 
 fn stale_ids(rows: &[Row]) -> Result<StaleIds, tokio_postgres::Error> {
@@ -232,8 +223,10 @@ fn count(evaluations: &[Evaluation<'_>], stale: &StaleIds) -> (Counts, Decimal) 
         }
 
         counts.add(evaluation.outcome);
-        if let (Outcome::Approved, Some(new_limit)) = (evaluation.outcome, evaluation.new_limit) {
-            total_increase += new_limit - evaluation.current_limit;
+        if let (Outcome::Approved, Some(new_limit), Some(current_limit)) =
+            (evaluation.outcome, evaluation.new_limit, evaluation.current_limit)
+        {
+            total_increase += new_limit - current_limit;
         }
     }
 
@@ -261,8 +254,9 @@ mod tests {
         let new_limit = (outcome == Outcome::Approved).then(|| Decimal::new(7_500, 0));
         Evaluation {
             customer_id,
-            current_score: 700,
-            current_limit: Decimal::new(5_000, 0),
+            current_score: Some(700),
+            current_limit: Some(Decimal::new(5_000, 0)),
+            unreadable: None,
             annual_income: None,
             new_score: None,
             outcome,

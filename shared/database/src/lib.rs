@@ -17,6 +17,7 @@ mod error;
 mod ledger;
 mod migrate;
 mod opening;
+mod schema;
 mod secret;
 mod tls;
 mod transaction;

@@ -5,6 +5,7 @@ use limit_increase_workflow::{Failure, FailureKind};
 use tokio_postgres::{Client, Transaction};
 
 use crate::error::{database_failure, row_failure};
+use crate::schema::{dropped_advice, plan_migration};
 use crate::transaction::begin;
 
 /// Version, name and text. The schema keeps the SHA-256 of each text, so a released text must not
@@ -23,8 +24,9 @@ const LOCK: i64 = 0x6c69_6d69_7431;
 /// them are applied in one transaction.
 ///
 /// # Errors
-/// `Permanent.DatabaseSchema` when a migration was applied before with another text; otherwise by
-/// SQLSTATE.
+/// `Permanent.DatabaseSchema` when a migration was applied before with another text, when a table
+/// of a recorded migration is gone, or when a `batch_scores` that was there before cannot be used;
+/// otherwise by SQLSTATE.
 pub async fn migrate(client: &mut Client) -> Result<Vec<&'static str>, Failure> {
     let transaction = begin(client, "migrating the schema").await?;
     transaction
@@ -47,14 +49,60 @@ pub async fn migrate(client: &mut Client) -> Result<Vec<&'static str>, Failure> 
             Some(known) if known == sha256 => {}
             Some(_) => return Err(changed_failure(version, name)),
             None => {
+                check_own_table(&transaction, version).await?;
                 apply(&transaction, (version, name, sql), &sha256).await?;
                 applied.push(name);
             }
         }
     }
 
+    check_tables(&transaction).await?;
     transaction.commit().await.map_err(migrating_failure)?;
     Ok(applied)
+}
+
+/// A lender may have a `batch_scores` before the first migration, which leaves it as it is. It is
+/// checked first, because the messages of the migrations' statements do not say what to change.
+///
+/// The key of `customer_features` refers to it, so it gets its type. Migration 2 keeps that table.
+async fn check_own_table(transaction: &Transaction<'_>, version: i32) -> Result<(), Failure> {
+    if version > 2 {
+        return Ok(());
+    }
+
+    let key = plan_migration(transaction.client()).await?;
+    if let (2, Some(key)) = (version, key) {
+        transaction
+            .batch_execute(&format!(
+                "CREATE TABLE IF NOT EXISTS customer_features (
+                     customer_id {key} PRIMARY KEY REFERENCES batch_scores (customer_id)
+                         ON DELETE CASCADE)"
+            ))
+            .await
+            .map_err(migrating_failure)?;
+    }
+
+    Ok(())
+}
+
+/// Checks that every table of the migrations is there. A recorded migration is not applied again,
+/// so a table that somebody has dropped stays away.
+async fn check_tables(transaction: &Transaction<'_>) -> Result<(), Failure> {
+    let rows = transaction
+        .query(
+            "SELECT name FROM (VALUES ('batch_scores'), ('customer_features'),
+                 ('limit_increase_runs'), ('limit_increase_shards')) AS tables (name)
+             WHERE to_regclass(name) IS NULL",
+            &[],
+        )
+        .await
+        .map_err(migrating_failure)?;
+    let Some(row) = rows.first() else { return Ok(()) };
+
+    let name: &str =
+        row.try_get("name").map_err(|error| row_failure("reading the catalogue", &error))?;
+    let message = format!("there is no table {name}{}", dropped_advice(name));
+    Err(Failure::new(FailureKind::DatabaseSchema, message))
 }
 
 /// The hash of a migration's text when it was applied; `None` if it was not applied yet.

@@ -94,12 +94,12 @@ pub fn decide(
     scoring: Scoring<'_>,
 ) -> Decision {
     let Ok(current) = CreditLimit::try_from(current_limit) else {
-        return referred(&format!("the current limit {current_limit} is not a valid amount"));
+        return refer(&format!("the current limit {current_limit} is not a valid amount"));
     };
 
     let (score, reasons) = match scoring {
         Scoring::Scored { score, reasons } => (score, reasons),
-        Scoring::NotScored { reason } => return referred(reason),
+        Scoring::NotScored { reason } => return refer(reason),
     };
 
     let minimum = policy.minimum_score;
@@ -111,7 +111,7 @@ pub fn decide(
 
     let cap = match affordable(policy, annual_income) {
         Ok(cap) => cap,
-        Err(reason) => return referred(reason),
+        Err(reason) => return refer(reason),
     };
 
     match raised_limit(policy, current, cap) {
@@ -134,7 +134,9 @@ pub fn decide(
     }
 }
 
-fn referred(reason: &str) -> Decision {
+/// Refers a customer whom a person has to decide, with the reason, without a full stop.
+#[must_use]
+pub fn refer(reason: &str) -> Decision {
     Decision {
         outcome: Outcome::Referred,
         new_limit: None,

@@ -54,8 +54,9 @@ fn customers() -> Result<bytes::Bytes, Error> {
         let customer_id = id(row);
         let customer = CustomerRow {
             customer_id: &customer_id,
-            current_score: 640,
-            current_limit: limit(row),
+            current_score: Some(640),
+            current_limit: Some(limit(row)),
+            unreadable: None,
             application_date: NaiveDate::from_ymd_opt(2026, 2, 28),
             annual_income: (row > 0).then(|| Decimal::new(2_800_050, 2)),
             has_features: row != 1,
@@ -109,8 +110,9 @@ fn evaluations() -> Result<bytes::Bytes, Error> {
         };
 
         let facts = Facts {
-            current_score: 640,
-            current_limit: limit(row),
+            current_score: Some(640),
+            current_limit: Some(limit(row)),
+            unreadable: None,
             annual_income: Some(Decimal::new(3_000_050, 2)),
             new_score: Some(CreditScore::new(612)),
         };

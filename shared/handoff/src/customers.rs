@@ -10,6 +10,7 @@ use bytes::Bytes;
 use chrono::NaiveDate;
 use limit_increase_domain::{ColumnKind, SourceColumn};
 use limit_increase_workflow::rows::{CellValue, CustomerRow};
+use rust_decimal::Decimal;
 
 use crate::parquet_file::{Columns, HandoffError, INCOME, MONEY, Table, amounts, cents};
 
@@ -22,8 +23,9 @@ enum FeatureBuilder {
 pub struct CustomersWriter {
     columns: Vec<SourceColumn>,
     ids: StringBuilder,
-    scores: Vec<i32>,
+    scores: Vec<Option<i32>>,
     limits: Vec<Option<i128>>,
+    unreadable: StringBuilder,
     dates: Vec<Option<i32>>,
     incomes: Vec<Option<i128>>,
     has_features: Vec<bool>,
@@ -49,6 +51,7 @@ impl CustomersWriter {
             ids: StringBuilder::new(),
             scores: Vec::new(),
             limits: Vec::new(),
+            unreadable: StringBuilder::new(),
             dates: Vec::new(),
             incomes: Vec::new(),
             has_features: Vec::new(),
@@ -79,15 +82,19 @@ impl CustomersWriter {
             problem: problem.to_owned(),
         };
 
-        let limit = cents(row.current_limit)
-            .ok_or_else(|| value_error("current_limit", "is finer than a cent"))?;
-        let income = match row.annual_income {
-            None => None,
-            Some(amount) => Some(
-                cents(amount)
-                    .ok_or_else(|| value_error("annual_income", "is finer than a cent"))?,
-            ),
+        let cents_of = |column: &str, amount: Option<Decimal>| {
+            amount
+                .map(|amount| {
+                    cents(amount).ok_or_else(|| value_error(column, "is finer than a cent"))
+                })
+                .transpose()
         };
+
+        let limit = cents_of("current_limit", row.current_limit)?;
+        let income = cents_of("annual_income", row.annual_income)?;
+        if row.unreadable.is_none() && (row.current_score.is_none() || limit.is_none()) {
+            return Err(value_error("unreadable", "is missing, and so is the score or the limit"));
+        }
 
         let mut values = values.into_iter();
         for (builder, column) in self.features.iter_mut().zip(&self.columns) {
@@ -104,7 +111,8 @@ impl CustomersWriter {
 
         self.ids.append_value(row.customer_id);
         self.scores.push(row.current_score);
-        self.limits.push(Some(limit));
+        self.limits.push(limit);
+        self.unreadable.append_option(row.unreadable);
         self.dates
             .push(row.application_date.map(|date| (date - NaiveDate::default()).num_days() as i32));
         self.incomes.push(income);
@@ -120,8 +128,9 @@ impl CustomersWriter {
         let rows = self.rows();
         let mut columns = Columns::new();
         columns.push_distinct("customer_id", false, self.ids.finish());
-        columns.push("current_score", false, Int32Array::from(std::mem::take(&mut self.scores)));
-        columns.push("current_limit", false, amounts(std::mem::take(&mut self.limits), &MONEY));
+        columns.push("current_score", true, Int32Array::from(std::mem::take(&mut self.scores)));
+        columns.push("current_limit", true, amounts(std::mem::take(&mut self.limits), &MONEY));
+        columns.push("unreadable", true, self.unreadable.finish());
         columns.push("application_date", true, Date32Array::from(std::mem::take(&mut self.dates)));
         columns.push("annual_income", true, amounts(std::mem::take(&mut self.incomes), &INCOME));
         columns.push(
@@ -167,6 +176,7 @@ impl Customers {
         customers.ids()?;
         customers.scores()?;
         customers.limits()?;
+        customers.unreadable()?;
         customers.has_features()?;
         customers.incomes()?;
         Ok(customers)
@@ -186,20 +196,28 @@ impl Customers {
         self.table.filled("customer_id", &DataType::Utf8)
     }
 
-    /// The current scores, in points.
+    /// The current scores, in points. NULL where the score could not be read.
     ///
     /// # Errors
     /// See [`Customers::ids`].
     pub fn scores(&self) -> Result<&Int32Array, HandoffError> {
-        self.table.filled("current_score", &DataType::Int32)
+        self.table.column("current_score", &DataType::Int32)
     }
 
-    /// The current limits, in cents.
+    /// The current limits, in cents. NULL where the limit could not be read.
     ///
     /// # Errors
     /// See [`Customers::ids`].
     pub fn limits(&self) -> Result<&Decimal128Array, HandoffError> {
-        self.table.filled("current_limit", &MONEY)
+        self.table.column("current_limit", &MONEY)
+    }
+
+    /// Why a score or a limit could not be read. NULL where both are there.
+    ///
+    /// # Errors
+    /// See [`Customers::ids`].
+    pub fn unreadable(&self) -> Result<&StringArray, HandoffError> {
+        self.table.column("unreadable", &DataType::Utf8)
     }
 
     /// The annual incomes, in cents. NULL if missing, or if the policy does not ask for the income.
@@ -238,7 +256,6 @@ mod tests {
     use super::*;
     use arrow_array::Array as _;
     use proptest::prelude::*;
-    use rust_decimal::Decimal;
 
     fn columns() -> Vec<SourceColumn> {
         vec![SourceColumn::number("bureau"), SourceColumn::category("home")]
@@ -247,8 +264,9 @@ mod tests {
     fn row(id: &str) -> CustomerRow<'_> {
         CustomerRow {
             customer_id: id,
-            current_score: 640,
-            current_limit: Decimal::new(499_999, 2),
+            current_score: Some(640),
+            current_limit: Some(Decimal::new(499_999, 2)),
+            unreadable: None,
             application_date: NaiveDate::from_ymd_opt(2026, 11, 24),
             annual_income: None,
             has_features: true,

@@ -14,11 +14,13 @@ use crate::parquet_file::{Columns, HandoffError, INCOME, MONEY, Table, amount_at
 /// What is known of a customer when the policy is applied: score and limit at the time of the
 /// query, the income under an affordability cap, and the new score, if there is one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Facts {
-    /// Score at the time of the query.
-    pub current_score: i32,
-    /// Limit at the time of the query.
-    pub current_limit: Decimal,
+pub struct Facts<'a> {
+    /// Score at the time of the query, if it could be read.
+    pub current_score: Option<i32>,
+    /// Limit at the time of the query, if it could be read.
+    pub current_limit: Option<Decimal>,
+    /// Why the score or the limit could not be read.
+    pub unreadable: Option<&'a str>,
     /// Gross annual income, if the policy asks for it and it is known.
     pub annual_income: Option<Decimal>,
     /// The new score; `None` if the customer could not be scored.
@@ -29,8 +31,9 @@ pub struct Facts {
 #[derive(Default)]
 pub struct EvaluationsWriter {
     ids: StringBuilder,
-    scores: Vec<i32>,
+    scores: Vec<Option<i32>>,
     limits: Vec<Option<i128>>,
+    unreadable: StringBuilder,
     incomes: Vec<Option<i128>>,
     new_scores: Vec<Option<i32>>,
     outcomes: StringBuilder,
@@ -46,25 +49,27 @@ impl EvaluationsWriter {
     pub fn push(
         &mut self,
         customer_id: &str,
-        facts: &Facts,
+        facts: &Facts<'_>,
         decision: &Decision,
     ) -> Result<(), HandoffError> {
         let row = self.scores.len();
-        let cents_of = |column: &str, amount: Decimal| {
-            cents(amount).ok_or_else(|| HandoffError::Value {
+        let cents_of = |column: &str, amount: Option<Decimal>| {
+            let too_fine = || HandoffError::Value {
                 column: column.to_owned(),
                 row,
                 problem: "is finer than a cent".to_owned(),
-            })
+            };
+            amount.map(|amount| cents(amount).ok_or_else(too_fine)).transpose()
         };
 
-        let Facts { current_score, current_limit, annual_income, new_score } = *facts;
+        let Facts { current_score, current_limit, unreadable, annual_income, new_score } = *facts;
         let limit = cents_of("current_limit", current_limit)?;
-        let income = annual_income.map(|income| cents_of("annual_income", income)).transpose()?;
+        let income = cents_of("annual_income", annual_income)?;
 
         self.ids.append_value(customer_id);
         self.scores.push(current_score);
-        self.limits.push(Some(limit));
+        self.limits.push(limit);
+        self.unreadable.append_option(unreadable);
         self.incomes.push(income);
         self.new_scores.push(new_score.map(CreditScore::value));
         self.outcomes.append_value(decision.outcome.as_str());
@@ -81,8 +86,9 @@ impl EvaluationsWriter {
         let rows = self.scores.len();
         let mut columns = Columns::new();
         columns.push_distinct("customer_id", false, self.ids.finish());
-        columns.push("current_score", false, Int32Array::from(self.scores));
-        columns.push("current_limit", false, amounts(self.limits, &MONEY));
+        columns.push("current_score", true, Int32Array::from(self.scores));
+        columns.push("current_limit", true, amounts(self.limits, &MONEY));
+        columns.push("unreadable", true, self.unreadable.finish());
         columns.push("annual_income", true, amounts(self.incomes, &INCOME));
         columns.push("new_score", true, Int32Array::from(self.new_scores));
         columns.push("decision", false, self.outcomes.finish());
@@ -123,8 +129,9 @@ impl Evaluations {
     ) -> Result<impl Iterator<Item = Result<Evaluation<'_>, HandoffError>>, HandoffError> {
         let table = &self.table;
         let ids: &StringArray = table.filled("customer_id", &DataType::Utf8)?;
-        let scores: &Int32Array = table.filled("current_score", &DataType::Int32)?;
-        let limits: &Decimal128Array = table.filled("current_limit", &MONEY)?;
+        let scores: &Int32Array = table.column("current_score", &DataType::Int32)?;
+        let limits: &Decimal128Array = table.column("current_limit", &MONEY)?;
+        let unreadable: &StringArray = table.column("unreadable", &DataType::Utf8)?;
         let incomes: &Decimal128Array = table.column("annual_income", &INCOME)?;
         let new_scores: &Int32Array = table.column("new_score", &DataType::Int32)?;
         let outcomes: &StringArray = table.filled("decision", &DataType::Utf8)?;
@@ -141,10 +148,10 @@ impl Evaluations {
                 value_error("decision", format!("{:?} is no decision", outcomes.value(row)))
             })?;
 
-            let current_limit = Decimal::from_i128_with_scale(limits.value(row), 2);
+            let current_limit = amount_at(limits, row);
             let new_limit = amount_at(new_limits, row);
             let consistent = match (outcome, new_limit) {
-                (Outcome::Approved, Some(new)) => new > current_limit,
+                (Outcome::Approved, Some(new)) => current_limit.is_some_and(|limit| new > limit),
                 (Outcome::Approved, None) => false,
                 (_, new) => new.is_none(),
             };
@@ -152,14 +159,15 @@ impl Evaluations {
             if !consistent {
                 return Err(value_error(
                     "new_limit",
-                    format!("{new_limit:?} does not go with {outcome} from {current_limit}"),
+                    format!("{new_limit:?} does not go with {outcome} from {current_limit:?}"),
                 ));
             }
 
             Ok(Evaluation {
                 customer_id: ids.value(row),
-                current_score: scores.value(row),
+                current_score: scores.is_valid(row).then(|| scores.value(row)),
                 current_limit,
+                unreadable: unreadable.is_valid(row).then(|| unreadable.value(row)),
                 annual_income: amount_at(incomes, row),
                 new_score: new_scores
                     .is_valid(row)
@@ -182,8 +190,9 @@ mod tests {
     fn file(decision: &Decision) -> Bytes {
         let mut writer = EvaluationsWriter::default();
         let facts = Facts {
-            current_score: 640,
-            current_limit: Decimal::new(400_000, 2),
+            current_score: Some(640),
+            current_limit: Some(Decimal::new(400_000, 2)),
+            unreadable: None,
             annual_income: Some(Decimal::new(3_000_050, 2)),
             new_score: Some(CreditScore::new(700)),
         };
@@ -207,7 +216,7 @@ mod tests {
         let row = evaluations.iter().unwrap().next().unwrap().unwrap();
         assert_eq!((row.customer_id, row.outcome, row.reason), ("a", Outcome::Approved, "because"));
         assert_eq!(row.new_limit.unwrap().to_string(), "6000.00");
-        assert_eq!((row.current_score, row.new_score), (640, Some(CreditScore::new(700))));
+        assert_eq!((row.current_score, row.new_score), (Some(640), Some(CreditScore::new(700))));
         assert_eq!(row.annual_income.unwrap().to_string(), "30000.50");
     }
 

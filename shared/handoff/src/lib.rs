@@ -16,8 +16,9 @@
 //! let mut writer = CustomersWriter::new(&[SourceColumn::number("bureau_score")]);
 //! let row = CustomerRow {
 //!     customer_id: "CUST_0001",
-//!     current_score: 640,
-//!     current_limit: "4000.00".parse()?,
+//!     current_score: Some(640),
+//!     current_limit: Some("4000.00".parse()?),
+//!     unreadable: None,
 //!     application_date: None,
 //!     annual_income: None,
 //!     has_features: true,

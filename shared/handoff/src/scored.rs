@@ -122,8 +122,9 @@ impl ScoredWriter {
     pub fn finish(mut self, customers: &Customers) -> Result<Bytes, HandoffError> {
         let mut columns = Columns::new();
         columns.push_distinct("customer_id", false, customers.ids()?.clone());
-        columns.push("current_score", false, customers.scores()?.clone());
-        columns.push("current_limit", false, customers.limits()?.clone());
+        columns.push("current_score", true, customers.scores()?.clone());
+        columns.push("current_limit", true, customers.limits()?.clone());
+        columns.push("unreadable", true, customers.unreadable()?.clone());
         columns.push("annual_income", true, customers.incomes()?.clone());
         columns.push("scored", false, BooleanArray::from(self.scored));
         columns.push("referral_reason", true, self.referral.finish());
@@ -164,9 +165,9 @@ pub struct Scored {
 pub struct ScoredColumns<'a> {
     /// The keys of the customers.
     pub ids: &'a StringArray,
-    /// The current scores, in points.
-    pub current_scores: &'a Int32Array,
+    current_scores: &'a Int32Array,
     limits: &'a Decimal128Array,
+    unreadable: &'a StringArray,
     incomes: &'a Decimal128Array,
     scored: &'a BooleanArray,
     referral: &'a StringArray,
@@ -176,10 +177,11 @@ pub struct ScoredColumns<'a> {
 
 /// The columns that a decision needs. The numbers of the explanation, most of the file, are not
 /// read.
-const DECISIVE: [&str; 11] = [
+const DECISIVE: [&str; 12] = [
     "customer_id",
     "current_score",
     "current_limit",
+    "unreadable",
     "annual_income",
     "scored",
     "referral_reason",
@@ -223,8 +225,9 @@ impl Scored {
         let text = |name: &str| table.column::<StringArray>(name, &DataType::Utf8);
         let columns = ScoredColumns {
             ids: table.filled("customer_id", &DataType::Utf8)?,
-            current_scores: table.filled("current_score", &DataType::Int32)?,
-            limits: table.filled("current_limit", &MONEY)?,
+            current_scores: table.column("current_score", &DataType::Int32)?,
+            limits: table.column("current_limit", &MONEY)?,
+            unreadable: text("unreadable")?,
             incomes: table.column("annual_income", &INCOME)?,
             scored: table.filled("scored", &DataType::Boolean)?,
             referral: text("referral_reason")?,
@@ -259,10 +262,22 @@ impl Scored {
 }
 
 impl<'a> ScoredColumns<'a> {
-    /// The current limit.
+    /// The current score, in points, if it could be read.
     #[must_use]
-    pub fn limit(&self, row: usize) -> Decimal {
-        Decimal::from_i128_with_scale(self.limits.value(row), 2)
+    pub fn current_score(&self, row: usize) -> Option<i32> {
+        self.current_scores.is_valid(row).then(|| self.current_scores.value(row))
+    }
+
+    /// The current limit, if it could be read.
+    #[must_use]
+    pub fn limit(&self, row: usize) -> Option<Decimal> {
+        amount_at(self.limits, row)
+    }
+
+    /// Why the score or the limit could not be read.
+    #[must_use]
+    pub fn unreadable(&self, row: usize) -> Option<&'a str> {
+        self.unreadable.is_valid(row).then(|| self.unreadable.value(row))
     }
 
     /// The annual income, if the policy asks for it and it is known.
@@ -306,8 +321,9 @@ mod tests {
         for customer_id in ["a", "b"] {
             let row = CustomerRow {
                 customer_id,
-                current_score: 640,
-                current_limit: Decimal::new(499_999, 2),
+                current_score: Some(640),
+                current_limit: Some(Decimal::new(499_999, 2)),
+                unreadable: None,
                 application_date: None,
                 annual_income: None,
                 has_features: true,
@@ -336,7 +352,10 @@ mod tests {
             (Scored::read(file(), 2).unwrap(), Scored::read_for_decisions(file(), 2).unwrap());
         for scored in [&all, &decisive] {
             let columns = scored.columns().unwrap();
-            assert_eq!((columns.ids.value(1), columns.limit(1)), ("b", Decimal::new(499_999, 2)));
+            assert_eq!(
+                (columns.ids.value(1), columns.limit(1)),
+                ("b", Some(Decimal::new(499_999, 2)))
+            );
             assert_eq!(
                 (columns.score(0), columns.score(1)),
                 (Ok(CreditScore::new(612)), Err("no features"))

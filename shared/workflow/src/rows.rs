@@ -10,10 +10,12 @@ use rust_decimal::Decimal;
 pub struct CustomerRow<'a> {
     /// Key in `batch_scores`.
     pub customer_id: &'a str,
-    /// Current score.
-    pub current_score: i32,
-    /// Current limit.
-    pub current_limit: Decimal,
+    /// Current score; `None` if it is not a whole number of points.
+    pub current_score: Option<i32>,
+    /// Current limit; `None` if it is not an amount in cents.
+    pub current_limit: Option<Decimal>,
+    /// Why the score or the limit is missing, as words that end "cannot be decided automatically:".
+    pub unreadable: Option<&'a str>,
     /// Application date; `None` when it is outside the years 1 to 9999.
     pub application_date: Option<NaiveDate>,
     /// Gross annual income, read only under an affordability cap.
@@ -36,10 +38,12 @@ pub enum CellValue<'a> {
 pub struct Evaluation<'a> {
     /// Key in `batch_scores`.
     pub customer_id: &'a str,
-    /// Score at the time of the query.
-    pub current_score: i32,
-    /// Limit at the time of the query.
-    pub current_limit: Decimal,
+    /// Score at the time of the query; `None` if it could not be read.
+    pub current_score: Option<i32>,
+    /// Limit at the time of the query; `None` if it could not be read.
+    pub current_limit: Option<Decimal>,
+    /// Why the score or the limit could not be read. Such a customer is referred.
+    pub unreadable: Option<&'a str>,
     /// Gross annual income, read only under an affordability cap.
     pub annual_income: Option<Decimal>,
     /// The new score; `None` if the customer could not be scored.

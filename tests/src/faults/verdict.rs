@@ -421,7 +421,8 @@ async fn read_decisions(
             customer,
             raise: evaluation
                 .new_limit
-                .map_or(Decimal::ZERO, |limit| limit - evaluation.current_limit),
+                .zip(evaluation.current_limit)
+                .map_or(Decimal::ZERO, |(limit, current)| limit - current),
             evaluated: StoredDecision {
                 decision,
                 new_limit: evaluation.new_limit,

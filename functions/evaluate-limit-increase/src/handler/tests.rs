@@ -23,8 +23,9 @@ fn scored(scores: &[Result<i32, &str>]) -> Bytes {
     for (number, score) in scores.iter().enumerate() {
         let row = CustomerRow {
             customer_id: &format!("CUST_{number}"),
-            current_score: 640,
-            current_limit: Decimal::new(400_000, 2),
+            current_score: Some(640),
+            current_limit: Some(Decimal::new(400_000, 2)),
+            unreadable: None,
             application_date: None,
             annual_income: None,
             has_features: score.is_ok(),
@@ -77,7 +78,10 @@ fn each_customer_is_decided_by_the_policy_and_counted() {
     );
 
     assert_eq!(rows[0].new_limit, Some(Decimal::new(600_000, 2)));
-    assert_eq!((rows[0].current_score, rows[0].current_limit), (640, Decimal::new(400_000, 2)));
+    assert_eq!(
+        (rows[0].current_score, rows[0].current_limit),
+        (Some(640), Some(Decimal::new(400_000, 2)))
+    );
     assert!(rows[1].reason.contains("Bureau score is low (310)"), "{}", rows[1].reason);
     assert!(rows[2].reason.contains("no features on record"), "{}", rows[2].reason);
 }

@@ -15,8 +15,9 @@ fn customers(columns: &[SourceColumn], rows: &[Option<Vec<CellValue<'_>>>]) -> C
     for (number, values) in rows.iter().enumerate() {
         let row = CustomerRow {
             customer_id: &format!("CUST_{number}"),
-            current_score: 640,
-            current_limit: Decimal::new(400_000, 2),
+            current_score: Some(640),
+            current_limit: Some(Decimal::new(400_000, 2)),
+            unreadable: None,
             application_date: None,
             annual_income: None,
             has_features: values.is_some(),
