@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import json
 import os
+import select
 import signal
 import struct
 import subprocess
@@ -18,7 +19,7 @@ from limit_increase_executor.runtime_api import PAYLOAD_LIMIT, Invocation, Runti
 from limit_increase_executor.watchdog import WATCHDOG, kill_group
 
 # The longest wait for output that the function wrote before its answer.
-DRAIN_SECONDS = 0.5
+DRAIN_SECONDS = 2.0
 
 
 @dataclass
@@ -52,6 +53,7 @@ class FunctionProcess:
 
     def __init__(self, code: Path, environment: dict[str, str], log: EnvironmentLog) -> None:
         self._changed = threading.Condition()
+        self._reading = threading.Lock()
         self._log = log
         self._pending: Invocation | None = None
         self._current: Invocation | None = None
@@ -199,18 +201,27 @@ class FunctionProcess:
 
     def _read_output(self) -> None:
         output = self._process.stdout.fileno()
+        readable = select.poll()
+        readable.register(output, select.POLLIN)
         with contextlib.suppress(OSError):
-            while data := os.read(output, 1 << 16):
-                self._log.write(data)
+            while True:
+                readable.poll()
+                # Output that has left the pipe is in the log before the lock is free again.
+                with self._reading:
+                    data = os.read(output, 1 << 16)
+                    self._log.write(data)
+                if not data:
+                    return
 
     def _drain(self) -> None:
         """Waits until the output that the function wrote before its answer is read."""
         deadline = time.monotonic() + DRAIN_SECONDS
         with contextlib.suppress(OSError, ValueError):
             while time.monotonic() < deadline:
-                waiting = fcntl.ioctl(
-                    self._process.stdout.fileno(), termios.FIONREAD, struct.pack("i", 0)
-                )
+                with self._reading:
+                    waiting = fcntl.ioctl(
+                        self._process.stdout.fileno(), termios.FIONREAD, struct.pack("i", 0)
+                    )
                 if struct.unpack("i", waiting)[0] == 0:
                     return
                 time.sleep(0.001)
