@@ -49,6 +49,8 @@ class Request:
     resource: str
     context: dict = field(default_factory=dict)
     owner: str = ACCOUNT
+    # Whether the policy of the resource is left out, so that the role's own must do without it.
+    alone: bool = False
 
     def __str__(self) -> str:
         return f"{self.principal} calls {self.action} on {self.resource} with {self.context}"
@@ -111,10 +113,17 @@ class Stack:
                 {"name": f"policy-{number}", "policy": document}
                 for number, document in enumerate(request.identity)
             ],
-            "resourcePolicy": self.resource_policy(request.resource),
+            "resourcePolicy": self.policy_met_by(request),
             "serviceControlPolicies": [],
             "resourceControlPolicies": [],
         }
+
+    def policy_met_by(self, request: Request) -> dict | None:
+        if request.owner != ACCOUNT:
+            # Another account's bucket invites everybody.
+            everything = {"Effect": "Allow", "Principal": "*", "Action": "s3:*", "Resource": "*"}
+            return policy(everything)
+        return None if request.alone else self.resource_policy(request.resource)
 
     def resource_policy(self, resource: str) -> dict | None:
         if re.fullmatch(f"arn:aws:s3:::{BUCKET}(/.*)?", resource):
