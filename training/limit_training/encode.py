@@ -166,8 +166,8 @@ class Encoder:
         if len(infinite):
             self.problems.add(
                 column.name,
-                f"{column.name} is {column.values[infinite[0]]!r}, which is infinite or too large for"
-                " a 32-bit float",
+                f"{column.name} is {column.values[infinite[0]]!r}, which is infinite or too large"
+                " for a 32-bit float",
                 "leave the field empty, or write a number below 3.4e38",
                 where=f"{self.table.path}, data row {infinite[0] + 1}"
                 f" ({len(infinite):,} such rows)",
