@@ -59,14 +59,14 @@ class RowWidth:
         self.has_missing = False
         self.text_bytes = np.zeros(rows, dtype=np.int32)
 
-    def add(self, column: Profile, values: np.ndarray, as_number: bool) -> None:
+    def add(self, column: Profile, as_number: bool) -> None:
         self.columns += 1
         self.has_missing |= bool(column.empty or column.missing)
         if as_number:
             self.numbers += 1
         else:
             widths = {text: _text_bytes(text) for text in column.counts}
-            self.text_bytes += np.array([widths[text] for text in values.tolist()], np.int32)
+            self.text_bytes += np.array([widths[text] for text in column.values.tolist()], np.int32)
 
     def bytes(self) -> int:
         # A row with a missing value has a bit for each column, and a number less.

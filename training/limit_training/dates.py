@@ -13,6 +13,7 @@ from .words import words_of
 # A few fields may be something else, such as a wrong date. Below this share it is no date column.
 LEAST_SHARE = 0.95
 FIRST_YEAR, LAST_YEAR = 1800, 2199
+FIRST = 50
 # Placeholders for "no date" and "no end" that stand among dates that are written as numbers.
 OPEN_DATE = re.compile(r"0+|9+|9999-?12(-?31)?|-\d+")
 # A column with one of these words in its name may hold dates in forms that could be numbers.
@@ -147,17 +148,24 @@ def _is_possible(match: re.Match) -> bool:
 
 def _kind_of_numbers(column: Profile) -> str | None:
     """Dates that are written as numbers: all of them have to be possible."""
-    known = {text for text in column.numbers if not OPEN_DATE.fullmatch(text.strip())}
+    known = [text for text in column.numbers if not OPEN_DATE.fullmatch(text)]
     if len(known) < 2:
         return None
     named = _named_as_date(column.name)
-    digits = [_whole(column.numbers[text]) for text in known]
+    # Most columns are no dates by their first values.
+    for part in (known[:FIRST], known):
+        kind = _kind_of_all(column, part, named)
+        if kind is None:
+            return None
+    return kind
+
+
+def _kind_of_all(column: Profile, texts: list[str], named: bool) -> str | None:
+    digits = [_whole(column.numbers[text]) for text in texts]
     for kind, possible, needs_name in NUMBERS:
         if (named or not needs_name) and all(text and possible(text) for text in digits):
             return kind
-    if all(_is_month_with_point(text) for text in known):
-        return "months or quarters"
-    return None
+    return "months or quarters" if all(map(_is_month_with_point, texts)) else None
 
 
 def _whole(number: float) -> str | None:

@@ -102,13 +102,13 @@ class Encoder:
         self.notices = notices
         self._encoded: list[EncodedSource] = []
 
-    def add(self, column: Profile, values: np.ndarray) -> bool:
+    def add(self, column: Profile) -> bool:
         """Encodes a source column. Returns whether the model reads it as numbers or categories.
 
         A column that is constant in the training rows is left out with a notice, and one that
         cannot be encoded is a problem.
         """
-        encoded = self._encode(column, values)
+        encoded = self._encode(column)
         if isinstance(encoded, str):
             self.notices.add(f"{shown(column.name)} is left out: {encoded} in every training row.")
         if not isinstance(encoded, EncodedSource):
@@ -136,16 +136,16 @@ class Encoder:
         matrix = np.column_stack([values for source in self._encoded for values in source.values])
         return Encoded(columns, matrix.astype(np.float32), unscorable)
 
-    def _encode(self, column: Profile, values: np.ndarray) -> EncodedSource | str | None:
+    def _encode(self, column: Profile) -> EncodedSource | str | None:
         """Encodes a column. A text says that it is constant, and None that there is a problem."""
-        training = values[self.training].tolist()
+        training = column.values[self.training].tolist()
         if len(set(training)) == 1:
             only = training[0]
             return f"it is {only!r}" if only else "it is empty"
         if not self.is_numeric(column):
-            return self._one_hot(column, values)
+            return self._one_hot(column)
 
-        encoded = self._numeric(column, values)
+        encoded = self._numeric(column)
         # Different texts can be the same number (1 and 1.0). All NaN count as one value.
         if encoded and len(np.unique(encoded.values[0][self.training])) == 1:
             return "it is the same number"
@@ -154,8 +154,8 @@ class Encoder:
     def _description(self, name: str) -> str:
         return self.descriptions.get(name) or describe(name)
 
-    def _numeric(self, column: Profile, values: np.ndarray) -> EncodedSource | None:
-        doubles = column.floats(values)
+    def _numeric(self, column: Profile) -> EncodedSource | None:
+        doubles = column.floats.copy()
         special = self.specials.of(column)
         if special:
             doubles[np.isin(doubles, list(special))] = np.nan
@@ -166,8 +166,8 @@ class Encoder:
         if len(infinite):
             self.problems.add(
                 column.name,
-                f"{column.name} is {values[infinite[0]]!r}, which is infinite or too large for a"
-                " 32-bit float",
+                f"{column.name} is {column.values[infinite[0]]!r}, which is infinite or too large"
+                " for a 32-bit float",
                 "leave the field empty, or write a number below 3.4e38",
                 where=f"{self.table.path}, data row {infinite[0] + 1}"
                 f" ({len(infinite):,} such rows)",
@@ -192,8 +192,9 @@ class Encoder:
         )
         return EncodedSource([model_column], [floats], unscorable)
 
-    def _one_hot(self, column: Profile, values: np.ndarray) -> EncodedSource | None:
+    def _one_hot(self, column: Profile) -> EncodedSource | None:
         source = column.name
+        values = column.values
         counts = Counter(values[self.training].tolist())
         categories = sorted(value for value in counts if value != "")
         if len(categories) > MAX_CATEGORIES:

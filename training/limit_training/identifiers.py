@@ -72,7 +72,7 @@ JOINED = re.compile(
 )
 
 
-def reason(column: Profile, values: np.ndarray) -> str | None:
+def reason(column: Profile) -> str | None:
     """Why the column only identifies a row, if it does."""
     filled = column.filled
     different = len(column.counts) - (column.empty > 0) - len(column.missing)
@@ -80,7 +80,7 @@ def reason(column: Profile, values: np.ndarray) -> str | None:
         return None
     if column.words:
         return _reason_for_texts(column, different, filled)
-    return _reason_for_numbers(column, values, filled)
+    return _reason_for_numbers(column, filled)
 
 
 def _reason_for_texts(column: Profile, different: int, filled: int) -> str | None:
@@ -93,10 +93,10 @@ def _reason_for_texts(column: Profile, different: int, filled: int) -> str | Non
     return None
 
 
-def _reason_for_numbers(column: Profile, values: np.ndarray, filled: int) -> str | None:
+def _reason_for_numbers(column: Profile, filled: int) -> str | None:
     if not all(number.is_integer() for number in column.numbers.values()):
         return None
-    numbers = column.floats(values)
+    numbers = column.floats
     numbers = numbers[~np.isnan(numbers)]
     different = len(np.unique(numbers))
     if different < filled:

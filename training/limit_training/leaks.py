@@ -14,7 +14,7 @@ LEAST_ROWS_PER_VALUE = 10
 SUSPICIOUS_AUC = 0.95
 
 
-def reason(column: Profile, values: np.ndarray, bad: np.ndarray) -> str | None:
+def reason(column: Profile, bad: np.ndarray) -> str | None:
     """How the column gives the target away, if it does so in every row."""
     if min(np.count_nonzero(bad == 0), np.count_nonzero(bad == 1)) < LEAST_CLASS_ROWS:
         return None
@@ -22,18 +22,18 @@ def reason(column: Profile, values: np.ndarray, bad: np.ndarray) -> str | None:
     different = len(column.counts)
     few = different <= max(FEW_VALUES, column.rows // LEAST_ROWS_PER_VALUE)
     if few and different > 1:
-        pairs = set(zip(values.tolist(), bad.tolist(), strict=True))
+        pairs = set(zip(column.values.tolist(), bad.tolist(), strict=True))
         if len(pairs) == different:
             return f"each of its {different} values has only good or only bad rows"
 
     if not column.numeric or len(column.numbers) < 2:
         return None
-    known = np.array([text in column.numbers for text in values.tolist()])
-    return _reason_for_numbers(column.floats(values), known, bad)
+    return _reason_for_numbers(column.floats, bad)
 
 
-def _reason_for_numbers(numbers: np.ndarray, known: np.ndarray, bad: np.ndarray) -> str | None:
+def _reason_for_numbers(numbers: np.ndarray, bad: np.ndarray) -> str | None:
     """A number that is known for one class only, or one number that separates the classes."""
+    known = ~np.isnan(numbers)
     for label, name in ((0, "good"), (1, "bad")):
         if known.any() and not known.all() and np.array_equal(known, bad == label):
             return f"it is known in every {name} row, and in no other"
@@ -46,20 +46,20 @@ def _reason_for_numbers(numbers: np.ndarray, known: np.ndarray, bad: np.ndarray)
     return None
 
 
-def suspicion(column: Profile, values: np.ndarray, bad: np.ndarray) -> str | None:
+def suspicion(column: Profile, bad: np.ndarray) -> str | None:
     """A notice about a column that almost gives the outcome away."""
     if min(np.count_nonzero(bad == 0), np.count_nonzero(bad == 1)) < LEAST_CLASS_ROWS:
         return None
     if column.numeric and column.numbers:
-        order = column.floats(values)
+        order = column.floats
     elif len(column.counts) <= column.rows // LEAST_ROWS_PER_VALUE:
         totals: dict[str, list[int]] = {}
-        for text, label in zip(values.tolist(), bad.tolist(), strict=True):
+        for text, label in zip(column.values.tolist(), bad.tolist(), strict=True):
             rows = totals.setdefault(text, [0, 0])
             rows[0] += label
             rows[1] += 1
         rates = {text: count / rows for text, (count, rows) in totals.items()}
-        order = np.array([rates[text] for text in values.tolist()])
+        order = np.array([rates[text] for text in column.values.tolist()])
     else:
         return None
 

@@ -82,14 +82,14 @@ class Choice:
                 )
         return list(dict.fromkeys(self.asked))
 
-    def left_out(self, column: Profile, values: np.ndarray) -> str | None:
+    def left_out(self, column: Profile) -> str | None:
         """Why a model should not use the column, if there is a reason and nobody asked for it."""
         if self.asked:
             return None
         kind = dates.kind_of(column) if column.name not in self.categorical else None
         if kind:
             return f"it holds {kind}, which are neither numbers nor categories"
-        return identifiers.reason(column, values)
+        return identifiers.reason(column)
 
     def check_categorical(self, sources: list[str]) -> None:
         for name in self.categorical:
@@ -102,17 +102,17 @@ class Choice:
                     where="--categorical",
                 )
 
-    def check(self, column: Profile, values: np.ndarray, bad: np.ndarray, notices: Notices) -> bool:
+    def check(self, column: Profile, bad: np.ndarray, notices: Notices) -> bool:
         """Adds what is wrong with a column that is used, and what a person should know of it.
 
         Returns whether the column can be encoded.
         """
         name = column.name
         bounds.check_name(name, self.problems)
-        if leak := leaks.reason(column, values, bad):
+        if leak := leaks.reason(column, bad):
             self._leak(name, leak, notices)
         else:
-            notices.add(leaks.suspicion(column, values, bad))
+            notices.add(leaks.suspicion(column, bad))
         notices.add(sensitive.notice(name))
         return name in self.categorical or self._check_texts(column, notices)
 

@@ -117,6 +117,11 @@ def codes_of(column: Profile, known: set[float]) -> dict[float, int]:
 
     They are negative, or a run of nines far above the other values (999, 9999998).
     """
+    if not column.numbers:
+        return {}
+    least, most = min(column.numbers.values()), max(column.numbers.values())
+    if not (least < 0 and least.is_integer()) and not _is_customary(-most):
+        return {}
     rows: dict[float, int] = {}
     for text, number in column.numbers.items():
         if number not in known:

@@ -176,17 +176,16 @@ def encode_sources(
     for name in choice.candidates():
         if choice.is_repeated(name):
             continue
-        values = table.values[name]
-        column = profile(name, values)
-        if reason := choice.left_out(column, values):
+        column = profile(name, table.values[name])
+        if reason := choice.left_out(column):
             notices.add(sources.left_out_notice(name, reason))
             continue
         used.append(name)
-        if not choice.check(column, values, outcome.bad, notices):
+        if not choice.check(column, outcome.bad, notices):
             continue
-        if encoder.add(column, values):
+        if encoder.add(column):
             numeric = encoder.is_numeric(column)
-            width.add(column, values, numeric)
+            width.add(column, numeric)
             if numeric:
                 notices.add(special.suspicion(column, specials.of(column)))
 

@@ -6,6 +6,7 @@ The loader of customers reads fields by the same rules. tests/csv_values.json ha
 import math
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -74,10 +75,10 @@ def as_number(text: str) -> float | None:
 
 @dataclass(frozen=True)
 class Profile:
-    """The different texts of a column, by what they are, each with its number of rows."""
+    """The values of a column, and their different texts by what they are, with their rows."""
 
     name: str
-    rows: int
+    values: np.ndarray
     # Fields of no characters.
     empty: int = 0
     numbers: dict[str, float] = field(default_factory=dict)
@@ -103,9 +104,17 @@ class Profile:
     def rows_of(self, texts: dict) -> int:
         return sum(self.counts[text] for text in texts)
 
-    def floats(self, values: np.ndarray) -> np.ndarray:
-        """The values of a numeric column, NaN where missing."""
-        return np.array([self.numbers.get(text, math.nan) for text in values.tolist()])
+    @property
+    def rows(self) -> int:
+        return len(self.values)
+
+    @cached_property
+    def floats(self) -> np.ndarray:
+        """The values of a numeric column, NaN where missing. Nobody may change the array."""
+        number = {text: self.numbers.get(text, math.nan) for text in self.counts}
+        floats = np.array([number[text] for text in self.values.tolist()])
+        floats.flags.writeable = False
+        return floats
 
 
 def as_nan(text: str) -> bool:
@@ -115,7 +124,7 @@ def as_nan(text: str) -> bool:
 def profile(name: str, values: np.ndarray) -> Profile:
     """Sorts the texts of a column by what they are."""
     counts = Counter(values.tolist())
-    found = Profile(name, len(values), empty=counts.get("", 0), counts=counts)
+    found = Profile(name, values, empty=counts.get("", 0), counts=counts)
     for text, rows in counts.items():
         if text == "":
             continue

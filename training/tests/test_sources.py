@@ -15,7 +15,7 @@ ROWS = 600
 
 def read(name, values):
     texts = np.array([str(value) for value in values], dtype=object)
-    return profile(name, texts), texts
+    return profile(name, texts)
 
 
 DATES = {
@@ -76,12 +76,12 @@ NO_DATES = [
     ("kind", "values"), [(kind, values) for kind, lists in DATES.items() for values in lists]
 )
 def test_dates_in_common_spellings(kind, values):
-    assert dates.kind_of(read("column", values)[0]) == kind
+    assert dates.kind_of(read("column", values)) == kind
 
 
 @pytest.mark.parametrize("values", NO_DATES)
 def test_what_only_looks_like_dates(values):
-    assert dates.kind_of(read("column", values)[0]) is None
+    assert dates.kind_of(read("column", values)) is None
 
 
 @pytest.mark.parametrize(
@@ -94,8 +94,8 @@ def test_what_only_looks_like_dates(values):
     ],
 )
 def test_numbers_are_dates_where_the_name_says_so(name, values):
-    assert dates.kind_of(read(name, values)[0]) == "dates"
-    assert dates.kind_of(read("amount", values)[0]) is None
+    assert dates.kind_of(read(name, values)) == "dates"
+    assert dates.kind_of(read("amount", values)) is None
 
 
 def sample(first, last, rows):
@@ -129,12 +129,12 @@ FEATURES = {
 
 @pytest.mark.parametrize("case", IDENTIFIERS)
 def test_identifiers_by_any_name(case):
-    assert identifiers.reason(*read(*IDENTIFIERS[case]))
+    assert identifiers.reason(read(*IDENTIFIERS[case]))
 
 
 @pytest.mark.parametrize("case", FEATURES)
 def test_features_whose_values_differ_are_no_identifiers(case):
-    assert identifiers.reason(*read(*FEATURES[case])) is None
+    assert identifiers.reason(read(*FEATURES[case])) is None
 
 
 def test_they_are_left_out_with_a_notice_and_features_overrides(run_training, table):
@@ -225,7 +225,7 @@ CODES = {
 @pytest.mark.parametrize("case", CODES)
 def test_negative_whole_codes_that_stand_apart(case):
     values, expected = CODES[case]
-    assert set(special.codes_of(read("column", values)[0], set())) == expected
+    assert set(special.codes_of(read("column", values), set())) == expected
 
 
 @pytest.mark.parametrize(
