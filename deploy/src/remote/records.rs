@@ -168,3 +168,73 @@ fn increase(customer_id: &str, old_limit: Decimal, new_limit: Decimal) -> Increa
     per_cent.rescale(1);
     Increase { customer_id: customer_id.to_owned(), old_limit, new_limit, per_cent }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use limit_increase_domain::{CreditLimit, CreditScore, Decision};
+    use limit_increase_handoff::evaluations::{EvaluationsWriter, Facts};
+    use limit_increase_handoff::results::{Effect, ResultsWriter};
+
+    use super::*;
+
+    /// The two files of a shard. Each customer has a limit of 4,000, and is approved with the new
+    /// limit or declined.
+    fn shard(customers: &[(&str, Option<i64>, Effect)]) -> (Bytes, Bytes) {
+        let mut evaluations = EvaluationsWriter::default();
+        for (id, new_limit, _) in customers {
+            let facts = Facts {
+                current_score: 640,
+                current_limit: Decimal::new(400_000, 2),
+                annual_income: None,
+                new_score: Some(CreditScore::new(700)),
+            };
+            let new_limit =
+                new_limit.map(|whole| CreditLimit::try_from(Decimal::new(whole * 100, 2)).unwrap());
+            let outcome = new_limit.map_or(Outcome::Declined, |_| Outcome::Approved);
+            let decision = Decision { outcome, new_limit, reason: "because".to_owned() };
+            evaluations.push(id, &facts, &decision).unwrap();
+        }
+
+        let evaluations = evaluations.finish().unwrap();
+        let rows = u32::try_from(customers.len()).unwrap();
+        let read = Evaluations::read(evaluations.clone(), rows).unwrap();
+        let mut results = ResultsWriter::default();
+        for (row, (_, _, effect)) in read.iter().unwrap().zip(customers) {
+            results.push(&row.unwrap(), *effect);
+        }
+        (evaluations, results.finish().unwrap())
+    }
+
+    #[test]
+    fn a_stale_decision_is_counted_and_not_shown() {
+        use Effect::{Stale, Written};
+        let mut found = Found::default();
+        let customers = [
+            ("a", Some(5000), Written),
+            ("b", Some(6000), Stale),
+            ("c", Some(5333), Written),
+            ("d", None, Written),
+        ];
+        let (evaluations, effects) = shard(&customers);
+        found.add(evaluations, effects).unwrap();
+        found.shorten(1);
+
+        let counts = Counts { approved: 2, declined: 1, referred: 0, stale: 1 };
+        assert_eq!(found.counts, counts);
+        let [largest] = &found.increases[..] else { panic!("one increase expected") };
+        assert_eq!(
+            (largest.customer_id.as_str(), largest.per_cent.to_string()),
+            ("c", "33.3".to_owned())
+        );
+        assert_eq!(found.declined[0].customer_id, "d");
+    }
+
+    #[test]
+    fn an_effect_of_another_customer_is_refused() {
+        let (evaluations, _) = shard(&[("a", None, Effect::Written)]);
+        let (_, effects) = shard(&[("z", None, Effect::Written)]);
+        let error = Found::default().add(evaluations, effects).unwrap_err();
+        assert!(error.to_string().contains("not of the same customer: a and z"), "{error}");
+    }
+}

@@ -132,7 +132,13 @@ pub(super) fn on_aws_a_run_is_started_followed_and_read_without_the_database(
     forged["approved"] = json!(1);
     environment.put_object(&key, forged.to_string())?;
     let output = on_aws(environment, &["results", name])?;
-    ends_with(&output, 1, &["do not add up", &format!("run={name}"), "CloudTrail"])
+    ends_with(&output, 1, &["do not add up", &format!("run={name}"), "CloudTrail"])?;
+
+    let key = format!("pipeline/evaluations/run={name}/part-00002.parquet");
+    let s3 = &environment.ready.aws.s3;
+    environment.block_on(s3.delete_object().bucket(BUCKET).key(&key).send())?;
+    let output = on_aws(environment, &["results", name])?;
+    ends_with(&output, 1, &["is missing", &key, "RecordsRetentionDays"])
 }
 
 pub(super) fn on_aws_a_live_run_is_not_started_without_a_question(
@@ -262,7 +268,7 @@ fn account(request: &Request) -> Answer {
 }
 
 /// Step Functions with one execution. After a redrive was accepted it goes on describing the old end
-/// once, and then the run, which succeeds.
+/// twice, and then the run, which succeeds.
 fn redrivable(redrive_status: &'static str) -> impl FnMut(&Request) -> Answer + Send {
     let mut looks_since = None;
     move |request| match request.operation.as_str() {
@@ -274,8 +280,8 @@ fn redrivable(redrive_status: &'static str) -> impl FnMut(&Request) -> Answer + 
             let looks = looks_since.map(|looks| looks + 1);
             looks_since = looks;
             let (status, redrives) = match looks {
-                None | Some(1) => ("FAILED", 0),
-                Some(2 | 3) => ("RUNNING", 1),
+                None | Some(1 | 2) => ("FAILED", 0),
+                Some(3 | 4) => ("RUNNING", 1),
                 Some(_) => ("SUCCEEDED", 1),
             };
             Answer::json(
