@@ -37,6 +37,8 @@ ALTER TABLE limit_increase_migrations OWNER TO limit_increase_owner;
 REVOKE ALL ON batch_scores, customer_features, limit_increase_runs, limit_increase_shards,
     limit_increase_migrations FROM PUBLIC, limit_increase_query, limit_increase_update;
 
+-- Both functions read PostgreSQL's catalogue first, which everybody may.
+--
 -- query-batch-scores reads the customers, and opens a run in the ledger. It can change no customer.
 GRANT SELECT (customer_id, current_score, current_limit, application_date, limit_increase_decision)
     ON batch_scores TO limit_increase_query;

@@ -52,6 +52,13 @@ const HOSTILE: [&str; 8] = [
     "Größe, ünïcode",
 ];
 
+/// The default policy with an affordability cap by this column.
+fn capped_by(income_column: &str) -> Policy {
+    let cap =
+        Affordability { income_column: income_column.to_owned(), maximum_share: Decimal::ONE };
+    Policy { affordability: Some(cap), ..Policy::default() }
+}
+
 fn a_hostile_column_name_is_a_name_and_nothing_more(environment: &Environment) -> Result<()> {
     environment.reset()?;
     let client = environment.database()?;
@@ -76,13 +83,7 @@ fn a_hostile_column_name_is_a_name_and_nothing_more(environment: &Environment) -
             "{name}: the error should say that there is no such column, it says {failure}"
         );
 
-        let policy = Policy {
-            affordability: Some(Affordability {
-                income_column: name.to_owned(),
-                maximum_share: Decimal::ONE,
-            }),
-            ..Policy::default()
-        };
+        let policy = capped_by(name);
         let selection =
             Selection { policy: &policy, limit: Some(5), features: &[], longest_reason: 0 };
 
@@ -109,12 +110,9 @@ fn a_hostile_column_name_is_a_name_and_nothing_more(environment: &Environment) -
 
     let features = HOSTILE.map(column);
     for income in HOSTILE {
-        let selection = Selection {
-            eligibility: &eligibility,
-            limit: Some(5),
-            features: &features,
-            income_column: Some(income),
-        };
+        let policy = capped_by(income);
+        let selection =
+            Selection { policy: &policy, limit: Some(5), features: &features, longest_reason: 0 };
 
         environment.block_on(async {
             let mut rows = open_eligible(&client, &selection).await?;
