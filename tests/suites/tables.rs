@@ -580,7 +580,7 @@ impl Lender<'_> {
         sql.push_str(&others);
         self.sql(&sql)?;
 
-        let read = working(column).contains(&wanted).then(|| values(column)).unwrap_or_default();
+        let read: &[&str] = if working(column).contains(&wanted) { values(column) } else { &[] };
         for (number, value) in read.iter().enumerate() {
             // What the type cannot hold is left out, and so is what it would round.
             self.sql(&format!(

@@ -137,6 +137,28 @@ mod tests {
     }
 
     #[test]
+    fn a_customer_whose_limit_could_not_be_read_is_referred_with_that_reason() {
+        let unreadable = Evaluation {
+            current_limit: None,
+            unreadable: Some("the current limit 4700.1234 is not a valid amount"),
+            outcome: Outcome::Referred,
+            new_limit: None,
+            reason: "Cannot be decided automatically: the current limit 4700.1234 is not a valid \
+                     amount.",
+            ..approved()
+        };
+        assert_eq!(check(&Policy::default(), unreadable.clone()), Ok(()));
+
+        let approved = Evaluation { unreadable: unreadable.unreadable, ..approved() };
+        let without_reason = Evaluation { unreadable: None, ..unreadable.clone() };
+        let other_reason = Evaluation { reason: "Because.", ..unreadable };
+        for forged in [approved, without_reason, other_reason] {
+            let failure = check(&Policy::default(), forged.clone()).unwrap_err();
+            assert_eq!(failure.kind, FailureKind::DecisionMismatch, "{forged:?}");
+        }
+    }
+
+    #[test]
     fn the_income_counts_under_an_affordability_cap() {
         let affordability = Some(Affordability {
             income_column: "income".to_owned(),

@@ -87,6 +87,44 @@ fn each_customer_is_decided_by_the_policy_and_counted() {
 }
 
 #[test]
+fn a_customer_whose_limit_could_not_be_read_is_referred_whatever_the_score() {
+    const PROBLEM: &str = "the current limit 4700.1234 is not a valid amount";
+    let mut customers = CustomersWriter::new(&[]);
+    let row = CustomerRow {
+        customer_id: "CUST_0",
+        current_score: Some(640),
+        current_limit: None,
+        unreadable: Some(PROBLEM),
+        application_date: None,
+        annual_income: None,
+        has_features: true,
+    };
+    let without_reason = CustomerRow { unreadable: None, ..row.clone() };
+    assert!(customers.push(&without_reason, []).is_err(), "a missing limit has its reason");
+    customers.push(&row, []).unwrap();
+
+    let mut writer = ScoredWriter::new(Vec::new());
+    let scores = ScoreRow {
+        raw_value: -3.0,
+        probability: 0.05,
+        score: CreditScore::new(700),
+        base_value: -3.0,
+        shap_values: &[],
+    };
+    writer.push_scored::<&str>(&scores, &[]).unwrap();
+    let customers = Customers::read(customers.finish().unwrap(), 1).unwrap();
+    let scored = Scored::read_for_decisions(writer.finish(&customers).unwrap(), 1).unwrap();
+
+    let (writer, counts) = evaluate(&Policy::default(), &scored).unwrap();
+    assert_eq!(counts, Counts { referred: 1, ..Counts::default() });
+    let evaluations = Evaluations::read(writer.finish().unwrap(), 1).unwrap();
+    let row = evaluations.iter().unwrap().next().unwrap().unwrap();
+    assert_eq!((row.current_score, row.current_limit), (Some(640), None));
+    assert_eq!(row.unreadable, Some(PROBLEM));
+    assert!(row.reason.contains(PROBLEM), "{}", row.reason);
+}
+
+#[test]
 fn a_policy_other_than_that_of_the_run_is_refused() {
     let mut run = task().run;
     run.policy.minimum_score = CreditScore::new(0);
