@@ -81,17 +81,19 @@ def scores(raw: np.ndarray, scorecard: Scorecard, minimum: int, weights: np.ndar
     }
 
 
-def share_notice(found: dict) -> str | None:
+def share_notice(found: dict, corrected: float | None) -> str | None:
     """Says that the cut-off and the scores do not fit together."""
     share, minimum = found["share_at_or_above"], found["minimum_score"]
     if SMALL_SHARE <= share <= 1 - SMALL_SHARE:
         return None
     almost = "almost nobody is" if share < SMALL_SHARE else "almost everybody is"
+    rate = "" if corrected else ", and whether the file has the bad rate of your customers"
+    option = "" if corrected else " (--population-bad-rate)"
     return (
         f"{share:.1%} of the held-out rows have a score of {minimum} or more, the policy's cut-off,"
         f" so {almost} approved. The scores go from {found['lowest']} to {found['highest']}: look"
-        " at the policy's minimum score, the scorecard (--pdo, --target-score, --target-odds), and"
-        " whether the file has the bad rate of your customers (--population-bad-rate)."
+        " at the policy's minimum score, at the scorecard (--pdo, --target-score,"
+        f" --target-odds){rate}{option}."
     )
 
 

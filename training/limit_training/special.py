@@ -35,10 +35,15 @@ class Specials:
     everywhere: dict[float, str] = field(default_factory=dict)
 
     def of(self, column: Profile) -> dict[float, str]:
-        """The special values that the column has, the smallest first."""
-        own = {**self.everywhere, **self.by_column.get(column.name, {})}
-        present = {number for number in column.numbers.values() if number in own}
-        return {number: own[number] for number in sorted(present)}
+        """The special values of a column of numbers, the smallest first.
+
+        Those of every column count where the column has one of them. The others of them may come
+        up at night, as those that are given for the column itself.
+        """
+        own = self.by_column.get(column.name, {})
+        if any(number in self.everywhere for number in column.numbers.values()):
+            own = {**self.everywhere, **own}
+        return dict(sorted(own.items()))
 
 
 def parse(texts: list[str], columns: list[str]) -> Specials:

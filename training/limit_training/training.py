@@ -240,7 +240,7 @@ def forecast_scores(options: argparse.Namespace, rows: Rows, raw: np.ndarray, mo
         rows.notices.add(forecast.sample_notice(bad_rate, card))
     else:
         rows.notices.add(forecast.correction_notice(bad_rate, rate, moved, card))
-    rows.notices.add(forecast.share_notice(scores))
+    rows.notices.add(forecast.share_notice(scores, rate))
     return scores
 
 

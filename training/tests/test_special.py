@@ -60,6 +60,20 @@ def test_a_star_is_every_column_that_has_the_value(run_training, table):
     assert "bureau_score has -8 (12 rows), which stand apart" in notices_of(artifact)
 
 
+def test_a_code_that_only_the_night_will_bring_is_kept(run_training, table):
+    features = ("--features", "bureau_score,income")
+    own = run_training(table, *features, "--special", "income=-7:condition not met")
+    every = run_training(with_codes(table), *features, "--special", "*=-9:none,-7:not met")
+    codes = [
+        [
+            [one["value"] for one in feature.get("special", [])]
+            for feature in made.manifest["features"]
+        ]
+        for made in (own, every)
+    ]
+    assert codes == [[[], [-7.0]], [[-9.0, -7.0], []]]
+
+
 def test_codes_that_nobody_named_are_pointed_out(run_training, table):
     artifact = run_training(with_codes(table), "--features", "bureau_score,income")
     text = notices_of(artifact)
