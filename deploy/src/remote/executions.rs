@@ -96,6 +96,7 @@ async fn run(account: &Account, execution: &ExecutionListItem) -> Result<Run> {
         counts: counts(summary.as_ref()),
         total_increase: summary.as_ref().map(|summary| summary.total_increase),
         error,
+        release: summary.map(|summary| summary.release.to_string()),
     })
 }
 
