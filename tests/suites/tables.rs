@@ -1,6 +1,6 @@
 //! The tables that a lender has: every type of every column, keys, views, triggers, rights. Each
-//! works exactly, or the query refuses it with what to change, before anybody is scored (promises 1
-//! and 9).
+//! works exactly, or the query refuses it with what to change, before anybody is scored (promise 1
+//! and promise 9).
 //!
 //! It runs on PostgreSQL 17 and 18. Another server comes from the operating system:
 //!
