@@ -118,6 +118,14 @@ fn answers_are_json_when_json_is_asked_for(environment: &Environment) -> Result<
     );
 
     let status = environment.command_json(&["status"])?;
+    let version = environment.command(&["--version"])?;
+    let version = String::from_utf8_lossy(&version.stdout).trim().replace("limit-increase ", "");
+    let releases =
+        [&ran["summary"]["release"], &status["stack"]["release"], &status["last_run"]["release"]];
+    ensure!(
+        version.contains('+') && releases.iter().all(|release| **release == *version),
+        "the run, the ledger and the stack should have the release {version}: {releases:?}"
+    );
     ensure!(
         status["localstack"]["running"] == true && status["last_run"]["status"] == "SUCCEEDED",
         "a running LocalStack and a last run that SUCCEEDED expected: {status}"

@@ -1,6 +1,6 @@
 //! The tables that a lender has: every type of every column, keys, views, triggers, rights. Each
-//! works exactly, or the query refuses it with what to change, before anybody is scored (promises 1
-//! and 9).
+//! works exactly, or the query refuses it with what to change, before anybody is scored (promise 1
+//! and promise 9).
 //!
 //! It runs on PostgreSQL 17 and 18. Another server comes from the operating system:
 //!
@@ -982,16 +982,17 @@ fn a_row_that_changed_since_the_query_is_stale_whatever_its_types(servers: &Serv
                  INSERT INTO batch_scores VALUES
                      ('more', 700, 4000, '2026-01-01'), ('less', 700, 4000, '2026-01-01'),
                      ('gone', 700, 4000, '2026-01-01'), ('same', 700, 4000, '2026-01-01'),
-                     ('odd', 700, 4000.125, '2026-01-01'), ('odder', 700, 4000.125, '2026-01-01')"
+                     ('odd', 700, 4000.125, '2026-01-01'), ('odder', 700, 4000.125, '2026-01-01'),
+                     ('oddest', 700, 4000.125, '2026-01-01')"
             ))?;
             let meanwhile = "UPDATE batch_scores SET current_limit = 4001 WHERE customer_id = 'more';
                              UPDATE batch_scores SET current_score = 699 WHERE customer_id = 'less';
                              DELETE FROM batch_scores WHERE customer_id = 'gone';
-                             UPDATE batch_scores SET current_limit = 4000.5 WHERE customer_id = 'odder';
+                             UPDATE batch_scores SET current_limit = 4000.625 WHERE customer_id = 'oddest';
                              UPDATE batch_scores SET current_limit = 4002 WHERE customer_id = 'odder'";
             let run = lender.run_with(meanwhile)?.map_err(|failure| anyhow::anyhow!("{case}: {failure}"))?;
             ensure!(
-                run.stale == ["gone", "less", "more", "odder"],
+                run.stale == ["gone", "less", "more", "odder", "oddest"],
                 "promise 1: {case}: the changed ones should be stale, found {:?}",
                 run.stale
             );
