@@ -59,6 +59,10 @@ class Rendering:
                 return f"arn:aws:iam::{ACCOUNT}:role/{self.render(properties['RoleName'])}"
             case "AWS::Lambda::Function":
                 return f"arn:aws:lambda:{where}:function:{self.render(properties['FunctionName'])}"
+            case "AWS::Lambda::Version":
+                return f"{self.function_of(properties)}:1"
+            case "AWS::Lambda::Alias":
+                return f"{self.function_of(properties)}:{properties['Name']}"
             case "AWS::SQS::Queue":
                 return f"arn:aws:sqs:{where}:{self.render(properties['QueueName'])}"
             case "AWS::Events::Rule":
@@ -71,6 +75,10 @@ class Rendering:
             case "AWS::Logs::LogGroup":
                 return f"arn:aws:logs:{where}:log-group:{self.render(properties['LogGroupName'])}:*"
         raise NotImplementedError(f"the ARN of {name}, which is an {kind}")
+
+    def function_of(self, properties: dict) -> str:
+        """The ARN of the function that a version or an alias is of."""
+        return self.arn(properties["FunctionName"]["Ref"])
 
     def render(self, value: Any) -> Any:
         if isinstance(value, list):
@@ -115,10 +123,17 @@ class Rendering:
     def reference(self, name: str) -> Any:
         if name in self.values:
             return self.values[name]
+        if name.endswith(".Arn"):
+            return self.arn(name.removesuffix(".Arn"))
         kind = self.template["Resources"][name]["Type"]
         if kind == "AWS::S3::Bucket":
             return self.values["BucketName"]
-        if kind in {"AWS::StepFunctions::StateMachine", "AWS::SNS::Topic"}:
+        if kind in {
+            "AWS::Lambda::Alias",
+            "AWS::Lambda::Version",
+            "AWS::SNS::Topic",
+            "AWS::StepFunctions::StateMachine",
+        }:
             return self.arn(name)
         if kind == "AWS::Lambda::Function":
             return self.render(self.template["Resources"][name]["Properties"]["FunctionName"])

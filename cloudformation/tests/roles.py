@@ -71,6 +71,7 @@ class Stack:
                 "ArtifactBucket": "artifacts",
                 "StateMachineDefinitionKey": "machine.json",
                 "BucketName": BUCKET,
+                "DeploymentId": "20261125T020000Z",
                 "DatabaseSecretArn": self.secret,
                 **parameters,
             },
@@ -134,7 +135,7 @@ class Stack:
             return self.rendering.resource("AlarmTopicPolicy")["PolicyDocument"]
         if resource.startswith("arn:aws:kms:"):
             return self.key_policy()
-        if resource == self.rendering.arn("UpdateDatabaseFunction"):
+        if resource == self.rendering.arn("UpdateDatabaseLive"):
             return self.function_policy()
         for name in self.rendering.of_type("AWS::IAM::Role"):
             if resource == self.rendering.arn(name):
@@ -152,7 +153,7 @@ class Stack:
                     "Effect": "Allow",
                     "Principal": {"Service": permission["Principal"]},
                     "Action": permission["Action"],
-                    "Resource": self.rendering.arn("UpdateDatabaseFunction"),
+                    "Resource": self.rendering.arn("UpdateDatabaseLive"),
                     "Condition": {"ArnLike": {"aws:SourceArn": permission["SourceArn"]}},
                 }
                 for permission in permissions

@@ -238,7 +238,8 @@ def test_no_step_has_power_over_the_bucket_the_stack_or_itself(stack, role):
         *(("sts:AssumeRole", stack.rendering.arn(other)) for other in ROLES),
     ]
     if role != "StateMachineRole":
-        tries += [("lambda:InvokeFunction", arn) for arn in functions]
+        names = [name for arn in functions for name in (arn, f"{arn}:1", f"{arn}:live")]
+        tries += [("lambda:InvokeFunction", name) for name in names]
     if role not in {"StateMachineRole", "EventBridgeRole"}:
         tries.append(("states:StartExecution", machine))
     if role not in {f"{FUNCTIONS[function]}Role" for function in USE_THE_DATABASE}:
@@ -380,7 +381,7 @@ def service_requests(stack: Stack, account: str, wrong: str) -> list[Request]:
         arn = rendering.arn(role)
         found.append(of(service, "sts:AssumeRole", arn, sourceAccount=account))
     for rule in ("RunInterrupted", "OpenRunsReport"):
-        function = rendering.arn("UpdateDatabaseFunction")
+        function = rendering.arn("UpdateDatabaseLive")
         found.append(of("events", "lambda:InvokeFunction", function, sourceArn=source(rule)))
     for rule in ("DailySchedule", "RunInterrupted"):
         found.append(of("events", "sqs:SendMessage", stack.queue, sourceArn=source(rule)))

@@ -359,11 +359,17 @@ def test_a_command_of_the_command_line_exists(command):
     variant = "".join(part.capitalize() for part in words[0].split("-"))
     arguments = re.search(rf"^    {variant}(?:\((\w+)\))?,$", source, re.MULTILINE)
     assert arguments, f"there is no command {words[0]}"
-    for option in words[1:]:
-        body = re.search(rf"struct {arguments[1]} \{{(.*?)^\}}", source, re.DOTALL | re.MULTILINE)[
-            1
-        ]
-        assert f"{option.removeprefix('--').replace('-', '_')}:" in body, f"there is no {option}"
+    fields = fields_of(arguments[1] or "", source)
+    for option in (word for word in words if word.startswith("--")):
+        assert option.removeprefix("--").replace("-", "_") in fields, f"there is no {option}"
+
+
+def fields_of(struct: str, source: str) -> set[str]:
+    """The options of a command: the fields of its arguments, and of those that are part of them."""
+    body = re.search(rf"struct {struct} \{{(.*?)^\}}", source, re.DOTALL | re.MULTILINE)
+    found = re.findall(r"pub\(crate\) (\w+): (\w+)", body[1] if body else "")
+    parts = [fields_of(kind, source) for _, kind in found if kind.endswith("Args")]
+    return {name for name, _ in found}.union(*parts)
 
 
 def test_what_localstack_lacks_is_still_lacking(localstack):

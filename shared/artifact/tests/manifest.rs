@@ -231,7 +231,11 @@ fn what_contradicts_itself_is_refused_by_place() {
 
     for (place, value, expected) in cases {
         let mut manifest = manifest();
-        *manifest.pointer_mut(place).expect(place) = value.clone();
+        let (parent, name) = place.rsplit_once('/').expect(place);
+        match manifest.pointer_mut(parent).expect(place) {
+            Value::Array(list) => list[name.parse::<usize>().expect(place)] = value.clone(),
+            parent => parent[name] = value.clone(),
+        }
         let error = parse(&manifest).expect_err(place).to_string();
         assert!(
             error.starts_with("manifest.json") && error.contains(expected),
