@@ -13,8 +13,8 @@ EXCEPTIONS = FOLDER / "checkov-exceptions.yml"
 
 
 def test_checkov_finds_nothing_but_the_exceptions_and_every_exception_is_needed():
-    # checkov puts the file's path into values that it cannot resolve, and then takes a path of forty
-    # characters for an access key: so the path is short.
+    # checkov puts the path into values that it cannot resolve, and takes a path of forty
+    # characters for an access key. So the path is short.
     command = [str(AUDIT / "bin" / "checkov"), "--file", "infrastructure.yml"]
     options = ["--framework", "cloudformation", "--skip-download", "--compact", "--output", "json"]
     done = subprocess.run(

@@ -558,27 +558,57 @@ fn a_run_that_failed_is_resumed_by_a_new_one(environment: &Environment) -> Resul
 /// Promise 5: nobody in the state machine learns that it is stopped. EventBridge reports it.
 fn a_run_that_was_stopped_is_failed_in_the_ledger(environment: &Environment) -> Result<()> {
     environment.reset()?;
+
+    // A lock keeps the run where it waits for a function. LocalStack 4.9.2 forgets a stop that
+    // arrives before the first state, and reports another error for one between two states.
+    let admin = environment.database()?;
+    let lock = environment.database()?;
+    environment.block_on(lock.batch_execute("BEGIN; LOCK TABLE batch_scores IN SHARE MODE"))?;
+
     let states = &environment.ready.aws.states;
     let started = environment.block_on(
         states
             .start_execution()
             .state_machine_arn(environment.machine()?)
             .name("stopped")
-            .input(r#"{"limit": null, "shard_size": 5}"#)
+            .input(r#"{"limit": null}"#)
             .send(),
     )?;
-
-    // LocalStack 4.9.2 forgets a stop that arrives before the first state has begun.
-    let run = RunId::try_from("stopped".to_owned())?;
-    wait_for_ledger(environment, &run, |row| row.status == "RUNNING")?;
+    wait_for_sessions(environment, &admin, "wait_event_type = 'Lock'", 1)?;
     environment.block_on(states.stop_execution().execution_arn(&started.execution_arn).send())?;
 
+    let run = RunId::try_from("stopped".to_owned())?;
     let row = wait_for_ledger(environment, &run, |row| row.status != "RUNNING")?;
     ensure!(
         row.status == "FAILED" && row.error.as_deref() == Some("ABORTED"),
         "promise 5: a stopped run should be FAILED with ABORTED, the ledger has {row:?}"
     );
-    Ok(())
+
+    // The function goes on. The next case must not meet it.
+    environment.block_on(lock.batch_execute("ROLLBACK"))?;
+    wait_for_sessions(environment, &admin, "state <> 'idle'", 0)
+}
+
+/// Waits until this many sessions of update-database are in a state.
+fn wait_for_sessions(
+    environment: &Environment,
+    admin: &tokio_postgres::Client,
+    state: &str,
+    wanted: i64,
+) -> Result<()> {
+    let sql = format!(
+        "SELECT count(*) FROM pg_stat_activity \
+         WHERE application_name = 'update-database' AND {state}"
+    );
+    for _ in 0..600 {
+        if environment.block_on(admin.query_one(&sql, &[]))?.try_get::<_, i64>(0)? == wanted {
+            return Ok(());
+        }
+
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+
+    bail!("update-database never had {wanted} sessions with {state}")
 }
 
 /// The deployment changes a parameter that would fail every later step of the run under way: under

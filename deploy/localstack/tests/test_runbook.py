@@ -263,6 +263,7 @@ def deploy(server) -> None:
         "BucketName": BUCKET,
         "Architecture": "x86_64",
         "StateMachineDefinitionKey": "machine.json",
+        "DeploymentId": "1",
         "DatabaseUrl": "postgresql://nobody@127.0.0.1:1/nothing",
         **{f"{name}CodeKey": "function.zip" for name in codes},
     }
