@@ -95,6 +95,7 @@ async fn run(account: &Account, execution: &ExecutionListItem) -> Result<Run> {
         eligible: summary.as_ref().and_then(|summary| signed(summary.eligible)),
         counts: counts(summary.as_ref()),
         total_increase: summary.as_ref().map(|summary| summary.total_increase),
+        release: summary.map(|summary| summary.release.to_string()),
         error,
     })
 }

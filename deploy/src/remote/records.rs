@@ -129,17 +129,17 @@ impl Found {
             }
 
             self.counts.add(row.outcome);
-            let reason = |limit: Decimal| Reason {
+            let reason = || Reason {
                 customer_id: id.clone(),
-                limit,
+                limit: row.current_limit,
                 reason: row.reason.to_owned(),
             };
-            match (row.outcome, row.new_limit) {
-                (Outcome::Approved, Some(new_limit)) => {
-                    self.increases.push(increase(&id, row.current_limit, new_limit));
+            match (row.outcome, row.current_limit, row.new_limit) {
+                (Outcome::Approved, Some(old_limit), Some(new_limit)) => {
+                    self.increases.push(increase(&id, old_limit, new_limit));
                 }
-                (Outcome::Declined, _) => self.declined.push(reason(row.current_limit)),
-                _ => self.referred.push(reason(row.current_limit)),
+                (Outcome::Declined, ..) => self.declined.push(reason()),
+                _ => self.referred.push(reason()),
             }
         }
 
@@ -184,8 +184,9 @@ mod tests {
         let mut evaluations = EvaluationsWriter::default();
         for (id, new_limit, _) in customers {
             let facts = Facts {
-                current_score: 640,
-                current_limit: Decimal::new(400_000, 2),
+                current_score: Some(640),
+                current_limit: Some(Decimal::new(400_000, 2)),
+                unreadable: None,
                 annual_income: None,
                 new_score: Some(CreditScore::new(700)),
             };
