@@ -174,7 +174,7 @@ def descriptions(text: str) -> dict[str, str]:
         return {}
     if "=" not in text or Path(text).is_file():
         try:
-            pairs = json.loads(Path(text).read_text(encoding="utf-8"))
+            pairs = json.loads(Path(text).read_text(encoding="utf-8-sig"))
         except (OSError, ValueError) as error:
             raise usage_error(
                 f"cannot read --descriptions {text}: {error}",
