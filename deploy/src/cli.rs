@@ -305,6 +305,9 @@ pub(crate) struct SetupDbArgs {
     /// How dates are written, for example %d/%m/%Y [default: the form of the first date]
     #[arg(long, value_name = "FORMAT", requires = "date_column")]
     pub(crate) date_format: Option<String>,
+    /// Lines above the header that are left out, as a note
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "data")]
+    pub(crate) skip_lines: u64,
     /// Columns to load as features [default: those that the current model reads]
     #[arg(long, value_name = "A,B,..", value_delimiter = ',', requires = "data")]
     pub(crate) features: Option<Vec<String>>,

@@ -107,6 +107,7 @@ fn plan(
         limit: limit.clone(),
         date: arguments.date_column.clone(),
         date_format: arguments.date_format.clone(),
+        skipped_lines: arguments.skip_lines,
         features: features.clone(),
     };
 

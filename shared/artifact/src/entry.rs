@@ -31,6 +31,9 @@ impl File {
     }
 }
 
+/// The key and the value of a record.
+type PaxRecord<'a> = (&'a [u8], &'a [u8]);
+
 /// What the entries before a file say of it.
 #[derive(Default)]
 pub(crate) struct Described {
@@ -118,7 +121,7 @@ impl Described {
 }
 
 /// The keys and values of a pax header. A value may hold any byte: macOS keeps attributes there.
-fn records(mut rest: &[u8]) -> impl Iterator<Item = Result<(&[u8], &[u8]), ArtifactError>> {
+fn records(mut rest: &[u8]) -> impl Iterator<Item = Result<PaxRecord<'_>, ArtifactError>> {
     std::iter::from_fn(move || {
         if rest.is_empty() {
             return None;
@@ -141,7 +144,7 @@ fn records(mut rest: &[u8]) -> impl Iterator<Item = Result<(&[u8], &[u8]), Artif
 }
 
 /// A record, which is its own length, a blank, `key=value` and a line feed, and what follows it.
-fn split_record(bytes: &[u8]) -> Option<((&[u8], &[u8]), &[u8])> {
+fn split_record(bytes: &[u8]) -> Option<(PaxRecord<'_>, &[u8])> {
     let blank = bytes.iter().position(|&byte| byte == b' ')?;
     let length: usize = std::str::from_utf8(&bytes[..blank]).ok()?.parse().ok()?;
     let (record, after) = bytes.split_at_checked(length)?;
