@@ -32,7 +32,7 @@ SAGEMAKER = $(call option,ROLE,--role) $(call option,BUCKET,--bucket) $(call opt
 	$(call option,TARGET,--target) $(call option,POSITIVE,--positive) $(call option,FEATURES,--features) \
 	$(call option,CATEGORICAL,--categorical) $(call option,SPLIT_COLUMN,--split-column) \
 	$(call option,DESCRIPTIONS,--descriptions) $(TRAINER)
-SETUP_DB = $(call option,CUSTOMERS,--customers) $(call flag,RESET,--reset) $(call option,DATA,--data) \
+SETUP_DB = $(call option,CUSTOMERS,--customers) $(call flag,RESET,--reset) $(call flag,DRY_RUN,--dry-run) $(call option,DATA,--data) \
 	$(call option,ID_COLUMN,--id-column) $(call option,SCORE_COLUMN,--score-column) \
 	$(call option,LIMIT_COLUMN,--limit-column) $(call option,DATE_COLUMN,--date-column) \
 	$(call option,DATE_FORMAT,--date-format) $(call option,FEATURES,--features) \

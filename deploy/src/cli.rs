@@ -290,6 +290,9 @@ pub(crate) struct SetupDbArgs {
     /// Your own customers, CSV or CSV.gz with a header
     #[arg(long, value_name = "FILE", requires_all = ["id_column", "score_column", "limit_column"])]
     pub(crate) data: Option<PathBuf>,
+    /// Show what would be loaded, by column, and write nothing
+    #[arg(long, requires = "data", conflicts_with = "reset")]
+    pub(crate) dry_run: bool,
     /// Column of the customer's key
     #[arg(long, value_name = "COLUMN", requires = "data")]
     pub(crate) id_column: Option<String>,
