@@ -24,17 +24,19 @@ TRAIN = $(call option,DATA,--data) $(call option,TARGET,--target) $(call option,
 	$(call option,SPLIT_COLUMN,--split-column) $(call option,DESCRIPTIONS,--descriptions) $(call flag,FORCE,--force) \
 	$(TRAINER)
 # Options that train.py alone knows; the command line passes on what follows the two dashes.
-TRAINER = $(if $(value EXCLUDE)$(value SPECIAL)$(value POPULATION_BAD_RATE)$(value MINIMUM_SCORE),--) \
+TRAINER = $(if $(value EXCLUDE)$(value SPECIAL)$(value POPULATION_BAD_RATE)$(value MINIMUM_SCORE)$(value SKIP_LINES),--) \
 	$(call option,EXCLUDE,--exclude) $(call option,SPECIAL,--special) \
-	$(call option,POPULATION_BAD_RATE,--population-bad-rate) $(call option,MINIMUM_SCORE,--minimum-score)
+	$(call option,POPULATION_BAD_RATE,--population-bad-rate) $(call option,MINIMUM_SCORE,--minimum-score) \
+	$(call option,SKIP_LINES,--skip-lines)
 SAGEMAKER = $(call option,ROLE,--role) $(call option,BUCKET,--bucket) $(call option,DATA,--data) \
 	$(call option,TARGET,--target) $(call option,POSITIVE,--positive) $(call option,FEATURES,--features) \
 	$(call option,CATEGORICAL,--categorical) $(call option,SPLIT_COLUMN,--split-column) \
 	$(call option,DESCRIPTIONS,--descriptions) $(TRAINER)
-SETUP_DB = $(call option,CUSTOMERS,--customers) $(call flag,RESET,--reset) $(call option,DATA,--data) \
+SETUP_DB = $(call option,CUSTOMERS,--customers) $(call flag,RESET,--reset) $(call flag,DRY_RUN,--dry-run) $(call option,DATA,--data) \
 	$(call option,ID_COLUMN,--id-column) $(call option,SCORE_COLUMN,--score-column) \
 	$(call option,LIMIT_COLUMN,--limit-column) $(call option,DATE_COLUMN,--date-column) \
-	$(call option,DATE_FORMAT,--date-format) $(call option,FEATURES,--features)
+	$(call option,DATE_FORMAT,--date-format) $(call option,FEATURES,--features) \
+	$(call option,SKIP_LINES,--skip-lines)
 RUN = $(call option,LIMIT,--limit) $(call option,SHARD_SIZE,--shard-size) $(call flag,DRY_RUN,--dry-run) \
 	$(call option,AS_OF,--as-of) $(call option,POLICY,--policy) $(call option,NAME,--name)
 

@@ -290,6 +290,9 @@ pub(crate) struct SetupDbArgs {
     /// Your own customers, CSV or CSV.gz with a header
     #[arg(long, value_name = "FILE", requires_all = ["id_column", "score_column", "limit_column"])]
     pub(crate) data: Option<PathBuf>,
+    /// Show what would be loaded, by column, and write nothing
+    #[arg(long, requires = "data", conflicts_with = "reset")]
+    pub(crate) dry_run: bool,
     /// Column of the customer's key
     #[arg(long, value_name = "COLUMN", requires = "data")]
     pub(crate) id_column: Option<String>,
@@ -305,6 +308,9 @@ pub(crate) struct SetupDbArgs {
     /// How dates are written, for example %d/%m/%Y [default: the form of the first date]
     #[arg(long, value_name = "FORMAT", requires = "date_column")]
     pub(crate) date_format: Option<String>,
+    /// Lines above the header that are left out, as a note
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "data")]
+    pub(crate) skip_lines: u64,
     /// Columns to load as features [default: those that the current model reads]
     #[arg(long, value_name = "A,B,..", value_delimiter = ',', requires = "data")]
     pub(crate) features: Option<Vec<String>>,

@@ -358,11 +358,33 @@ fn own_customers_are_loaded_and_a_bad_row_is_named(environment: &Environment) ->
     )?;
 
     let asked = arguments(&path);
+    let previewed = |changed: u64, new: u64| -> Result<()> {
+        let dry = [&asked.each_ref().map(String::as_str)[..], &["--dry-run"]].concat();
+        let shown = environment.command_json(&dry)?["would_load"].clone();
+        let utilisation = &shown["columns"][1];
+        ensure!(
+            shown["rows"] == 2
+                && shown["new"] == new
+                && shown["changed"] == changed
+                && utilisation["name"] == "utilisation"
+                && utilisation["type"] == "DOUBLE PRECISION"
+                && utilisation["missing"] == 0,
+            "2 customers, {new} new and {changed} changed expected: {shown}"
+        );
+        Ok(())
+    };
+    previewed(0, 2)?;
     let loaded = environment.command_json(&asked.each_ref().map(String::as_str))?;
     ensure!(
         loaded["customers"] == 52 && loaded["loaded"]["inserted"] == 2,
         "2 new customers and 52 in all expected: {loaded}"
     );
+
+    std::fs::write(
+        &file,
+        format!("{header}\n\"O'Brien, Ann\",700,4000,{row}\nÜmit,650,9000,{row}\n"),
+    )?;
+    previewed(1, 0)?;
 
     std::fs::write(&file, format!("{header}\nfine,700,4000,{row}\nbroken,700,a lot,{row}\n"))?;
     let output = run(environment, &asked.each_ref().map(String::as_str))?;
@@ -389,7 +411,10 @@ fn own_customers_are_loaded_and_a_bad_row_is_named(environment: &Environment) ->
 
     let client = environment.database()?;
     let row = environment.block_on(client.query_one("SELECT count(*) FROM batch_scores", &[]))?;
-    ensure!(row.get::<_, i64>(0) == 52, "no row of a bad file should be loaded");
+    ensure!(row.get::<_, i64>(0) == 52, "no row of a bad file or a dry run should be loaded");
+    let limit = "SELECT current_limit::text FROM batch_scores WHERE customer_id = 'Ümit'";
+    let row = environment.block_on(client.query_one(limit, &[]))?;
+    ensure!(row.get::<_, String>(0) == "8000.50", "a dry run should change no limit");
 
     let ran = environment.command_json(&["run", "--limit", "all"])?;
     ensure!(

@@ -5,8 +5,7 @@ categories as text.
 """
 
 import csv
-import gzip
-import re
+import io
 import zlib
 from collections import Counter
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from . import files, quotes
 from .errors import TrainingError, some_of
 from .names import choose, shown
 from .values import is_missing
@@ -34,11 +34,6 @@ HELD_OUT_NAMES = {
 }
 # With fewer rows, no row of the class would be left on one side of the split.
 MIN_PER_CLASS = 2
-# A field with what ends it. A quote opens a field only as its first character, and two quotes in it
-# are one. `rest` is the first character after the closing quote, if the field goes on there.
-FIELD = re.compile(
-    r'(?:(?P<quoted>")(?:[^"]|"")*(?P<closed>"(?P<rest>[^,\r\n])?)?|[^,\r\n]*)(?:,|\r\n?|\n|$)?'
-)
 
 
 @dataclass(frozen=True)
@@ -78,8 +73,8 @@ class Table:
         return found[0]
 
 
-def read_table(path: str) -> Table:
-    """Reads a CSV file, or a gzip file if its name ends in .gz. Every cell stays unchanged text."""
+def read_table(path: str, skipped_lines: int = 0) -> Table:
+    """Reads a CSV file, plain or gzip, UTF-8 or UTF-16. Every cell stays unchanged text."""
     if not Path(path).is_file():
         raise TrainingError(
             f"cannot read {path}: no such file",
@@ -87,29 +82,46 @@ def read_table(path: str) -> Table:
             next_step="give the path of a CSV or CSV.gz file",
         )
 
-    opener = gzip.open if path.endswith(".gz") else open
     try:
-        with opener(path, "rt", encoding="utf-8-sig", newline="") as handle:
-            return _parse(path, csv.reader(handle, strict=True))
+        opener, encoding = files.opener_of(path)
+        return _read(path, opener, encoding, skipped_lines)
     except (OSError, EOFError, zlib.error) as error:
         raise TrainingError(
             f"cannot read {path}: {error}",
             where="--data",
             next_step="check that the file is complete and readable",
         ) from error
+
+
+def _read(path: str, opener, encoding: str, skipped_lines: int) -> Table:
+    # csv counts the lines that it reads, from the header.
+    above, separator = 0, ","
+    try:
+        with io.TextIOWrapper(opener(), encoding=encoding, newline="") as handle:
+            separator, above = files.start(handle, skipped_lines)
+            return _parse(path, csv.reader(handle, strict=True, delimiter=separator), above)
     except UnicodeDecodeError as error:
+        if encoding.startswith("utf-16"):
+            raise TrainingError(
+                "the file cannot be read: it is UTF-16 text that is cut or damaged",
+                where=path,
+                next_step="check that the file is complete and is a CSV file",
+            ) from error
+        line, problem = files.bad_byte(opener)
         raise TrainingError(
-            f"{path} is not UTF-8 text ({error.reason} at byte {error.start})",
-            where="--data",
-            next_step="convert it, for example: iconv -f latin1 -t utf-8 IN.csv > OUT.csv",
+            problem,
+            where=f"{path}, line {line}",
+            next_step="convert the file, for example: iconv -f windows-1252 -t utf-8 IN.csv >"
+            " OUT.csv",
         ) from error
     except csv.Error as error:
-        if found := _unbalanced_quote(path, opener):
-            line, problem = found
+        with io.TextIOWrapper(opener(), encoding=encoding, newline="") as handle:
+            files.start(handle, skipped_lines)
+            found = quotes.unbalanced(handle.read(), separator)
+        if found:
+            line, problem, next_step = found
             raise TrainingError(
-                problem,
-                where=f"{path}, line {line}",
-                next_step="close the quote, or write a quote inside quotes twice",
+                problem, where=f"{path}, line {above + line}", next_step=next_step
             ) from error
         raise TrainingError(
             f"{path} is not a well-formed CSV file: {error}",
@@ -118,29 +130,7 @@ def read_table(path: str) -> Table:
         ) from error
 
 
-def _unbalanced_quote(path: str, opener) -> tuple[int, str] | None:
-    """Returns the line of the quote that does not balance, and what is wrong with it.
-
-    Python's reader only says that the file ended, which may be far from the quote.
-    """
-    with opener(path, "rt", encoding="utf-8-sig", newline="") as handle:
-        text = handle.read()
-    for match in FIELD.finditer(text):
-        quoted = match["quoted"] is not None
-        if quoted and match["closed"] is None:
-            return _line_of(text, match.start()), 'a quote (") opens here and is never closed'
-        if quoted and match["rest"]:
-            return _line_of(text, match.end() - 1), (
-                'a quote (") ends a field here, and no comma and no end of line follows it'
-            )
-    return None
-
-
-def _line_of(text: str, offset: int) -> int:
-    return 1 + len(re.findall(r"\r\n?|\n", text[:offset]))
-
-
-def _parse(path: str, reader) -> Table:
+def _parse(path: str, reader, above: int) -> Table:
     header = next(reader, None)
     if not header:
         raise TrainingError(
@@ -148,18 +138,17 @@ def _parse(path: str, reader) -> Table:
             where=path,
             next_step="give a CSV file with a header row and one row per customer",
         )
-    _check_header(path, header)
+    header_line = above + 1
+    _check_header(path, header, header_line)
 
     rows = []
+    line = above + reader.line_num + 1
     for row in reader:
+        begins, line = line, above + reader.line_num + 1
         if not row:
             continue
         if len(row) != len(header):
-            raise TrainingError(
-                f"a row has {len(row)} fields, the header has {len(header)}",
-                where=f"{path}, line {reader.line_num}",
-                next_step="put quotes around fields with commas, and write every field of the row",
-            )
+            raise _width_error(f"{path}, line {begins}", row, header, header_line, bool(rows))
         rows.append(row)
         if len(rows) > MAX_ROWS:
             raise TrainingError(
@@ -184,13 +173,32 @@ def _parse(path: str, reader) -> Table:
             name: np.array(columns[found[0] - 1], dtype=object) for name, found in positions.items()
         },
         rows=len(rows),
+        header_line=header_line,
         repeated={name: found for name, found in positions.items() if len(found) > 1},
         nameless=nameless,
     )
 
 
-def _check_header(path: str, header: list[str]) -> None:
-    where = f"{path}, line 1"
+def _width_error(
+    where: str, row: list[str], header: list[str], header_line: int, has_rows: bool
+) -> TrainingError:
+    if any(field.endswith("\\") for field in row):
+        return TrainingError(quotes.BACKSLASH, where=where, next_step=quotes.BACKSLASH_ADVICE)
+    next_step = (
+        "put quotes around fields that hold commas, and write every field of the row; a note or a"
+        " total below the table has to go"
+    )
+    if len(row) > len(header) and not has_rows:
+        next_step = (
+            f"if line {header_line} is a note and the header is below it, leave it out with"
+            " --skip-lines; otherwise put quotes around fields that hold commas"
+        )
+    what = f"a row has {len(row)} fields, the header has {len(header)}"
+    return TrainingError(what, where=where, next_step=next_step)
+
+
+def _check_header(path: str, header: list[str], line: int) -> None:
+    where = f"{path}, line {line}"
     if not any(name.strip() for name in header):
         raise TrainingError(
             "no column has a name", where=where, next_step="name the columns in the first line"

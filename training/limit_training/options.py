@@ -59,6 +59,13 @@ def parser() -> argparse.ArgumentParser:
 def _add_data(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--data", metavar="FILE", help="CSV file with a header, or CSV.gz")
+    add(
+        "--skip-lines",
+        type=int,
+        default=0,
+        metavar="N",
+        help="lines above the header that are left out, as a note",
+    )
     add("--target", metavar="COLUMN", help="the column with the outcome")
     add("--positive", metavar="VALUE", help="the target's value for the bad class, as written")
     add(
@@ -174,7 +181,7 @@ def descriptions(text: str) -> dict[str, str]:
         return {}
     if "=" not in text or Path(text).is_file():
         try:
-            pairs = json.loads(Path(text).read_text(encoding="utf-8"))
+            pairs = json.loads(Path(text).read_text(encoding="utf-8-sig"))
         except (OSError, ValueError) as error:
             raise usage_error(
                 f"cannot read --descriptions {text}: {error}",

@@ -136,7 +136,7 @@ def prepare(options: argparse.Namespace, texts: dict[str, str]) -> Rows:
 
     Everything that is wrong with columns is told in one error.
     """
-    table = data.read_table(options.data)
+    table = data.read_table(options.data, options.skip_lines)
     target = table.find(options.target, "--target")
     split = table.find(options.split_column, "--split-column") if options.split_column else None
     bad, positive, good_values = data.read_target(table, target, options.positive)

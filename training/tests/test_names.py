@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from limit_training import options
 from limit_training.names import choose, joined, shown, split
 
 PROJECT = Path(__file__).parents[2]
@@ -78,6 +79,12 @@ def test_a_table_with_odd_names_is_trained_on_by_these_names(train_file):
     described = [feature["description"] for feature in result["features"]]
     assert described == ["Return", "Stockholder's equity", "Income, per year"]
     assert result["target"] == {"column": "Bankrupt?", "positive_class": "1"}
+
+
+def test_a_file_of_descriptions_may_begin_with_a_mark(tmp_path):
+    texts = tmp_path / "texts.json"
+    texts.write_text('{"income": "Pay"}', encoding="utf-8-sig")
+    assert options.descriptions(str(texts)) == {"income": "Pay"}
 
 
 def test_a_missing_name_is_answered_with_names_in_quotes(refused):

@@ -91,7 +91,8 @@ fn policy(path: &Path) -> Result<Policy> {
             .next("give the path of a JSON file")
     })?;
 
-    serde_json::from_str(&text).map_err(|error| {
+    // Some editors write a mark at the start of a text, which JSON does not have.
+    serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|error| {
         Problem::usage(format!("the policy cannot be used: {error}"))
             .at(format!("{}, line {}", path.display(), error.line()))
             .next(
@@ -185,4 +186,19 @@ fn run_error(context: &Context, finished: &ExecutionReport) -> Problem {
         context.home.logs().join("localstack.log").display(),
         context.home.localstack().join("logs").display()
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_policy_may_begin_with_a_mark() {
+        let path = std::env::temp_dir().join(format!("policy-{}.json", std::process::id()));
+        std::fs::write(&path, "\u{feff}{}").unwrap();
+        let read = policy(&path);
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(read.unwrap(), Policy::default());
+    }
 }

@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::cli::SetupDbArgs;
 use limit_increase::aws::Aws;
 use limit_increase::customers::portfolio::SAMPLE_CUSTOMERS;
-use limit_increase::customers::{self, CustomerSource};
+use limit_increase::customers::{self, CustomerSource, Preview};
 use limit_increase::customers::{CsvColumns, sample};
 use limit_increase::database;
 use limit_increase::local::Context;
@@ -32,6 +32,12 @@ pub(super) async fn run(context: &Context, arguments: SetupDbArgs) -> Result<()>
     let model_columns = model::columns(context, Some(&aws)).await?;
     let (source, columns) = plan(&arguments, model_columns)?;
     let mut client = database::connect(&services.database_url).await?;
+    if arguments.dry_run {
+        let preview = customers::preview(context, &mut client, source, columns).await?;
+        show_preview(context, &preview);
+        return context.ui.json(&serde_json::json!({ "dry_run": true, "would_load": preview }));
+    }
+
     customers::migrate(context, &mut client).await?;
     let loaded = customers::fill(context, &mut client, source, columns, arguments.reset).await?;
     let total = customers::customer_count(&client).await?.unwrap_or_default();
@@ -39,6 +45,28 @@ pub(super) async fn run(context: &Context, arguments: SetupDbArgs) -> Result<()>
         .ui
         .line(format!("\n  {} customers are in batch_scores.", thousands(total.unsigned_abs())));
     context.ui.json(&serde_json::json!({ "loaded": loaded, "customers": total }))
+}
+
+fn show_preview(context: &Context, preview: &Preview) {
+    let Preview { rows, new, changed, columns } = preview;
+    context.ui.line(format!(
+        "\n  {} customers would be loaded: {} new, {} brought up to date, {} kept as they are.",
+        thousands(*rows),
+        thousands(*new),
+        thousands(*changed),
+        thousands(rows - new - changed)
+    ));
+    for column in columns {
+        context.ui.line(format!(
+            "  {}: {}, {} missing, {} different values{}",
+            column.name,
+            column.kind,
+            thousands(column.missing),
+            thousands(column.distinct),
+            if column.added { ", a new column" } else { "" }
+        ));
+    }
+    context.ui.line("  Nothing was written: this was a dry run.");
 }
 
 /// The tables and the columns of the model's features, without customers. A database that the
@@ -107,6 +135,7 @@ fn plan(
         limit: limit.clone(),
         date: arguments.date_column.clone(),
         date_format: arguments.date_format.clone(),
+        skipped_lines: arguments.skip_lines,
         features: features.clone(),
     };
 

@@ -102,18 +102,32 @@ where
         transaction.batch_execute("TRUNCATE customer_features, batch_scores").await?;
     }
 
-    transaction.batch_execute(&incoming_table(&plan.columns)).await?;
+    let rows = receive(&transaction, &plan.columns, source, &progress).await?;
+    let (inserted, updated) = merge(&transaction, plan).await?;
+    transaction.commit().await?;
+    Ok(LoadReport { rows, inserted, updated, columns_added })
+}
+
+/// Copies all rows that `source` sends into the temporary table `incoming`.
+pub(super) async fn receive<S>(
+    transaction: &Transaction<'_>,
+    columns: &[SourceColumn],
+    source: S,
+    progress: &impl Fn(u64),
+) -> Result<u64>
+where
+    S: FnOnce(mpsc::Sender<Vec<IncomingCustomer>>) -> Result<()> + Send + 'static,
+{
+    transaction.batch_execute(&incoming_table(columns)).await?;
     let (sender, receiver) = mpsc::channel(WAITING_BATCHES);
     let producer = tokio::task::spawn_blocking(move || source(sender));
-    let copied = copy(&transaction, &plan.columns, receiver, &progress).await;
+    let copied = copy(transaction, columns, receiver, progress).await;
     // The source's error comes first, since it says which row is wrong. The copy's error would only
     // say that the copy was interrupted.
     producer.await.context("the thread that reads the customers died")??;
     let rows = copied?;
     progress(rows);
-    let (inserted, updated) = merge(&transaction, plan).await?;
-    transaction.commit().await?;
-    Ok(LoadReport { rows, inserted, updated, columns_added })
+    Ok(rows)
 }
 
 fn incoming_table(columns: &[SourceColumn]) -> String {

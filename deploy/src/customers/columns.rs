@@ -20,25 +20,26 @@ pub(super) const fn sql_type(kind: ColumnKind) -> &'static str {
 /// The longest name of a column that PostgreSQL does not cut, in bytes.
 const MAX_NAME_BYTES: usize = 63;
 
-/// Adds the columns that are missing, and returns their names.
+/// Returns the columns that the table lacks.
 ///
 /// # Errors
 /// When the table has a column of this name with another type. Changing the type would change what
 /// other models read.
-pub(super) async fn ensure_columns(
+pub(super) async fn missing_columns<'a>(
     client: &impl GenericClient,
-    columns: &[SourceColumn],
-) -> Result<Vec<String>> {
+    columns: &'a [SourceColumn],
+) -> Result<Vec<&'a SourceColumn>> {
     let rows = client
         .query(
             "SELECT attname::text, format_type(atttypid, atttypmod) FROM pg_attribute
-             WHERE attrelid = 'customer_features'::regclass AND attnum > 0 AND NOT attisdropped",
+             WHERE attrelid = to_regclass('customer_features')
+               AND attnum > 0 AND NOT attisdropped",
             &[],
         )
         .await?;
     let existing: HashMap<String, String> =
         rows.iter().map(|row| (row.get(0), row.get(1))).collect();
-    let mut added = Vec::new();
+    let mut missing = Vec::new();
     for column in columns {
         if column.name.is_empty()
             || column.name.len() > MAX_NAME_BYTES
@@ -55,20 +56,31 @@ pub(super) async fn ensure_columns(
         match existing.get(&column.name) {
             Some(found) if found.eq_ignore_ascii_case(sql_type(column.kind)) => {}
             Some(found) => return Err(column_type_error(column, found).into()),
-            None => {
-                let name = quote_identifier(&column.name);
-                client
-                    .batch_execute(&format!(
-                        "ALTER TABLE customer_features ADD COLUMN {name} {}",
-                        sql_type(column.kind)
-                    ))
-                    .await?;
-                added.push(column.name.clone());
-            }
+            None => missing.push(column),
         }
     }
 
-    Ok(added)
+    Ok(missing)
+}
+
+/// Adds the columns that are missing, and returns their names.
+///
+/// # Errors
+/// As [`missing_columns`].
+pub(super) async fn ensure_columns(
+    client: &impl GenericClient,
+    columns: &[SourceColumn],
+) -> Result<Vec<String>> {
+    let missing = missing_columns(client, columns).await?;
+    for column in &missing {
+        let name = quote_identifier(&column.name);
+        let kind = sql_type(column.kind);
+        client
+            .batch_execute(&format!("ALTER TABLE customer_features ADD COLUMN {name} {kind}"))
+            .await?;
+    }
+
+    Ok(missing.into_iter().map(|column| column.name.clone()).collect())
 }
 
 /// Adds the columns that are missing, all of them or none. Returns their names.

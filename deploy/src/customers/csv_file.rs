@@ -3,15 +3,14 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufReader, Read, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use chrono::NaiveDate;
-use csv::StringRecord;
-use flate2::read::MultiGzDecoder;
 
-use super::quotes::{QuoteCheck, QuoteError};
+use super::decode;
+use super::identifiers::{self, Changed};
+use super::rows::{Record, RowError, RowErrorKind, Rows};
 use super::{dates, values};
 use crate::customers::bulk::{IncomingCell, IncomingCustomer};
 use crate::terminal::Problem;
@@ -30,6 +29,8 @@ pub struct CsvColumns {
     pub date: Option<String>,
     /// The form of the dates, as in `strftime`. When it is not given, the first date decides it.
     pub date_format: Option<String>,
+    /// The lines above the header, which are not read.
+    pub skipped_lines: u64,
     /// The columns of the features, with their kinds.
     pub features: Vec<SourceColumn>,
 }
@@ -37,7 +38,8 @@ pub struct CsvColumns {
 /// A CSV file of customers that is being read, row by row.
 pub struct CustomerFile {
     path: PathBuf,
-    reader: csv::Reader<QuoteCheck<Box<dyn Read + Send>>>,
+    rows: Rows,
+    record: Record,
     positions: Positions,
     columns: CsvColumns,
     default_date: NaiveDate,
@@ -57,13 +59,12 @@ struct Positions {
 impl CustomerFile {
     /// Opens the file, plain or gzip, and finds the columns in its header.
     pub(crate) fn open(path: &Path, columns: CsvColumns, default_date: NaiveDate) -> Result<Self> {
-        let checked = QuoteCheck::new(open(path)?);
-        let mut reader = csv::ReaderBuilder::new().has_headers(true).from_reader(checked);
-        let header = reader.headers().map_err(|error| unreadable_error(path, &error))?.clone();
+        let (rows, header) = open_text(path, columns.skipped_lines)?;
         let positions = positions(path, &header, &columns)?;
         Ok(Self {
             path: path.to_owned(),
-            reader,
+            rows,
+            record: Record::default(),
             positions,
             columns,
             default_date,
@@ -73,29 +74,37 @@ impl CustomerFile {
 
     /// Reads the next customer; `None` after the last one.
     pub(crate) fn next_row(&mut self) -> Result<Option<IncomingCustomer>> {
-        let mut record = StringRecord::new();
-        if !self
-            .reader
-            .read_record(&mut record)
-            .map_err(|error| unreadable_error(&self.path, &error))?
-        {
+        let mut record = std::mem::take(&mut self.record);
+        if !self.read(&mut record)? {
             return Ok(None);
         }
 
-        let line = record.position().map_or(0, csv::Position::line);
-        self.row(&record, line).map(Some)
+        let customer = self.row(&record);
+        self.record = record;
+        customer.map(Some)
     }
 
-    fn row(&mut self, record: &StringRecord, line: u64) -> Result<IncomingCustomer> {
+    fn read(&mut self, record: &mut Record) -> Result<bool> {
+        let read = self.rows.read(record);
+        Ok(read.map_err(|error| unreadable_error(&self.path, &error))?)
+    }
+
+    fn row(&mut self, record: &Record) -> Result<IncomingCustomer> {
+        let line = record.line;
+        let key = record.field(self.positions.id).unwrap_or_default();
+        if let Some(changed) = identifiers::changed(key) {
+            return Err(self.changed_error(changed, key, line));
+        }
+
         let positions = &self.positions;
         let (path, columns) = (&self.path, &self.columns);
-        let field = |position: usize| record.get(position).unwrap_or_default();
+        let field = |position: usize| record.field(position).unwrap_or_default();
         let value_error = |column: &str, position: usize, why: String| {
             bad_value_error(path, line, column, field(position), &why)
         };
 
-        let customer_id = values::customer_id(field(positions.id))
-            .map_err(|why| value_error(&columns.id, positions.id, why))?;
+        let customer_id =
+            values::customer_id(key).map_err(|why| value_error(&columns.id, positions.id, why))?;
         let current_score = values::score(field(positions.score))
             .map_err(|why| value_error(&columns.score, positions.score, why))?;
         let current_limit = values::limit(field(positions.limit))
@@ -112,7 +121,7 @@ impl CustomerFile {
             features.push(cell.map_err(|why| value_error(&column.name, *position, why))?);
         }
 
-        let application_date = self.date(record, line)?;
+        let application_date = self.date(record)?;
         if let Some(first) = self.seen.insert(customer_id.clone(), line) {
             return Err(Problem::usage(format!("customer {customer_id:?} is in the file twice"))
                 .at(format!("{}, lines {first} and {line}", self.path.display()))
@@ -129,74 +138,90 @@ impl CustomerFile {
         })
     }
 
-    fn date(&mut self, record: &StringRecord, line: u64) -> Result<NaiveDate> {
+    fn date(&mut self, record: &Record) -> Result<NaiveDate> {
         let (Some(position), Some(column)) = (self.positions.date, &self.columns.date) else {
             return Ok(self.default_date);
         };
 
-        let text = record.get(position).unwrap_or_default().trim();
-        let format = match &self.columns.date_format {
-            Some(format) => format.clone(),
-            None => {
-                let format = dates::detect(text).ok_or_else(|| {
-                    let why = "is not a date in a form that can only mean one day";
-                    bad_value_error(&self.path, line, column, text, why).next(
-                        "say how dates are written, for example --date-format %d/%m/%Y; \
-                             nothing was loaded",
-                    )
-                })?;
+        let text = record.field(position).unwrap_or_default().trim();
+        if self.columns.date_format.is_none() {
+            let format = dates::detect(text).ok_or_else(|| {
+                let why = "is not a date in a form that can only mean one day";
+                bad_value_error(&self.path, record.line, column, text, why).next(
+                    "say how dates are written, for example --date-format %d/%m/%Y (or %b-%Y for \
+                     the first day of Feb-2026); nothing was loaded",
+                )
+            })?;
+            self.columns.date_format = Some(format.to_owned());
+        }
 
-                self.columns.date_format = Some(format.to_owned());
-                format.to_owned()
-            }
-        };
-
-        dates::parse(text, &format).ok_or_else(|| {
-            bad_value_error(
-                &self.path,
-                line,
-                column,
-                text,
-                &format!("is not a date written as {format}"),
-            )
-            .into()
+        let format = self.columns.date_format.as_deref().unwrap_or_default();
+        dates::parse(text, format).ok_or_else(|| {
+            let why = format!("is not a date written as {format}");
+            bad_value_error(&self.path, record.line, column, text, &why).into()
         })
+    }
+
+    /// Names all keys of the rest of the file that were changed in the same way.
+    fn changed_error(&mut self, changed: Changed, first: &str, line: u64) -> anyhow::Error {
+        let mut lines = vec![line];
+        let mut record = Record::default();
+        loop {
+            match self.read(&mut record) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => return error,
+            }
+
+            let key = record.field(self.positions.id).unwrap_or_default();
+            if identifiers::changed(key) == Some(changed) {
+                lines.push(record.line);
+            }
+        }
+
+        let column = &self.columns.id;
+        let lines = identifiers::shown_lines(&lines);
+        Problem::usage(format!("{column} {first:?} {}", changed.what()))
+            .at(format!("{}, {lines}, column {column}", self.path.display()))
+            .next(format!("{}; nothing was loaded", changed.advice()))
+            .into()
     }
 }
 
-fn open(path: &Path) -> Result<Box<dyn Read + Send>> {
+fn open_text(path: &Path, skipped_lines: u64) -> Result<(Rows, Record)> {
     let open_error = |error: std::io::Error| {
         Problem::usage(format!("cannot read the customers: {error}"))
             .at(path.display().to_string())
             .next("give the path of a CSV or CSV.gz file with --data")
     };
 
-    let mut file = File::open(path).map_err(open_error)?;
-    // The name of a file does not prove what it holds, but gzip begins with two fixed bytes.
-    let mut magic = [0; 2];
-    let compressed = file.read_exact(&mut magic).is_ok() && magic == [0x1f, 0x8b];
-    file.seek(SeekFrom::Start(0)).map_err(open_error)?;
-    let file = BufReader::with_capacity(1 << 16, file);
-    Ok(if compressed {
-        Box::new(BufReader::new(MultiGzDecoder::new(file)))
-    } else {
-        Box::new(file)
-    })
+    let text = decode::open(File::open(path).map_err(open_error)?).map_err(open_error)?;
+    let text = text.map_err(|other| {
+        Problem::usage(format!("the file is {}, not a table of text", other.what))
+            .at(path.display().to_string())
+            .next(format!("{}; nothing was loaded", other.next))
+    })?;
+
+    Ok(Rows::open(text, skipped_lines).map_err(|error| unreadable_error(path, &error))?)
 }
 
-fn positions(path: &Path, header: &StringRecord, columns: &CsvColumns) -> Result<Positions> {
+fn positions(path: &Path, header: &Record, columns: &CsvColumns) -> Result<Positions> {
     let find = |name: &str, option: &str| -> Result<usize> {
         let mut found = header
-            .iter()
+            .fields()
             .enumerate()
             .filter(|(_, column)| *column == name)
             .map(|(position, _)| position);
-        let place = format!("{}, line 1", path.display());
+        let place = format!("{}, line {}", path.display(), header.line);
         let Some(position) = found.next() else {
-            let known: Vec<&str> = header.iter().collect();
+            let known: Vec<&str> = header.fields().collect();
+            let note = match known.len() {
+                1 => "if the header is below a note, leave the note out with --skip-lines; else ",
+                _ => "",
+            };
             return Err(Problem::usage(format!("there is no column {name:?} ({option})"))
                 .at(place)
-                .next(format!("use one of the file's columns: {}", known.join(", ")))
+                .next(format!("{note}use one of the file's columns: {}", known.join(", ")))
                 .into());
         };
 
@@ -230,40 +255,15 @@ fn bad_value_error(path: &Path, line: u64, column: &str, value: &str, why: &str)
         .next("correct the row and load the file again; nothing was loaded")
 }
 
-fn unreadable_error(path: &Path, error: &csv::Error) -> Problem {
-    let quotes = match error.kind() {
-        csv::ErrorKind::Io(error) => {
-            error.get_ref().and_then(|inner| inner.downcast_ref::<QuoteError>())
-        }
-        _ => None,
+fn unreadable_error(path: &Path, error: &RowError) -> Problem {
+    let place = match error.kind {
+        RowErrorKind::Empty => path.display().to_string(),
+        _ => format!("{}, line {}", path.display(), error.line),
     };
 
-    if let Some(error) = quotes {
-        return Problem::usage(error.to_string())
-            .at(format!("{}, line {}", path.display(), error.line))
-            .next("close the quote, or write a quote inside quotes twice; nothing was loaded");
-    }
-
-    let line =
-        error.position().map(|position| format!(", line {}", position.line())).unwrap_or_default();
-    let (what, next) = match error.kind() {
-        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => (
-            format!("a row has {len} fields, the header has {expected_len}"),
-            "put quotes around fields that hold commas, and write every field of the row",
-        ),
-        csv::ErrorKind::Utf8 { .. } => (
-            "a row is not UTF-8 text".to_owned(),
-            "convert the file: iconv -f latin1 -t utf-8 IN.csv > OUT.csv",
-        ),
-        _ => (
-            format!("the file cannot be read: {error}"),
-            "check that the file is complete and is a CSV file",
-        ),
-    };
-
-    Problem::usage(what)
-        .at(format!("{}{line}", path.display()))
-        .next(format!("{next}; nothing was loaded"))
+    Problem::usage(error.to_string())
+        .at(place)
+        .next(format!("{}; nothing was loaded", error.advice()))
 }
 
 #[cfg(test)]
@@ -283,6 +283,7 @@ mod tests {
             limit: "limit".to_owned(),
             date: Some("date".to_owned()),
             date_format: None,
+            skipped_lines: 0,
             features: vec![SourceColumn::number("income"), SourceColumn::category("home")],
         }
     }
@@ -382,24 +383,57 @@ mod tests {
         let cases: Value =
             serde_json::from_str(include_str!("../../../tests/csv_dialect.json")).unwrap();
         for case in cases["cases"].as_array().unwrap() {
-            let read = read_all(case["text"].as_str().unwrap());
-            match (read, case["line"].as_u64()) {
+            let skipped = case["skip_lines"].as_u64().unwrap_or_default();
+            match (read_all(&bytes_of(case), skipped), case["words"].as_str()) {
                 (Ok(rows), None) => assert_eq!(json!(rows), case["rows"], "{case}"),
-                (Err(problem), Some(line)) => {
-                    assert_eq!(problem.what, case["words"].as_str().unwrap(), "{case}");
-                    assert_eq!(problem.place.unwrap(), format!("file, line {line}"), "{case}");
+                (Err(problem), Some(words)) => {
+                    assert_eq!(problem.what, words, "{case}");
+                    if let Some(line) = case["line"].as_u64() {
+                        let place = problem.place.unwrap();
+                        assert!(place.ends_with(&format!(", line {line}")), "{case}: {place}");
+                    }
+                    let next = problem.next.unwrap();
+                    assert!(next.contains(case["next"].as_str().unwrap_or("")), "{case}: {next}");
                 }
                 (read, _) => panic!("{case}: {read:?}"),
             }
         }
     }
 
-    fn read_all(text: &str) -> Result<Vec<Vec<String>>, Problem> {
-        let error = |error: csv::Error| unreadable_error(Path::new("file"), &error);
-        let mut reader = csv::Reader::from_reader(QuoteCheck::new(text.as_bytes()));
-        reader.headers().map_err(error)?;
-        let row = |record: csv::StringRecord| record.iter().map(str::to_owned).collect();
-        reader.into_records().map(|record| record.map(row).map_err(error)).collect()
+    /// The file of a case: its text in an encoding, or its bytes, and perhaps compressed.
+    fn bytes_of(case: &Value) -> Vec<u8> {
+        let text = case["text"].as_str().unwrap_or_default();
+        let units = text.encode_utf16();
+        let bytes = match case["encoding"].as_str() {
+            Some("utf-16-le") => units.flat_map(u16::to_le_bytes).collect(),
+            Some("utf-16-be") => units.flat_map(u16::to_be_bytes).collect(),
+            Some("latin-1") => text.chars().map(|char| u8::try_from(char).unwrap()).collect(),
+            other => {
+                assert_eq!(other, None);
+                text.as_bytes().to_vec()
+            }
+        };
+
+        if case["gzip"] != json!(true) {
+            return bytes;
+        }
+
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(&bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn read_all(bytes: &[u8], skipped: u64) -> Result<Vec<Vec<String>>, Problem> {
+        let dir = TempDir::new("dialect");
+        let path = dir.path().join("customers.csv");
+        std::fs::write(&path, bytes).unwrap();
+        let (mut rows, _) = open_text(&path, skipped).map_err(|error| Problem::of(&error))?;
+        let mut record = Record::default();
+        let mut all = Vec::new();
+        while rows.read(&mut record).map_err(|error| unreadable_error(&path, &error))? {
+            all.push(record.fields().map(str::to_owned).collect());
+        }
+        Ok(all)
     }
 
     #[test]
@@ -416,6 +450,35 @@ mod tests {
         assert!(problem.next.unwrap().ends_with("id, score, limit, date, home"));
         let twice = load(b"id,score,limit,date,income,home,home\n").unwrap_err();
         assert!(twice.what.contains("twice"));
+    }
+
+    #[test]
+    fn a_bad_value_is_told_in_its_line_whatever_ends_the_lines() {
+        for end in ["\n", "\r\n", "\r"] {
+            let rows = ["id,score,limit,date,income,home", "7,650,1000,2026-13-01,1,a"];
+            let problem = load(rows.map(|row| format!("{row}{end}")).concat().as_bytes());
+            assert!(
+                problem.unwrap_err().place.unwrap().ends_with("line 2, column date"),
+                "{end:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn keys_that_a_spreadsheet_changed_are_named_with_all_of_their_lines() {
+        for (keys, what, place) in [
+            (["4.11E+15", "7", "4.12E+15"], "\"4.11E+15\" is a number", "lines 2 and 4, column id"),
+            (["6", "1001.0", "7"], "\"1001.0\" ends in zeros", "line 3, column id"),
+            ([" 7", "8", "9"], "\" 7\" has blanks", "line 2, column id"),
+            (["7", "8", "9\u{a0}"], "has blanks", "line 4, column id"),
+            (["=\"007\"", "8", "9"], "is a formula", "line 2, column id"),
+        ] {
+            let rows = keys.map(|key| format!("{key},650,1000,20260203,1,a\n")).concat();
+            let file = format!("id,score,limit,date,income,home\n{rows}");
+            let problem = load(file.as_bytes()).unwrap_err();
+            assert!(problem.what.contains(what), "{}", problem.what);
+            assert!(problem.place.as_deref().unwrap().ends_with(place), "{:?}", problem.place);
+        }
     }
 
     #[test]

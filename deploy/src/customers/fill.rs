@@ -120,7 +120,7 @@ pub async fn fill(
 }
 
 /// Sends the customers of `source` in batches, until all are sent or the channel is closed.
-fn produce(
+pub(super) fn produce(
     source: CustomerSource,
     columns: &[SourceColumn],
     today: NaiveDate,

@@ -43,23 +43,32 @@ pub(super) fn customer_id(text: &str) -> Result<String, String> {
     CustomerId::try_from(text.to_owned()).map(Into::into).map_err(|error| error.to_string())
 }
 
-/// Reads a score, a whole number of points. Files often write it with zeros, as in 965.0.
+/// Reads a score, a whole number of points. Files often write it with zeros, as in 965.0, or as
+/// 9.65E+2.
 pub(super) fn score(text: &str) -> Result<i32, String> {
     let text = text.trim();
-    let whole = text.split_once('.').map_or(text, |(whole, zeros)| {
-        if !zeros.is_empty() && zeros.bytes().all(|digit| digit == b'0') { whole } else { text }
-    });
+    if let Ok(score) = text.parse() {
+        return Ok(score);
+    }
 
-    whole.parse().map_err(|_| "is not a whole number of points".to_owned())
+    amount(text)
+        .filter(|score| score.fract().is_zero())
+        .and_then(|score| score.trunc().normalize().to_string().parse().ok())
+        .ok_or_else(|| "is not a whole number of points".to_owned())
 }
 
 /// Reads a limit, an amount with at most two decimals.
 pub(super) fn limit(text: &str) -> Result<Decimal, String> {
-    let amount: Decimal = text
-        .trim()
-        .parse()
-        .map_err(|_| "is not an amount (digits, and a point before the cents)".to_owned())?;
+    let amount = amount(text.trim())
+        .ok_or_else(|| "is not an amount (digits, and a point before the cents)".to_owned())?;
     CreditLimit::try_from(amount).map(CreditLimit::amount).map_err(|error| error.to_string())
+}
+
+/// Reads a number exactly, as 1500 or as 1.5E+3.
+fn amount(text: &str) -> Option<Decimal> {
+    let is_plain = |text: &str| !text.contains('_');
+    let amount = text.parse().or_else(|_| Decimal::from_scientific(text)).ok();
+    amount.filter(|_| is_plain(text))
 }
 
 #[cfg(test)]
@@ -99,7 +108,8 @@ mod tests {
     #[test]
     fn scores_are_whole() {
         assert_eq!([score("965"), score("965.0"), score("-5")], [Ok(965), Ok(965), Ok(-5)]);
-        for text in ["", "965.5", "965.", "9e2", "99999999999"] {
+        assert_eq!([score("9.65E+2"), score("9e2"), score("965.")], [Ok(965), Ok(900), Ok(965)]);
+        for text in ["", "965.5", "9.655E+2", "9E+99", "99999999999", "1_000", "E+2"] {
             assert!(score(text).is_err(), "{text}");
         }
     }
@@ -108,7 +118,11 @@ mod tests {
     fn limits_are_exact_cents() {
         assert_eq!(limit("1860").map(|amount| amount.to_string()), Ok("1860.00".to_owned()));
         assert_eq!(limit("0").map(|amount| amount.to_string()), Ok("0.00".to_owned()));
-        for text in ["", "-1", "1.005", "1,860", "100000000", "abc"] {
+        assert_eq!(limit("1.5E+3").map(|amount| amount.to_string()), Ok("1500.00".to_owned()));
+        assert_eq!(limit("12E-2").map(|amount| amount.to_string()), Ok("0.12".to_owned()));
+        for text in
+            ["", "-1", "1_000", "1.2345E+1", "1E+99", "1E", "1.005", "1,860", "100000000", "abc"]
+        {
             assert!(limit(text).is_err(), "{text}");
         }
     }

@@ -3,8 +3,8 @@
 use std::io::{self, Read};
 
 use flate2::bufread::GzDecoder;
-use tar::EntryType;
 
+use crate::entry::{Described, File};
 use crate::error::ArtifactError;
 
 /// The largest archive that is accepted, compressed.
@@ -20,10 +20,9 @@ pub const MAX_TOTAL_BYTES: u64 = 192 << 20;
 /// The most zeros after the last file. GNU tar pads to blocks of 10 KiB.
 pub const MAX_PADDING_BYTES: u64 = 64 << 10;
 
-/// The most entries that are read. A good archive has three; a fourth shows that it has too many.
-const MAX_ENTRIES: usize = 4;
-/// The characters of an unexpected name that the error shows.
-const MAX_NAME_SHOWN: usize = 80;
+/// The most entries that are read: three files, the headers and folders of whatever packed them, and
+/// the `._` files of macOS with headers of their own.
+const MAX_ENTRIES: usize = 64;
 
 /// The contents of the archive's files.
 pub(crate) struct Extracted {
@@ -45,7 +44,7 @@ const SLOTS: [Slot; 3] = [
     Slot { name: "manifest.json", max_bytes: MAX_MANIFEST_BYTES },
 ];
 
-/// Unpacks an archive that holds exactly the three files.
+/// Unpacks an archive that holds the three files, and nothing else but what a packer adds.
 ///
 /// Memory grows with what is really decompressed, and never with the size that a header claims.
 ///
@@ -60,9 +59,13 @@ pub(crate) fn extract(bytes: &[u8]) -> Result<Extracted, ArtifactError> {
     // one that goes on.
     let mut archive = tar::Archive::new(GzDecoder::new(bytes).take(MAX_TOTAL_BYTES + 1));
     let mut found: [Option<Vec<u8>>; 3] = [None, None, None];
+    let mut described = Described::default();
+    let mut first = None;
     for entry in archive.entries().map_err(damaged_error)?.raw(true).take(MAX_ENTRIES) {
         let mut entry = entry.map_err(damaged_error)?;
-        let position = slot_of(&entry)?;
+        let Some(file) = described.file(&mut entry)? else { continue };
+        let position = slot_of(&file)?;
+        check_folder(&mut first, file)?;
         let slot = SLOTS[position];
         if found[position].is_some() {
             return Err(ArtifactError::Duplicate { name: slot.name });
@@ -90,28 +93,31 @@ pub(crate) fn extract(bytes: &[u8]) -> Result<Extracted, ArtifactError> {
     })
 }
 
-/// Which of the three files this entry is.
-fn slot_of<R: Read>(entry: &tar::Entry<'_, R>) -> Result<usize, ArtifactError> {
-    let header = entry.header();
-    let name = header.path_bytes();
-    let shown = || String::from_utf8_lossy(&name).chars().take(MAX_NAME_SHOWN).collect::<String>();
-    let kind = match header.entry_type() {
-        EntryType::Regular => None,
-        EntryType::Directory => Some("a directory"),
-        EntryType::Symlink | EntryType::Link => Some("a link"),
-        EntryType::XHeader | EntryType::XGlobalHeader => Some("a pax extension header"),
-        EntryType::GNULongName | EntryType::GNULongLink => Some("a GNU extension header"),
-        _ => Some("a special file"),
-    };
-
-    if let Some(kind) = kind {
-        return Err(ArtifactError::NotAFile { name: shown(), kind });
-    }
-
+/// Which of the three files this is.
+fn slot_of(file: &File) -> Result<usize, ArtifactError> {
     SLOTS
         .iter()
-        .position(|slot| slot.name.as_bytes() == &*name)
-        .ok_or_else(|| ArtifactError::UnexpectedEntry { name: shown() })
+        .position(|slot| slot.name.as_bytes() == file.name)
+        .ok_or_else(|| ArtifactError::UnexpectedEntry { name: file.shown() })
+}
+
+/// Whether one of the three files has this name.
+pub(crate) fn is_one_of_the_files(name: &[u8]) -> bool {
+    SLOTS.iter().any(|slot| slot.name.as_bytes() == name)
+}
+
+/// Checks that the files are in one folder: in another there may be the files of another model.
+fn check_folder(first: &mut Option<File>, file: File) -> Result<(), ArtifactError> {
+    match first {
+        Some(first) if first.folder != file.folder => {
+            Err(ArtifactError::TwoFolders { names: [first.shown(), file.shown()] })
+        }
+        Some(_) => Ok(()),
+        None => {
+            *first = Some(file);
+            Ok(())
+        }
+    }
 }
 
 /// Reads an entry whose size is within the bound of its slot.
@@ -163,6 +169,6 @@ fn check_end(rest: &mut impl Read) -> Result<(), ArtifactError> {
     }
 }
 
-fn damaged_error(error: io::Error) -> ArtifactError {
+pub(crate) fn damaged_error(error: io::Error) -> ArtifactError {
     ArtifactError::Damaged { reason: error.to_string() }
 }

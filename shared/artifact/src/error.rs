@@ -37,14 +37,20 @@ pub enum ArtifactError {
     },
     /// The archive has an entry that is not one of the three files.
     #[error(
-        "the archive holds {name:?}, only model.onnx, model.json and manifest.json \
-         without a directory are accepted; {REPACK}"
+        "the archive holds {name:?}, only model.onnx, model.json and manifest.json are accepted; \
+         {REPACK}"
     )]
     UnexpectedEntry {
         /// The name of the entry, cut to a readable length.
         name: String,
     },
-    /// The archive has a link, directory, device or extension header.
+    /// The files are not all in one folder.
+    #[error("the archive holds {:?} and {:?}, which are in different folders; {REPACK}", .names[0], .names[1])]
+    TwoFolders {
+        /// The names of two files, cut to a readable length.
+        names: [String; 2],
+    },
+    /// The archive has a link, a device, or a file that is not stored in one piece.
     #[error("the archive's entry {name:?} is {kind}, not a plain file; {REPACK}")]
     NotAFile {
         /// The name of the file or entry.

@@ -39,6 +39,7 @@
 //! ```
 
 mod archive;
+mod entry;
 mod error;
 mod golden;
 mod input;

@@ -51,7 +51,7 @@ fn any_other_entry_is_refused_by_name() {
     for extra in [
         "../model.onnx",
         "/etc/passwd",
-        "./model.onnx",
+        "./../model.onnx",
         "models/model.onnx",
         "notes.txt",
         "model.onnx\u{1}",
@@ -78,16 +78,14 @@ fn any_other_entry_is_refused_by_name() {
 }
 
 #[test]
-fn links_directories_and_extension_headers_are_refused() {
+fn links_directories_and_special_files_are_refused() {
     let kinds = [
         (EntryType::Symlink, "a link"),
         (EntryType::Link, "a link"),
         (EntryType::Directory, "a directory"),
         (EntryType::Fifo, "a special file"),
         (EntryType::Char, "a special file"),
-        (EntryType::XHeader, "a pax extension header"),
-        (EntryType::XGlobalHeader, "a pax extension header"),
-        (EntryType::GNULongName, "a GNU extension header"),
+        (EntryType::GNULongLink, "a GNU extension header"),
         (EntryType::GNUSparse, "a special file"),
         (EntryType::Continuous, "a special file"),
     ];
@@ -97,6 +95,123 @@ fn links_directories_and_extension_headers_are_refused() {
         tar.append(&header("model.onnx", 0, kind), std::io::empty()).unwrap();
         let message = refusal(&gzip(&tar.into_inner().unwrap()));
         assert!(message.contains(&format!("is {name}, not a plain file")), "{kind:?}: {message}");
+    }
+}
+
+/// A pax header of these records, as the entry before the file that it is about.
+fn pax(kind: EntryType, records: &[(&str, &str)]) -> (EntryType, &'static str, Vec<u8>) {
+    let mut content = Vec::new();
+    for (key, value) in records {
+        let rest = key.len() + value.len() + 3;
+        let digits = if rest + 2 > 99 { 3 } else { 2 };
+        content.extend(format!("{} {key}={value}\n", rest + digits).bytes());
+    }
+    (kind, "PaxHeaders/1", content)
+}
+
+fn archive_of(entries: &[(EntryType, &str, Vec<u8>)]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for (kind, name, content) in entries {
+        let header = header(name, content.len() as u64, *kind);
+        tar.append(&header, content.as_slice()).unwrap();
+    }
+    gzip(&tar.into_inner().unwrap())
+}
+
+/// The three files in a folder, each after what `before` says of it.
+fn files_in(
+    folder: &str,
+    before: impl Fn(&str) -> Vec<(EntryType, &'static str, Vec<u8>)>,
+) -> Vec<u8> {
+    let manifest = manifest().to_string();
+    let mut entries = Vec::new();
+    let names =
+        [("model.onnx", ONNX), ("model.json", MODEL), ("manifest.json", manifest.as_bytes())]
+            .map(|(name, content)| (name, format!("{folder}{name}"), content));
+    for (name, path, content) in &names {
+        entries.extend(before(name));
+        entries.push((EntryType::Regular, path, content.to_vec()));
+    }
+    archive_of(&entries)
+}
+
+#[test]
+fn whatever_packed_the_three_files_they_are_an_artifact() {
+    let folder = |name: &'static str| (EntryType::Directory, name, Vec::new());
+    let times = |_: &str| vec![pax(EntryType::XHeader, &[("mtime", "1764000000.25")])];
+    let quarantine = "SCHILY.xattr.com.apple.quarantine";
+    let macos = |name: &str| {
+        let attributes = match name {
+            "model.onnx" => "./._model.onnx",
+            "model.json" => "./._model.json",
+            _ => "./.DS_Store",
+        };
+        let header = pax(
+            EntryType::XHeader,
+            &[(quarantine, "0081;69;\n=Safari;"), ("LIBARCHIVE.creationtime", "1")],
+        );
+        vec![header.clone(), (EntryType::Regular, attributes, b"xattr".to_vec()), header]
+    };
+    let size = |name: &str| {
+        let size = match name {
+            "model.onnx" => ONNX.len(),
+            "model.json" => MODEL.len(),
+            _ => manifest().to_string().len(),
+        };
+        vec![pax(EntryType::XHeader, &[("size", &size.to_string()), ("path", name)])]
+    };
+    let comment = |_: &str| vec![pax(EntryType::XGlobalHeader, &[("comment", "1a2b3c")])];
+    let long_name = |name: &str| {
+        vec![(EntryType::GNULongName, "././@LongLink", format!("./{name}\0").into_bytes())]
+    };
+
+    for (packer, archive) in [
+        (
+            "tar .",
+            files_in(
+                "./",
+                |name| if name == "model.onnx" { vec![folder("./")] } else { Vec::new() },
+            ),
+        ),
+        (
+            "tar folder",
+            files_in("model/", |name| {
+                if name == "model.onnx" { vec![folder("model/")] } else { Vec::new() }
+            }),
+        ),
+        ("Python's tarfile", files_in("", times)),
+        ("macOS", files_in("./", macos)),
+        ("sizes in pax headers", files_in("a/", size)),
+        ("git archive", files_in("", comment)),
+        ("GNU tar", files_in("cut/", long_name)),
+    ] {
+        let artifact = Artifact::open(&archive).unwrap_or_else(|error| panic!("{packer}: {error}"));
+        assert_eq!((artifact.onnx.as_slice(), artifact.model_json.as_slice()), (ONNX, MODEL));
+    }
+}
+
+#[test]
+fn a_header_cannot_make_another_file_of_an_entry() {
+    let one =
+        |records: &'static [(&str, &str)]| files_in("", |_| vec![pax(EntryType::XHeader, records)]);
+    for (archive, words) in [
+        (one(&[("path", "../model.onnx")]), "holds \"../model.onnx\""),
+        (one(&[("path", "/model.onnx")]), "holds \"/model.onnx\""),
+        (one(&[("size", "7")]), "of another size in its pax header"),
+        (one(&[("size", "many")]), "of a size that is no number"),
+        (one(&[("GNU.sparse.major", "1")]), "stored in parts"),
+        (
+            files_in("", |_| vec![pax(EntryType::XGlobalHeader, &[("path", "model.onnx")])]),
+            "names every entry",
+        ),
+        (files_in("", |_| vec![(EntryType::XHeader, "x", b"nonsense".to_vec())]), "can't be read"),
+        (
+            files_in("", |_| vec![(EntryType::XHeader, "x", vec![b'1'; (1 << 20) + 1])]),
+            "a header has 1048577 bytes",
+        ),
+    ] {
+        let message = refusal(&archive);
+        assert!(message.contains(words), "{words}: {message}");
     }
 }
 

@@ -39,7 +39,8 @@ pub(crate) struct Elsewhere {
 /// # Errors
 /// All problems, in one sentence that can be shown.
 pub(crate) fn url(secret: &str, elsewhere: Elsewhere) -> Result<DatabaseUrl, String> {
-    let secret = secret.trim();
+    // Some editors write a mark at the start of a text.
+    let secret = secret.trim_start_matches('\u{feff}').trim();
     if secret.starts_with("postgres://") || secret.starts_with("postgresql://") {
         return Ok(DatabaseUrl::new(secret));
     }
@@ -284,6 +285,7 @@ mod tests {
             "dbInstanceIdentifier":"scores","dbClusterIdentifier":"scores",
             "host2":"replica.internal","replica_host":"replica.internal"}"#;
         assert!(read(secret).is_ok());
+        assert!(read(&format!("\u{feff}{secret}")).is_ok());
 
         // What RDS manages itself has two fields.
         let elsewhere = || Elsewhere {

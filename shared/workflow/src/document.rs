@@ -34,6 +34,8 @@ pub fn parse<T: DeserializeOwned>(event: Value) -> Result<T, Failure> {
 /// # Errors
 /// What is wrong, with the field. The caller adds where the document is.
 pub fn parse_policy(document: &[u8]) -> Result<Policy, String> {
+    // Some editors write a mark at the start of a text, which JSON does not have.
+    let document = document.strip_prefix(b"\xef\xbb\xbf").unwrap_or(document);
     let document =
         serde_json::from_slice(document).map_err(|error| format!("not JSON: {error}"))?;
     let policy: Policy = parse(document).map_err(|failure| failure.message)?;
@@ -78,6 +80,7 @@ mod tests {
     #[test]
     fn a_policy_is_read_and_validated_and_an_error_names_the_field() {
         assert_eq!(parse_policy(b"{}"), Ok(Policy::default()));
+        assert_eq!(parse_policy("\u{feff}{}".as_bytes()), Ok(Policy::default()));
         for (document, words) in [
             ("{", "not JSON: "),
             ("[]", "expected an object"),
