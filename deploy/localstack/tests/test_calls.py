@@ -1,5 +1,7 @@
 """LocalStack refuses a call of a function that cloudformation/calls.yml does not list."""
 
+from collections.abc import Iterator
+
 import boto3
 import pytest
 from botocore.exceptions import ClientError
@@ -24,12 +26,13 @@ BUCKET = "calls"
 
 
 @pytest.fixture(scope="module")
-def clients(localstack, function) -> dict:
+def clients(localstack, function) -> Iterator[dict]:
     """A client for each function, with the credentials that the function has."""
     localstack.client("s3").create_bucket(Bucket=BUCKET)
     clients = {}
-    for name in {name for name, _, _ in REFUSED + ANSWERED}:
-        if name != function:
+    created = {name for name, _, _ in REFUSED + ANSWERED} - {function}
+    for name in created | {function}:
+        if name in created:
             localstack.create_function(name)
         variables = localstack.invoke(name, do="environment").payload["environment"]
         clients[name] = boto3.client(
@@ -40,7 +43,11 @@ def clients(localstack, function) -> dict:
             aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
             aws_session_token=variables["AWS_SESSION_TOKEN"],
         )
-    return clients
+    yield clients
+    # Other tests deploy functions and log groups of these names.
+    for name in created:
+        localstack.client("lambda").delete_function(FunctionName=name)
+        localstack.client("logs").delete_log_group(logGroupName=f"/aws/lambda/{name}")
 
 
 @pytest.mark.parametrize(("function_name", "operation", "request_"), REFUSED)

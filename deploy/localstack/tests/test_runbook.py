@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 from awscli.clidriver import create_clidriver
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, WaiterError
 
 import postgres
 from conftest import HERE, SCRIPTS, eventually, free_port
@@ -276,9 +276,14 @@ def deploy(server) -> None:
             {"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()
         ],
     )
-    cloudformation.get_waiter("stack_create_complete").wait(
-        StackName=STACK, WaiterConfig={"Delay": 1, "MaxAttempts": 120}
-    )
+    try:
+        cloudformation.get_waiter("stack_create_complete").wait(
+            StackName=STACK, WaiterConfig={"Delay": 1, "MaxAttempts": 120}
+        )
+    except WaiterError:
+        events = cloudformation.describe_stack_events(StackName=STACK)["StackEvents"]
+        reasons = [event.get("ResourceStatusReason", "") for event in events]
+        pytest.fail("\n".join(filter(None, reasons)))
 
 
 def output(server, name: str) -> str:
