@@ -171,6 +171,10 @@ def run(
 
     `read_object` takes a bucket and a key. The Map reads the list of the shards in the same way.
     """
+    definition = machine.ROOT / "statemachine" / "limit-increase.asl.json"
+    states = json.loads(definition.read_text())["States"]
+    execution = execution_of(name, request)
+
     query = Function(QUERY, environment, log)
     sets = [
         {step: Function(step, environment, log) for step in (SCORE, EVALUATE, UPDATE)}
@@ -178,13 +182,12 @@ def run(
     ]
     try:
         started = time.perf_counter()
-        execution = execution_of(name, request)
-        opened = query.invoke(event_of("QueryBatchScores", {}, execution))
+        opened = query.invoke(event_of(states["QueryBatchScores"], {}, execution))
         queried = time.perf_counter()
 
         listed = read_object(opened["shards"]["bucket"], opened["shards"]["key"])
         work_on_shards(opened["run"], json.loads(listed), sets)
-        summary = sets[0][UPDATE].invoke(event_of("SaveResults", opened, execution))
+        summary = sets[0][UPDATE].invoke(event_of(states["SaveResults"], opened, execution))
         finished = time.perf_counter()
     finally:
         functions = [query, *(function for one in sets for function in one.values())]
@@ -223,13 +226,12 @@ def work_on_shards(run: dict, listed: list[dict], sets: list[dict[str, Function]
             raise worker.error
 
 
-def event_of(state: str, answer: dict, execution: dict) -> dict:
+def event_of(state: dict, answer: dict, execution: dict) -> dict:
     """The event that the state machine sends in a state, as its definition describes it.
 
     `answer` is the state's input, and `execution` what Step Functions says of the execution.
     """
-    definition = machine.ROOT / "statemachine" / "limit-increase.asl.json"
-    payload = json.loads(definition.read_text())["States"][state]["Parameters"]["Payload"]
+    payload = state["Parameters"]["Payload"]
     event = {}
     for name, value in payload.items():
         if not name.endswith(".$"):
