@@ -199,6 +199,11 @@ impl Table {
         self.columns.iter().find(|column| column.name.to_lowercase() == name.to_lowercase())
     }
 
+    /// Whether it holds its own rows, in partitions or not, and so can have a key.
+    pub(super) fn is_table(&self) -> bool {
+        matches!(self.kind.as_deref(), Some("r" | "p"))
+    }
+
     /// The name with its schema, as a message and a statement write it.
     pub(super) fn full_name(&self) -> String {
         match &self.schema {
@@ -223,6 +228,16 @@ impl Column {
         let packed = self.modifier - 4;
         (self.base == "numeric" && packed >= 0)
             .then_some(((packed >> 16) & 0xffff, ((packed & 0x7ff) ^ 0x400) - 0x400))
+    }
+
+    /// Whether it holds text of any kind.
+    pub(super) fn is_text(&self) -> bool {
+        ["varchar", "text", "bpchar", "citext"].contains(&self.base.as_str())
+    }
+
+    /// Whether it holds every text of up to so many characters.
+    pub(super) fn holds_text(&self, longest: usize) -> bool {
+        self.is_text() && self.characters().is_none_or(|most| most >= longest)
     }
 
     /// The most characters of a VARCHAR or CHAR; `None` if there is no bound.

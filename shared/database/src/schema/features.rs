@@ -61,8 +61,7 @@ impl FeaturePlan {
 fn check_key(table: &Table, customers: Option<&Column>, problems: &mut Vec<String>) {
     let Some(column) = required(table, "customer_id", "VARCHAR(50)", problems) else { return };
     let place = table.full_name();
-    let is_table = matches!(table.kind.as_deref(), Some("r" | "p"));
-    if is_table && !column.unique {
+    if table.is_table() && !column.unique {
         problems.push(format!(
             "{place} has no primary key on customer_id: a customer could appear twice; ALTER TABLE \
              {place} ADD PRIMARY KEY (customer_id)"

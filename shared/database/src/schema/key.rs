@@ -116,7 +116,7 @@ pub(crate) fn dropped_advice(name: &str) -> String {
 }
 
 /// Whether the key is read as text without a cast.
-pub(super) fn is_text(column: &Column) -> bool {
+pub(super) fn is_plain_text(column: &Column) -> bool {
     ["varchar", "text"].contains(&column.base.as_str())
 }
 
@@ -126,8 +126,7 @@ pub(super) fn check_key(table: &Table, problems: &mut Vec<String>) -> Option<Str
     const WANTED: &str = "VARCHAR(50)";
     let column = required(table, "customer_id", WANTED, problems)?;
     let place = table.full_name();
-    let is_table = matches!(table.kind.as_deref(), Some("r" | "p"));
-    if is_table && !(column.unique && column.not_null) {
+    if table.is_table() && !(column.unique && column.not_null) {
         problems.push(format!(
             "{place} has no primary key on customer_id alone, so a customer could appear twice and \
              be decided twice: ALTER TABLE {place} ADD PRIMARY KEY (customer_id), or first make \

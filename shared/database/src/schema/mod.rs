@@ -92,7 +92,7 @@ pub(crate) async fn plan_migration(client: &Client) -> Result<Option<String>, Fa
     let writes = Writes { policy: &Policy::default(), longest_reason: 0 };
     TablePlan::of(&customers, &writes).map_err(schema_failure)?;
     let key = customers.column("customer_id");
-    Ok(key.filter(|key| !key::is_text(key)).map(|key| key.shown.clone()))
+    Ok(key.filter(|key| !key::is_plain_text(key)).map(|key| key.shown.clone()))
 }
 
 impl TablePlan {

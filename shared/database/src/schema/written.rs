@@ -38,8 +38,7 @@ fn check_decision(table: &Table, problems: &mut Vec<String>) {
         .into_iter()
         .max()
         .unwrap_or_default();
-    let is_text = ["varchar", "text", "bpchar", "citext"].contains(&column.base.as_str());
-    if !is_text || column.characters().is_some_and(|most| most < longest) {
+    if !column.holds_text(longest) {
         let why = format!("it holds words of {longest} characters");
         problems.push(type_problem(table, column, WANTED, &why));
     }
@@ -97,9 +96,8 @@ fn holds_new_limits(column: &Column, policy: &Policy) -> bool {
 fn check_reason(table: &Table, longest: usize, problems: &mut Vec<String>) {
     const WANTED: &str = "TEXT";
     let Some(column) = required(table, "decision_reason", WANTED, problems) else { return };
-    let is_text = ["varchar", "text", "bpchar", "citext"].contains(&column.base.as_str());
-    if !is_text || column.characters().is_some_and(|most| most < longest) {
-        let why = match is_text {
+    if !column.holds_text(longest) {
+        let why = match column.is_text() {
             true => format!("a reason of this model can have {longest} characters"),
             false => String::new(),
         };
