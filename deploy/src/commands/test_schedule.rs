@@ -26,7 +26,7 @@ pub(super) async fn run(context: &Context, arguments: &TestScheduleArgs) -> Resu
     let mut task = ui.task("EventBridge");
     task.phase("sending an event through a rule with the same role and target");
     let arn = schedule::fire(&ready.aws, &found).await?;
-    task.done(format!("started {}", arn.rsplit(':').next().unwrap_or(&arn)));
+    task.done(format!("started {}", execution::name_of(&arn)));
     let followed = execution::follow(&ready.aws, &arn, &Arc::default(), ui).await?;
     let WatchEnd::Ended(finished) = followed else {
         return Err(Problem::new("the run was left running").into());

@@ -147,7 +147,8 @@ pub async fn follow(
 }
 
 /// The name of an execution, the last part of its ARN.
-fn name_of(arn: &str) -> &str {
+#[must_use]
+pub fn name_of(arn: &str) -> &str {
     arn.rsplit(':').next().unwrap_or(arn)
 }
 

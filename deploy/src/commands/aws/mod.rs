@@ -88,7 +88,7 @@ async fn watch(ui: &Ui, account: &Account, arn: &str) -> Result<Exit> {
     let finished = match execution::follow(&account.aws, arn, &interrupted, ui).await? {
         WatchEnd::Ended(finished) => finished,
         WatchEnd::LeftRunning => {
-            let name = arn.rsplit(':').next().unwrap_or(arn);
+            let name = execution::name_of(arn);
             let command = account.command(&format!("run --follow {name}"));
             ui.note(format!("\nThe run goes on. Follow it again: {command}"));
             ui.json(&serde_json::json!({ "run_id": name, "status": "RUNNING" }))?;
