@@ -40,8 +40,13 @@ SUBJECTS = [
     ),
     Subject(
         "race, colour, religion or national origin",
-        frozenset({"race", "ethnicity", "ethnic", "religion", "color", "colour"}),
+        frozenset(
+            {"race", "ethnicity", "ethnic", "religion", "color", "colour"}
+            | {"hispanic", "latino", "caucasian"}
+        ),
         f"a prohibited basis in {ECOA}; a special category of data (GDPR, article 9) in the EU",
+        # Only as a whole name: a blacklist and white goods are no race.
+        re.compile(r"(is)?(black|white|asian|hispan)"),
     ),
     Subject(
         "nationality or residence status",

@@ -244,6 +244,10 @@ def test_negative_whole_codes_that_stand_apart(case):
         ("CNT_CHILDREN", "dependants"),
         ("PostCode", "postcode"),
         ("zip_code", "postcode"),
+        ("black", "race"),
+        ("hispan", "race"),
+        ("is_white", "race"),
+        ("applicant_hispanic", "race"),
     ],
 )
 def test_doubtful_features_are_named_with_their_rule(name, words):
@@ -252,7 +256,9 @@ def test_doubtful_features_are_named_with_their_rule(name, words):
 
 
 @pytest.mark.parametrize(
-    "name", ["account_age", "OWN_CAR_AGE", "percentage", "usage", "mileage", "job_title", "essex"]
+    "name",
+    ["account_age", "OWN_CAR_AGE", "percentage", "usage", "mileage", "job_title", "essex"]
+    + ["blacklisted", "white_goods"],
 )
 def test_names_that_only_have_such_a_word_in_them(name):
     assert notice(name) is None
