@@ -244,7 +244,10 @@ mod tests {
         let texts: Vec<String> = (0..500).map(|number| format!("secret {number}")).collect();
         let each: Vec<(&str, usize)> = texts.iter().map(|text| (text.as_str(), 1)).collect();
         let message = counts(&each).check(HALF).unwrap_err().message;
-        assert!(!message.contains("secret") && message.contains("none of them frequent"), "{message}");
+        assert!(
+            !message.contains("secret") && message.contains("none of them frequent"),
+            "{message}"
+        );
 
         let long = "ü".repeat(1000);
         let message = counts(&[(&long, 20)]).check(HALF).unwrap_err().message;
