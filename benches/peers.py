@@ -7,6 +7,7 @@ code does not repeat itself here.
 import csv
 import gzip
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -104,14 +105,39 @@ def read_columns(rows: Path, names: list[str]) -> dict[str, list[str]]:
 def encode(artifact: Artifact, rows: Path) -> np.ndarray:
     """The rows as the model's float32 columns."""
     sources = read_columns(rows, artifact.sources)
+    spelling = artifact.manifest.get("category_spelling", {})
     encoded = []
-    for column in artifact.manifest["features"]:
-        texts = sources[column["source_column"]]
-        if column["kind"] == "numeric":
+    for source, texts in sources.items():
+        columns = [one for one in artifact.manifest["features"] if one["source_column"] == source]
+        if columns[0]["kind"] == "numeric":
             encoded.append([float(text) if text else np.nan for text in texts])
-        else:
-            encoded.append([float(text == (column["category"] or "")) for text in texts])
+            continue
+        categories = [column["category"] or "" for column in columns]
+        steps = spelling.get(source, [])
+        found = {text: category_of(text, categories, steps) for text in set(texts)}
+        for category in categories:
+            encoded.append([float(found[text] == category) for text in texts])
     return np.array(encoded, dtype=np.float64).T.astype(np.float32, order="C")
+
+
+def category_of(text: str, categories: list[str], steps: list[str]) -> str | None:
+    """The category that a text is: exactly, or else by the steps that the manifest states."""
+    if text in categories:
+        return text
+    alike = [category for category in categories if normal(category, steps) == normal(text, steps)]
+    return alike[0] if alike else None
+
+
+def normal(text: str, steps: list[str]) -> str:
+    if "trailing_blanks" in steps:
+        text = re.sub("[ \t\n\r\u00a0]+$", "", text)
+    if "whole_numbers" in steps and re.fullmatch(r"-?(0|[1-9][0-9]*)(\.0+)?", text):
+        text = str(int(text.split(".")[0]))
+    if "booleans" in steps and re.fullmatch("(?i)true|t|yes|y|on|1", text):
+        text = "true"
+    if "booleans" in steps and re.fullmatch("(?i)false|f|no|n|off|0", text):
+        text = "false"
+    return text.lower() if "case" in steps else text
 
 
 def by_source(artifact: Artifact, values: np.ndarray) -> np.ndarray:

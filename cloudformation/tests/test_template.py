@@ -256,6 +256,16 @@ def test_on_aws_nothing_is_decided_by_what_the_deployment_does_not_allow(templat
             assert variables[variable] == {"Ref": parameter}, (name, variable)
 
 
+def test_the_share_of_unknown_categories_reaches_the_step_that_reads_the_customers(template):
+    parameter = template["Parameters"]["MaxUnknownCategoryPercent"]
+    assert (parameter["MinValue"], parameter["MaxValue"], parameter["Default"]) == (0, 100, 50)
+    for name, item in of_type(template, "AWS::Lambda::Function").items():
+        variables = item["Properties"]["Environment"]["Variables"]
+        wanted = name == "QueryBatchScoresFunction"
+        expected = {"Ref": "MaxUnknownCategoryPercent"} if wanted else None
+        assert variables.get("MAX_UNKNOWN_CATEGORY_PERCENT") == expected, name
+
+
 def test_only_a_function_that_needs_the_database_runs_in_the_vpc(template):
     for name, item in of_type(template, "AWS::Lambda::Function").items():
         role = template["Resources"][item["Properties"]["Role"]["Fn::GetAtt"][0]]

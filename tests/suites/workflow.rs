@@ -2,10 +2,14 @@
 //! table.
 #![allow(missing_docs)]
 
+#[path = "workflow/categories.rs"]
+mod categories;
+
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use categories::a_category_is_found_by_what_it_means_and_mostly_unknown_ones_end_the_run;
 use limit_increase::deployment::stack::Stack;
 use limit_increase::deployment::{self, Deployment, schedule};
 use limit_increase::model::{BUCKET, KEY};
@@ -34,6 +38,7 @@ fn main() -> ExitCode {
             a_scheduled_event_starts_a_run,
             a_decision_follows_the_policy_to_the_cent,
             a_customer_who_cannot_be_scored_is_referred_and_stops_nobody,
+            a_category_is_found_by_what_it_means_and_mostly_unknown_ones_end_the_run,
             a_customer_who_changed_meanwhile_is_left_alone,
             a_dry_run_decides_and_writes_nothing,
             a_policy_of_one_run_counts_for_that_run_alone,

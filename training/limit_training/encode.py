@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from . import categories as spellings
 from . import spelling
 from .data import Table
 from .errors import TrainingError
@@ -66,15 +67,21 @@ class Encoded:
     matrix: np.ndarray
     # A mask of the rows that the finished model would refer instead of score.
     unscorable: np.ndarray
+    # The steps by which a value of a column of categories is compared with them.
+    category_spelling: dict[str, list[str]]
 
 
 @dataclass(frozen=True)
 class EncodedSource:
-    """One source column, encoded: its model columns, their values, and the unscorable rows."""
+    """One source column, encoded: its model columns, their values, and the unscorable rows.
+
+    A source of categories has the steps by which a value is compared with them.
+    """
 
     columns: list[ModelColumn]
     values: list[np.ndarray]
     unscorable: np.ndarray
+    steps: list[str] | None = None
 
 
 class Encoder:
@@ -134,7 +141,12 @@ class Encoder:
         for source in self._encoded:
             unscorable |= source.unscorable
         matrix = np.column_stack([values for source in self._encoded for values in source.values])
-        return Encoded(columns, matrix.astype(np.float32), unscorable)
+        steps = {
+            source.columns[0].source_column: source.steps
+            for source in self._encoded
+            if source.steps is not None
+        }
+        return Encoded(columns, matrix.astype(np.float32), unscorable, steps)
 
     def _encode(self, column: Profile) -> EncodedSource | str | None:
         """Encodes a column. A text says that it is constant, and None that there is a problem."""
@@ -194,8 +206,7 @@ class Encoder:
 
     def _one_hot(self, column: Profile) -> EncodedSource | None:
         source = column.name
-        values = column.values
-        counts = Counter(values[self.training].tolist())
+        counts = Counter(column.values[self.training].tolist())
         categories = sorted(value for value in counts if value != "")
         if len(categories) > MAX_CATEGORIES:
             self.problems.add(
@@ -205,6 +216,10 @@ class Encoder:
             )
             return None
 
+        steps, merged = spellings.steps_of(categories)
+        self.notices.add(spellings.notice(source, merged))
+        # Held-out rows are read as the nightly run reads customers.
+        values = spellings.respelt(column.values, categories, steps)
         if "" in counts:
             categories.append("")
         description = self._description(source)
@@ -216,7 +231,7 @@ class Encoder:
         ]
         indicators = [(values == category).astype(np.float32) for category in categories]
         known = np.isin(values, list(counts))
-        return EncodedSource(columns, indicators, ~known & ~self.training)
+        return EncodedSource(columns, indicators, ~known & ~self.training, steps)
 
 
 def _check_model_columns(table: Table, columns: list[ModelColumn], notices: Notices) -> None:

@@ -203,12 +203,19 @@ def describe_options(options: argparse.Namespace, rows: Rows) -> dict:
         "catboost_version": catboost.__version__,
         "target": {"column": rows.target, "positive_class": rows.positive},
         "features": [column.as_manifest() for column in rows.encoded.columns],
+        **category_spelling(rows.encoded),
         "scorecard": {
             "pdo": options.pdo,
             "target_score": options.target_score,
             "target_odds": options.target_odds,
         },
     }
+
+
+def category_spelling(encoded: encode.Encoded) -> dict:
+    """The part of the manifest about categories; nothing for a model of numbers alone."""
+    steps = encoded.category_spelling
+    return {"category_spelling": steps} if steps else {}
 
 
 def training_figures(

@@ -23,6 +23,7 @@ MANIFEST = {
     "catboost_version",
     "target",
     "features",
+    "category_spelling",
     "scorecard",
     "training",
     "files",

@@ -7,6 +7,7 @@ mod open;
 mod request;
 mod resume;
 mod shards;
+mod unknown;
 
 use limit_increase_database::{Credentials, Database};
 use limit_increase_runtime::{environment, lambda};

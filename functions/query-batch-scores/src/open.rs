@@ -16,7 +16,8 @@ use limit_increase_workflow::{Failure, FailureKind, ModelPin, ObjectRef, RunCont
 
 use crate::allowed::Allowed;
 use crate::request::RunOrder;
-use crate::shards::{WrittenShards, find_leftovers, write_shards};
+use crate::shards::{Customers, WrittenShards, find_leftovers, write_shards};
+use crate::unknown::{UnknownCounts, UnknownShare};
 
 /// Where the model, the policy and the hand-off are.
 pub(crate) struct Locations {
@@ -56,7 +57,8 @@ pub(crate) async fn open_run(
 ) -> Result<RunOpened, Failure> {
     let schedule = schedule_of(opening, order).await?;
     let allowed = Allowed::from_environment()?;
-    let PinnedModel { pin: model, features, longest_reason } =
+    let most_unknown = UnknownShare::from_environment()?;
+    let PinnedModel { pin: model, features, longest_reason, unknown } =
         pin_model(storage, locations).await?;
     allowed.check_model(&model.sha256)?;
     let policy = match &order.request.policy {
@@ -75,8 +77,9 @@ pub(crate) async fn open_run(
     let leftovers = find_leftovers(storage, place).await?;
     let rows = opening.open_eligible(&selection).await?;
     let shard_size = order.request.shard_size;
+    let mut customers = Customers { rows, features: &features, unknown, most_unknown };
     let WrittenShards { shards, list } =
-        write_shards(storage, place, &features, rows, shard_size, leftovers).await?;
+        write_shards(storage, place, &mut customers, shard_size, leftovers).await?;
 
     let run = RunContext {
         run_id: order.run_id.clone(),
@@ -127,6 +130,8 @@ struct PinnedModel {
     features: Vec<SourceColumn>,
     /// No reason that it gives has more characters.
     longest_reason: usize,
+    /// Counts the values that it does not know.
+    unknown: UnknownCounts,
 }
 
 /// Pins the model as it is now.
@@ -147,6 +152,7 @@ async fn pin_model(storage: &Storage, locations: &Locations) -> Result<PinnedMod
 
     let features = artifact.manifest.source_columns();
     let longest_reason = longest_reason(&artifact.manifest);
+    let unknown = UnknownCounts::new(&artifact.manifest);
     let pin = ModelPin {
         bucket: bucket.clone(),
         key: key.clone(),
@@ -155,7 +161,7 @@ async fn pin_model(storage: &Storage, locations: &Locations) -> Result<PinnedMod
         sha256: artifact.sha256,
     };
 
-    Ok(PinnedModel { pin, features, longest_reason })
+    Ok(PinnedModel { pin, features, longest_reason, unknown })
 }
 
 /// A bound on the characters of `decision_reason`: the longest sentence of the policy, and the
@@ -163,12 +169,13 @@ async fn pin_model(storage: &Storage, locations: &Locations) -> Result<PinnedMod
 fn longest_reason(manifest: &Manifest) -> usize {
     /// The policy's longest sentence has about 230 characters.
     const OF_THE_POLICY: usize = 260;
-    /// A number and the words around it, such as " is high (-16777216)".
-    const OF_A_NUMBER: usize = 64;
+    /// A number and the words around it, such as " is high (-16777216)". A category that is stored
+    /// otherwise than the model knows it is cut to as much.
+    const OF_A_VALUE: usize = 64;
     let mut longest: BTreeMap<&str, usize> = BTreeMap::new();
     for column in &manifest.columns {
         let category = column.category.iter().flatten().map(|text| text.chars().count() + 16);
-        let value = category.max().unwrap_or_default().max(OF_A_NUMBER);
+        let value = category.max().unwrap_or_default().max(OF_A_VALUE);
         let sentence = longest.entry(column.source_column.as_str()).or_default();
         *sentence = (*sentence).max(column.description.chars().count() + value);
     }

@@ -13,6 +13,17 @@ use limit_increase_workflow::keys::{Stage, shard_list_key};
 use limit_increase_workflow::{Failure, FailureKind, HandoffRef, RunId, ShardIndex, ShardRef};
 use tokio::task::JoinHandle;
 
+use crate::unknown::{UnknownCounts, UnknownShare};
+
+/// The customers of a run, as they come from the database.
+pub(crate) struct Customers<'a> {
+    pub(crate) rows: EligibleStream,
+    /// The columns that the model reads.
+    pub(crate) features: &'a [SourceColumn],
+    pub(crate) unknown: UnknownCounts,
+    pub(crate) most_unknown: UnknownShare,
+}
+
 /// The shards of a run, and the list that was written of them.
 pub(crate) struct WrittenShards {
     pub(crate) shards: Vec<ShardRef>,
@@ -41,23 +52,22 @@ pub(crate) async fn find_leftovers(
 /// were read. Otherwise the run would go on with the rows of the late attempt (promise 7).
 ///
 /// # Errors
-/// The failure of the database or of the storage; then no list is written. `Transient.Storage` when
-/// another attempt has written an object meanwhile.
+/// The failure of the database or of the storage, or `Permanent.UnknownCategories`; then no list is
+/// written. `Transient.Storage` when another attempt has written an object meanwhile.
 pub(crate) async fn write_shards(
     storage: &Storage,
     (bucket, run): (&str, &RunId),
-    features: &[SourceColumn],
-    mut rows: EligibleStream,
+    customers: &mut Customers<'_>,
     shard_size: u32,
     leftovers: Leftovers,
 ) -> Result<WrittenShards, Failure> {
     let mut shards =
         ShardUploads { storage, bucket, run, leftovers, written: Vec::new(), upload: None };
-    let mut writer = CustomersWriter::new(features);
-    while let Some(row) = rows.next().await? {
-        writer
-            .push(&row.customer()?, row.features()?)
-            .map_err(|error| shards.writing_failure(&error))?;
+    let mut writer = CustomersWriter::new(customers.features);
+    while let Some(row) = customers.rows.next().await? {
+        let features = row.features()?;
+        customers.unknown.add(&features);
+        writer.push(&row.customer()?, features).map_err(|error| shards.writing_failure(&error))?;
 
         if writer.rows() >= shard_size as usize {
             shards.start_upload(&mut writer).await?;
@@ -68,6 +78,8 @@ pub(crate) async fn write_shards(
         shards.start_upload(&mut writer).await?;
     }
 
+    shards.finish_upload().await?;
+    customers.unknown.check(customers.most_unknown)?;
     shards.finish().await
 }
 
@@ -118,9 +130,8 @@ impl ShardUploads<'_> {
         Ok(())
     }
 
-    /// Waits for the last upload and writes the list.
-    async fn finish(mut self) -> Result<WrittenShards, Failure> {
-        self.finish_upload().await?;
+    /// Writes the list, after the last upload.
+    async fn finish(self) -> Result<WrittenShards, Failure> {
         let list = serde_json::to_vec(&self.written)
             .map_err(|error| Failure::new(FailureKind::Internal, format!("shard list: {error}")))?;
         let key = shard_list_key(self.run);

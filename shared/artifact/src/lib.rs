@@ -10,6 +10,9 @@
 //! * [`Manifest`] says what the model reads and what its output means. It has a [`ModelColumn`] for
 //!   each column after one-hot encoding, the [`ScorecardParameters`], and [`GoldenRow`]s.
 //! * [`Manifest::inputs`] groups the model columns by source column, as one [`ModelInput`] each.
+//! * [`Categories`] finds which category a customer's value is, by the steps of the manifest's
+//!   `category_spelling`. A [`SpellingStep`] says what means the same, such as `true` and `True`.
+//!   A manifest whose steps make one category of two is refused.
 //! * [`ArtifactError`] says why an archive is refused, where, and what to do about it.
 //!
 //! Everybody who can write to the bucket can provide an archive, so it is untrusted input. Every
@@ -39,17 +42,20 @@
 //! ```
 
 mod archive;
+mod categories;
 mod entry;
 mod error;
 mod golden;
 mod input;
 mod manifest;
+mod spelling;
 mod validate;
 
 pub use archive::{
     MAX_ARCHIVE_BYTES, MAX_MANIFEST_BYTES, MAX_MODEL_JSON_BYTES, MAX_ONNX_BYTES, MAX_PADDING_BYTES,
     MAX_TOTAL_BYTES,
 };
+pub use categories::{Categories, CategoryMatch};
 pub use error::ArtifactError;
 pub use golden::{GoldenRow, InputValue};
 pub use input::ModelInput;
@@ -58,6 +64,7 @@ pub use manifest::{
     Manifest, ModelColumn, ModelColumnKind, SCHEMA_VERSION, ScorecardParameters, SpecialValue,
     Target, Training,
 };
+pub use spelling::{SpellingStep, normal_form, without_trailing_blanks};
 
 /// A model artifact whose files are what its manifest says they are.
 ///

@@ -1,10 +1,13 @@
 //! The manifest: what the model reads, what its output means, and how good it is.
 
+use std::collections::BTreeMap;
+
 use limit_increase_domain::sha256_hex;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::ArtifactError;
 use crate::golden::GoldenRow;
+use crate::spelling::SpellingStep;
 
 /// The version of the manifest that is read here.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -32,6 +35,10 @@ pub struct Manifest {
     /// The model's columns, in the order in which it reads them.
     #[serde(rename = "features")]
     pub columns: Vec<ModelColumn>,
+    /// For source columns of categories, the steps by which a value is compared with the
+    /// categories. A column that is not here is compared exactly.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub category_spelling: BTreeMap<String, Vec<SpellingStep>>,
     /// How log-odds become points.
     pub scorecard: ScorecardParameters,
     /// How the model was trained and how good it is.

@@ -3,7 +3,7 @@
 //! The manifest is untrusted input. What contradicts itself is refused with the place in the
 //! document, before anything is scored or written (promise 10).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::error::ArtifactError;
 use crate::golden::GoldenRow;
@@ -11,6 +11,7 @@ use crate::manifest::{
     MAX_GOLDEN_ROWS, MAX_MODEL_COLUMNS, MAX_SPECIAL_VALUES, Manifest, ModelColumn, ModelColumnKind,
     ScorecardParameters,
 };
+use crate::spelling::{SpellingStep, normal_form};
 
 /// The longest name of a source column, which is PostgreSQL's limit for identifiers.
 const MAX_COLUMN_BYTES: usize = 63;
@@ -42,6 +43,7 @@ impl Manifest {
         }
 
         self.validate_sources()?;
+        self.validate_spelling()?;
         if self.golden_rows.is_empty() || self.golden_rows.len() > MAX_GOLDEN_ROWS {
             let rows = self.golden_rows.len();
             return Err(invalid_error(
@@ -120,6 +122,51 @@ impl Manifest {
 
         Ok(())
     }
+}
+
+impl Manifest {
+    /// No two categories of a column have one normal form, and none has that of a missing value.
+    fn validate_spelling(&self) -> Check {
+        let mut categories: HashMap<&str, Vec<&str>> = HashMap::new();
+        for column in &self.columns {
+            if let Some(category) = &column.category {
+                let named = categories.entry(column.source_column.as_str()).or_default();
+                named.extend(category.as_deref());
+            }
+        }
+
+        for (column, steps) in &self.category_spelling {
+            let error = |reason: String| invalid_error("category_spelling", reason);
+            let categories = categories
+                .get(column.as_str())
+                .ok_or_else(|| error(format!("{column:?} is no column of categories")))?;
+            if !steps.is_sorted_by(|left, right| left < right) {
+                return Err(error(format!("the steps of {column:?} are not in their order")));
+            }
+
+            keep_apart(steps, categories)
+                .map_err(|problem| error(format!("in {column:?} {problem}")))?;
+        }
+
+        Ok(())
+    }
+}
+
+/// Checks that the categories differ in their normal forms, so that no value could be two of them.
+fn keep_apart(steps: &[SpellingStep], categories: &[&str]) -> Result<(), String> {
+    let mut forms = HashMap::new();
+    for &category in categories {
+        let form = normal_form(steps, category);
+        if form.is_empty() {
+            return Err(format!("{category:?} would be a missing value"));
+        }
+
+        if let Some(other) = forms.insert(form, category) {
+            return Err(format!("{other:?} and {category:?} would be one category"));
+        }
+    }
+
+    Ok(())
 }
 
 impl ModelColumn {

@@ -4,10 +4,14 @@
 
 mod support;
 
+use std::collections::HashSet;
+
 use limit_increase_artifact::{
-    Artifact, ArtifactError, InputValue, MAX_GOLDEN_ROWS, Manifest, ModelInput,
+    Artifact, ArtifactError, CategoryMatch, InputValue, MAX_GOLDEN_ROWS, Manifest, ModelInput,
+    SpellingStep, normal_form,
 };
 use limit_increase_domain::{ColumnKind, SourceColumn};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use support::{manifest, refusal, with_manifest};
 
@@ -227,6 +231,27 @@ fn what_contradicts_itself_is_refused_by_place() {
         ("/golden_rows/0/probability", json!(1.5), "golden_rows[0].probability"),
         ("/golden_rows/0/raw_value", Value::Null, "golden_rows[0].raw_value"),
         ("/target/positive_class", json!(1), "target.positive_class"),
+        (
+            "/category_spelling",
+            json!({"d": ["case"]}),
+            "category_spelling: \"d\" is no column of categories",
+        ),
+        (
+            "/category_spelling",
+            json!({"a": ["case"]}),
+            "category_spelling: \"a\" is no column of categories",
+        ),
+        (
+            "/category_spelling",
+            json!({"b": ["case", "booleans"]}),
+            "category_spelling: the steps of \"b\" are not in their order",
+        ),
+        (
+            "/category_spelling",
+            json!({"b": ["case", "case"]}),
+            "category_spelling: the steps of \"b\" are not in their order",
+        ),
+        ("/category_spelling", json!({"b": ["accents"]}), "unknown variant `accents`"),
     ];
 
     for (place, value, expected) in cases {
@@ -241,6 +266,67 @@ fn what_contradicts_itself_is_refused_by_place() {
             error.starts_with("manifest.json") && error.contains(expected),
             "{place} = {value}: {error}"
         );
+    }
+}
+
+/// Two categories that were learned apart are never one, and none is a missing value.
+#[test]
+fn a_spelling_that_makes_one_category_of_two_is_refused() {
+    let merged = |left: &str, right: &str| format!("{left:?} and {right:?} would be one category");
+    let missing = |text: &str| format!("{text:?} would be a missing value");
+    let steps = ["trailing_blanks", "whole_numbers", "booleans", "case"];
+    let cases = [
+        ("M", "m", 3, None),
+        ("M", "m", 4, Some(merged("M", "m"))),
+        ("1", "1.0", 1, None),
+        ("1", "1.0", 2, Some(merged("1", "1.0"))),
+        ("1", "01", 4, None),
+        ("t", "yes", 2, None),
+        ("t", "yes", 3, Some(merged("t", "yes"))),
+        ("rent", "rent ", 0, None),
+        ("rent", "rent ", 1, Some(merged("rent", "rent "))),
+        ("rent", "  ", 0, None),
+        ("rent", "  ", 1, Some(missing("  "))),
+        ("rent", " rent", 4, None),
+    ];
+
+    for (left, right, taken, expected) in cases {
+        let mut manifest = manifest();
+        manifest["features"][1]["category"] = json!(left);
+        manifest["features"][2]["category"] = json!(right);
+        manifest["category_spelling"] = json!({ "b": steps[..taken] });
+        let error = parse(&manifest).err().map(|error| error.to_string());
+        match expected {
+            None => assert_eq!(error, None, "{left:?}, {right:?} by {:?}", &steps[..taken]),
+            Some(expected) => assert!(error.as_ref().unwrap().contains(&expected), "{error:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_value_is_the_category_that_it_means_and_without_a_rule_only_the_exact_one() {
+    let found = |manifest: &Value, text: Option<&str>| {
+        let inputs = parse(manifest).unwrap().inputs_with_categories();
+        assert!(inputs[0].1.is_none() && inputs[2].1.is_none(), "a number has no categories");
+        inputs[1].1.as_ref().unwrap().find(text)
+    };
+    let mut exact = manifest();
+    exact["features"][1]["category"] = json!("True");
+    let mut spelt = exact.clone();
+    spelt["category_spelling"] = json!({ "b": ["trailing_blanks", "booleans"] });
+    assert!(!exact.to_string().contains("spelling"));
+
+    for (text, by_exact, by_spelling) in [
+        (Some("True"), CategoryMatch::Known(0), CategoryMatch::Known(0)),
+        (Some("true"), CategoryMatch::Unknown, CategoryMatch::Known(0)),
+        (Some("t "), CategoryMatch::Unknown, CategoryMatch::Known(0)),
+        (Some("false"), CategoryMatch::Unknown, CategoryMatch::Unknown),
+        (Some(" "), CategoryMatch::Unknown, CategoryMatch::Missing),
+        (Some(""), CategoryMatch::Missing, CategoryMatch::Missing),
+        (None, CategoryMatch::Missing, CategoryMatch::Missing),
+    ] {
+        assert_eq!(found(&exact, text), by_exact, "{text:?}");
+        assert_eq!(found(&spelt, text), by_spelling, "{text:?}");
     }
 }
 
@@ -356,4 +442,46 @@ fn a_median_that_is_infinite_is_refused() {
     let text = manifest().to_string().replace("\"median\":1.0", "\"median\":1e999");
     assert!(text.contains("1e999"));
     assert!(refusal(&with_manifest(text.as_bytes())).contains("features[0].median"));
+}
+
+/// Texts that are close to each other in spelling.
+fn some_category() -> impl Strategy<Value = String> {
+    prop_oneof!["[Mm] {0,2}", "0?1(\\.0{1,2})?", "[Tt](rue)?", "[Yy](es)?", "\\PC{1,4}"]
+}
+
+proptest! {
+    /// Whatever the categories are: a manifest that is taken scores each of them as itself, and no
+    /// value could be two of them.
+    #[test]
+    fn a_manifest_that_is_taken_keeps_every_two_categories_apart(
+        categories in proptest::collection::btree_set(some_category(), 2..6),
+        steps in proptest::sample::subsequence(SpellingStep::ALL.to_vec(), 0..=4),
+    ) {
+        let mut manifest = manifest();
+        let numeric = manifest["features"][0].clone();
+        let column = |category: &String| json!({
+            "name": format!("b={category}"), "kind": "one_hot", "source_column": "b",
+            "description": "B", "category": category
+        });
+        let columns: Vec<Value> =
+            std::iter::once(numeric).chain(categories.iter().map(column)).collect();
+        let row = &mut manifest["golden_rows"][0];
+        row["inputs"] = json!(vec![0.0; columns.len()]);
+        row["shap_values"] = json!(vec![0.0; columns.len()]);
+        manifest["features"] = json!(columns);
+        manifest["category_spelling"] = json!({ "b": steps });
+
+        let forms: HashSet<_> =
+            categories.iter().map(|category| normal_form(&steps, category)).collect();
+        let apart = forms.len() == categories.len() && !forms.contains("");
+        let parsed = parse(&manifest);
+        prop_assert_eq!(parsed.is_ok(), apart);
+        if let Ok(manifest) = parsed {
+            let inputs = manifest.inputs_with_categories();
+            for (offset, category) in categories.iter().enumerate() {
+                let found = inputs[1].1.as_ref().unwrap().find(Some(category));
+                prop_assert_eq!(found, CategoryMatch::Known(offset));
+            }
+        }
+    }
 }

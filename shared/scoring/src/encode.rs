@@ -4,18 +4,15 @@
 //! A value that the model can't read never fails the batch: its customer is referred with the
 //! reason, and the others are scored (promise 9).
 
-use std::collections::HashMap;
-
-use limit_increase_artifact::{Manifest, ModelColumn, ModelInput};
+use limit_increase_artifact::{Categories, CategoryMatch, Manifest, ModelInput};
 use limit_increase_domain::ColumnKind;
 
 use crate::ensemble::{Ensemble, NanTreatment};
 use crate::error::ScoringError;
+use crate::reasons::shown_category;
 
 /// The reason of a customer who has no row in the table of features.
 const NO_FEATURES: &str = "the customer has no features on record";
-/// Enough of an unknown category to recognise it.
-const MAX_CATEGORY_SHOWN: usize = 40;
 
 /// One source column of a batch.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,12 +50,7 @@ enum Encoding {
         /// Values that stand for a missing number.
         special: Box<[f64]>,
     },
-    Categories {
-        /// The model column of each category, as an offset from the first one.
-        offsets: HashMap<String, usize>,
-        /// The model column of a missing value, if the model has one.
-        missing: Option<usize>,
-    },
+    Categories(Categories),
 }
 
 /// For each row, why its customer can't be scored; `None` for a customer who can.
@@ -67,28 +59,27 @@ pub(crate) type Referrals = Vec<Option<Box<str>>>;
 /// The encoders of a model's sources.
 pub(crate) fn encoders(manifest: &Manifest, ensemble: &Ensemble) -> Vec<Encoder> {
     let mut first = 0;
-    let groups = manifest.columns.chunk_by(|left, right| left.source_column == right.source_column);
-    let encoder = |(source, columns): (ModelInput, &[ModelColumn])| {
-        let encoding = match source.column.kind {
-            ColumnKind::Number => Encoding::Number {
-                may_be_missing: ensemble.columns[first].nan != NanTreatment::AsIs,
-                special: columns[0].special.iter().map(|special| special.value).collect(),
-            },
-            ColumnKind::Category => {
-                let category = |column: &ModelColumn| column.category.clone().flatten();
-                let named = |(offset, column)| Some((category(column)?, offset));
-                Encoding::Categories {
-                    offsets: columns.iter().enumerate().filter_map(named).collect(),
-                    missing: columns.iter().position(|column| category(column).is_none()),
-                }
+    let encoder = |(source, categories): (ModelInput, Option<Categories>)| {
+        let (encoding, width) = match categories {
+            Some(categories) => {
+                let width = categories.width();
+                (Encoding::Categories(categories), width)
+            }
+            None => {
+                let special = manifest.columns[first].special.iter();
+                let number = Encoding::Number {
+                    may_be_missing: ensemble.columns[first].nan != NanTreatment::AsIs,
+                    special: special.map(|special| special.value).collect(),
+                };
+                (number, 1)
             }
         };
 
-        first += columns.len();
-        Encoder { source, first: first - columns.len(), encoding }
+        first += width;
+        Encoder { source, first: first - width, encoding }
     };
 
-    manifest.inputs().into_iter().zip(groups).map(encoder).collect()
+    manifest.inputs_with_categories().into_iter().map(encoder).collect()
 }
 
 /// Checks that the frame has the columns that the model reads.
@@ -221,12 +212,13 @@ impl Encoder {
     }
 
     fn offset<'a>(&self, value: Option<&'a str>) -> Result<usize, EncodeError<'a>> {
-        let Encoding::Categories { offsets, missing } = &self.encoding else {
+        let Encoding::Categories(categories) = &self.encoding else {
             return Err(EncodeError::Missing);
         };
-        match value {
-            None | Some("") => missing.ok_or(EncodeError::Missing),
-            Some(category) => offsets.get(category).copied().ok_or(EncodeError::Unknown(category)),
+        match categories.find(value) {
+            CategoryMatch::Known(offset) => Ok(offset),
+            CategoryMatch::Missing => categories.missing().ok_or(EncodeError::Missing),
+            CategoryMatch::Unknown => Err(EncodeError::Unknown(value.unwrap_or_default())),
         }
     }
 
@@ -239,8 +231,7 @@ impl Encoder {
             EncodeError::NotFinite => format!("{name} is infinite"),
             EncodeError::TooLarge => format!("{name} is outside the range that the model can read"),
             EncodeError::Unknown(category) => {
-                let shown: String = category.chars().take(MAX_CATEGORY_SHOWN).collect();
-                let more = if shown.len() < category.len() { "..." } else { "" };
+                let (shown, more) = shown_category(category, 0);
                 format!("{name} is '{shown}{more}', which the model does not know")
             }
         }

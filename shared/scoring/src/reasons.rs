@@ -3,7 +3,9 @@
 use std::cmp::Ordering;
 use std::fmt::Write as _;
 
-use limit_increase_artifact::{Manifest, ModelInput, SpecialValue};
+use limit_increase_artifact::{
+    Manifest, ModelColumn, ModelInput, SpecialValue, without_trailing_blanks,
+};
 use limit_increase_domain::ColumnKind;
 use limit_increase_domain::decision::MAX_REASONS;
 
@@ -11,6 +13,8 @@ use crate::encode::Column;
 
 /// Bytes for the digits, sign and point of most numbers, and a bracket.
 const ROOM_FOR_A_NUMBER: usize = 14;
+/// Enough of a category to recognise it. A category that the model has learned is shown in full.
+const MAX_CATEGORY_SHOWN: usize = 40;
 /// Above this, a float64 does not hold every integer: 2^53.
 const MAX_EXACT_INTEGER: f64 = 9_007_199_254_740_992.0;
 
@@ -22,24 +26,25 @@ pub(crate) struct Wording {
     median: Option<f32>,
     /// The values that stand for a missing number, with their meanings.
     special: Vec<SpecialValue>,
+    /// The characters of the longest category.
+    longest: usize,
 }
 
 /// The wording of each source.
 pub(crate) fn wordings(manifest: &Manifest, sources: &[ModelInput]) -> Vec<Wording> {
-    let wording = |source: &ModelInput| {
-        let column = manifest
-            .columns
-            .iter()
-            .find(|column| column.source_column == source.column.name)
-            .filter(|_| source.column.kind == ColumnKind::Number);
+    let groups = manifest.columns.chunk_by(|left, right| left.source_column == right.source_column);
+    let wording = |(source, columns): (&ModelInput, &[ModelColumn])| {
+        let number = columns.first().filter(|_| source.column.kind == ColumnKind::Number);
+        let categories = columns.iter().filter_map(|column| column.category.as_ref()?.as_deref());
         Wording {
             description: source.description.clone(),
-            median: column.and_then(|column| column.median.flatten()).map(|median| median as f32),
-            special: column.map(|column| column.special.clone()).unwrap_or_default(),
+            median: number.and_then(|column| column.median.flatten()).map(|median| median as f32),
+            special: number.map(|column| column.special.clone()).unwrap_or_default(),
+            longest: categories.map(|category| category.chars().count()).max().unwrap_or_default(),
         }
     };
 
-    sources.iter().map(wording).collect()
+    sources.iter().zip(groups).map(wording).collect()
 }
 
 /// The sources that took the most points and their SHAP values, worst first. Of two that took the
@@ -70,10 +75,14 @@ impl Wording {
                 Some(meaning) => self.sentence(&[" is missing (", meaning, ")"]),
                 None => self.number(values[row]),
             },
-            Column::Texts(values) => match values[row] {
-                None | Some("") => self.sentence(&[" is missing"]),
-                Some(category) => self.sentence(&[" is '", category, "'"]),
-            },
+            Column::Texts(values) => {
+                let (category, more) =
+                    shown_category(values[row].unwrap_or_default(), self.longest);
+                match category {
+                    "" => self.sentence(&[" is missing"]),
+                    category => self.sentence(&[" is '", category, more, "'"]),
+                }
+            }
         }
     }
 
@@ -111,6 +120,19 @@ impl Wording {
         }
 
         text
+    }
+}
+
+/// A category as it is stored, without the blanks at its end. If it has more characters than any
+/// category that the model knows, it ends in dots.
+pub(crate) fn shown_category(category: &str, longest: usize) -> (&str, &'static str) {
+    let category = without_trailing_blanks(category);
+    let most = longest.max(MAX_CATEGORY_SHOWN);
+    // No text has more characters than bytes.
+    let cut = (category.len() > most).then(|| category.char_indices().nth(most)).flatten();
+    match cut {
+        Some((at, _)) => (&category[..at], "..."),
+        None => (category, ""),
     }
 }
 

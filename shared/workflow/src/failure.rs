@@ -36,6 +36,8 @@ pub enum FailureKind {
     /// The deployment does not allow this policy: it comes from the request of a live run, or it
     /// exceeds a ceiling.
     PolicyNotAllowed,
+    /// The model does not know most values of a column of categories.
+    UnknownCategories,
     /// A shard's object is missing, damaged, or not of the expected shape.
     HandoffInvalid,
     /// A shard's decisions are not those that the run's policy gives for its scores and limits.
@@ -48,7 +50,7 @@ pub enum FailureKind {
 
 impl FailureKind {
     /// Every kind, in the order of the runbook.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::TransientDatabase,
         Self::TransientStorage,
         Self::TransientSecrets,
@@ -64,6 +66,7 @@ impl FailureKind {
         Self::ModelNotApproved,
         Self::PolicyNotApproved,
         Self::PolicyNotAllowed,
+        Self::UnknownCategories,
         Self::HandoffInvalid,
         Self::DecisionMismatch,
         Self::RunConflict,
@@ -89,6 +92,7 @@ impl FailureKind {
             Self::ModelNotApproved => "Permanent.ModelNotApproved",
             Self::PolicyNotApproved => "Permanent.PolicyNotApproved",
             Self::PolicyNotAllowed => "Permanent.PolicyNotAllowed",
+            Self::UnknownCategories => "Permanent.UnknownCategories",
             Self::HandoffInvalid => "Permanent.HandoffInvalid",
             Self::DecisionMismatch => "Permanent.DecisionMismatch",
             Self::RunConflict => "Permanent.RunConflict",
@@ -151,6 +155,7 @@ mod tests {
             (FailureKind::ModelNotApproved, "Permanent.ModelNotApproved", false),
             (FailureKind::PolicyNotApproved, "Permanent.PolicyNotApproved", false),
             (FailureKind::PolicyNotAllowed, "Permanent.PolicyNotAllowed", false),
+            (FailureKind::UnknownCategories, "Permanent.UnknownCategories", false),
             (FailureKind::HandoffInvalid, "Permanent.HandoffInvalid", false),
             (FailureKind::DecisionMismatch, "Permanent.DecisionMismatch", false),
             (FailureKind::RunConflict, "Permanent.RunConflict", false),

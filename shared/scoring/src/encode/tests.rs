@@ -1,5 +1,5 @@
 #![allow(clippy::float_cmp, clippy::unwrap_used)]
-use limit_increase_artifact::Artifact;
+use limit_increase_artifact::{Artifact, ModelColumn, ModelColumnKind, SpellingStep};
 use limit_increase_domain::SourceColumn;
 
 use super::*;
@@ -14,14 +14,26 @@ fn number(may_be_missing: bool) -> Encoder {
 
 /// Two categories, and with `missing` a third column for a missing value.
 fn category(missing: bool) -> Encoder {
+    spelt(&[Some("owner"), Some("tenant"), None][..2 + usize::from(missing)], &[])
+}
+
+/// A column of these categories, which is read by these steps. `None` is a missing value.
+fn spelt(categories: &[Option<&str>], steps: &[SpellingStep]) -> Encoder {
     let source =
         ModelInput { column: SourceColumn::category("home"), description: "FICO home".into() };
-    let offsets = [("owner", 0), ("tenant", 1)].map(|(name, offset)| (name.to_owned(), offset));
-    Encoder {
-        source,
-        first: 1,
-        encoding: Encoding::Categories { offsets: offsets.into(), missing: missing.then_some(2) },
-    }
+    let columns: Vec<ModelColumn> = categories
+        .iter()
+        .map(|category| ModelColumn {
+            name: format!("home={}", category.unwrap_or_default()),
+            kind: ModelColumnKind::OneHot,
+            source_column: "home".into(),
+            description: "FICO home".into(),
+            category: Some(category.map(str::to_owned)),
+            median: None,
+            special: Vec::new(),
+        })
+        .collect();
+    Encoder { source, first: 1, encoding: Encoding::Categories(Categories::new(&columns, steps)) }
 }
 
 fn encoded(
@@ -113,6 +125,37 @@ fn infinite_and_large_numbers_are_referred_where_missing_ones_are_scored() {
     ] {
         assert_eq!(encoded(&encoders, value, None, true), Err(expected.to_owned()));
     }
+}
+
+/// A value that means a category is scored as the category, and an exact one comes first.
+#[test]
+fn a_category_is_found_by_what_it_means() {
+    use SpellingStep::{Booleans, Case, TrailingBlanks, WholeNumbers};
+    let categories = [Some("Mr"), Some("1.0"), None];
+    let encoders = [number(true), spelt(&categories, &[TrailingBlanks, WholeNumbers, Case])];
+    let offset = |encoders: &[Encoder], text| {
+        let row = encoded(encoders, 0.0, Some(text), true);
+        row.map(|row| row[1..].iter().position(|value| *value == 1.0).unwrap())
+    };
+    let unknown = |text: &str| Err(format!("FICO home is '{text}', which the model does not know"));
+    for (text, expected) in [
+        ("Mr", Ok(0)),
+        ("MR   ", Ok(0)),
+        ("1", Ok(1)),
+        ("1.00", Ok(1)),
+        ("   ", Ok(2)),
+        ("01", unknown("01")),
+        ("Mrs  ", unknown("Mrs")),
+        (" Mr", unknown(" Mr")),
+    ] {
+        assert_eq!(offset(&encoders, text), expected, "{text:?}");
+    }
+
+    let encoders = [number(true), spelt(&[Some("False"), Some("True")], &[Booleans])];
+    assert_eq!(offset(&encoders, "true"), Ok(1));
+    assert_eq!(offset(&encoders, "f"), Ok(0));
+    let encoders = [number(true), spelt(&[Some("M"), Some("m")], &[TrailingBlanks])];
+    assert_eq!(offset(&encoders, "m "), Ok(1), "what was learned apart stays apart");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn wording(median: Option<f32>) -> Wording {
-    Wording { description: "Bureau score".to_owned(), median, special: Vec::new() }
+    Wording { description: "Bureau score".to_owned(), median, special: Vec::new(), longest: 6 }
 }
 
 #[test]
@@ -67,6 +67,24 @@ fn categories_are_quoted() {
         texts,
         ["Bureau score is 'tenant'", "Bureau score is missing", "Bureau score is missing"]
     );
+}
+
+/// CHAR(n) ends in blanks, and a NUMERIC may have any number of zeros.
+#[test]
+fn a_category_that_is_stored_otherwise_is_shown_as_it_is_stored() {
+    let zeros = format!("1.{}", "0".repeat(60));
+    let cases = [
+        ("tenant   ", 6, "is 'tenant'".to_owned()),
+        ("TENANT", 6, "is 'TENANT'".to_owned()),
+        ("  ", 6, "is missing".to_owned()),
+        (&zeros, 3, format!("is '{}...'", &zeros[..40])),
+        (&zeros, 62, format!("is '{zeros}'")),
+    ];
+    for (stored, longest, expected) in cases {
+        let wording = Wording { longest, ..wording(None) };
+        let text = wording.text(&Column::Texts(vec![Some(stored)]), 0);
+        assert_eq!(text, format!("Bureau score {expected}"));
+    }
 }
 
 #[test]
