@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import onnxruntime
 
+from . import monotone
 from .errors import EXIT_SELF_CHECK, TrainingError
 from .golden import inputs_of
 from .metrics import sigmoid
@@ -169,6 +170,9 @@ def check_files(
         raise self_check_error(
             "the manifest's features are not the model's columns in order", "manifest.json"
         )
+
+    if found := monotone.violation(model, manifest["features"]):
+        raise self_check_error(found, "model.json")
 
     check_golden(model, manifest["golden_rows"])
     check_onnx_structure(files["model.onnx"], model, len(manifest["features"]))
