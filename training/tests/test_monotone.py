@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from conftest import notices_of
-from limit_training import monotone, report
+from limit_training import monotone, report, selfcheck
+from limit_training.artifact import UNREACHED_WEIGHT
 from limit_training.errors import EXIT_DATA, EXIT_USAGE, TrainingError
 
 OPTIONS = ("--features", "bureau_score,income,status", "--split-column", "part")
@@ -51,6 +52,27 @@ def test_a_direction_is_in_the_manifest_and_in_the_report(run_training, table):
     assert "moves against" in monotone.violation(plain.model, asked)
     assert "Monotone in every tree: bureau_score -1, income +1" in report.as_text(directed.result)
     assert directed.model["model_info"]["model_guid"] != plain.model["model_info"]["model_guid"]
+
+
+def test_leaves_that_no_row_reached_have_a_weight_so_that_shap_values_are_repeatable(
+    run_training, table
+):
+    directed = run_training(table, *OPTIONS, "--monotone", "bureau_score=-1,income=+1")
+    weights = [
+        (value, weight)
+        for tree in directed.model["oblivious_trees"]
+        for value, weight in zip(tree["leaf_values"], tree["leaf_weights"], strict=True)
+    ]
+    assert any(weight == UNREACHED_WEIGHT for _, weight in weights)
+    assert all(weight > 0 for value, weight in weights if value != 0)
+    for row in directed.manifest["golden_rows"]:
+        assert row["base_value"] == pytest.approx(selfcheck.mean(directed.model), abs=1e-9)
+    plain = run_training(table, *OPTIONS)
+    assert all(
+        weight == int(weight)
+        for tree in plain.model["oblivious_trees"]
+        for weight in tree["leaf_weights"]
+    )
 
 
 def test_where_a_missing_value_stands_is_said(run_training, table):
