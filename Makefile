@@ -22,10 +22,10 @@ JSON_FLAG = $(call flag,JSON,--json)
 TRAIN = $(call option,DATA,--data) $(call option,TARGET,--target) $(call option,POSITIVE,--positive) \
 	$(call option,FEATURES,--features) $(call option,CATEGORICAL,--categorical) \
 	$(call option,SPLIT_COLUMN,--split-column) $(call option,DESCRIPTIONS,--descriptions) $(call flag,FORCE,--force) \
-	$(TRAINER)
+	$(call option,POLICY,--policy) $(call option,LIMIT_COLUMN,--limit-column) $(TRAINER)
 # Options that train.py alone knows; the command line passes on what follows the two dashes.
-TRAINER = $(if $(value EXCLUDE)$(value SPECIAL)$(value POPULATION_BAD_RATE)$(value MINIMUM_SCORE)$(value SKIP_LINES),--) \
-	$(call option,EXCLUDE,--exclude) $(call option,SPECIAL,--special) \
+TRAINER = $(if $(value EXCLUDE)$(value SPECIAL)$(value MONOTONE)$(value POPULATION_BAD_RATE)$(value MINIMUM_SCORE)$(value SKIP_LINES),--) \
+	$(call option,EXCLUDE,--exclude) $(call option,SPECIAL,--special) $(call option,MONOTONE,--monotone) \
 	$(call option,POPULATION_BAD_RATE,--population-bad-rate) $(call option,MINIMUM_SCORE,--minimum-score) \
 	$(call option,SKIP_LINES,--skip-lines)
 SAGEMAKER = $(call option,ROLE,--role) $(call option,BUCKET,--bucket) $(call option,DATA,--data) \
@@ -49,7 +49,7 @@ help: ## Show this list
 start: ## Start the local AWS and PostgreSQL (RUNTIME=docker for containers)
 	@$(CLI) $(JSON_FLAG) start
 
-train-catboost: ## Train the credit model (DATA= TARGET= POSITIVE= for your own table)
+train-catboost: ## Train the credit model (DATA= TARGET= POSITIVE= LIMIT_COLUMN= for your own table)
 	@$(CLI) $(JSON_FLAG) train $(TRAIN)
 
 train-sagemaker: ## Write the request of a SageMaker job with the same trainer, and the commands that run it (ROLE= BUCKET=)

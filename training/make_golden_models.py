@@ -45,6 +45,7 @@ class Case:
     order: list[int] | None = None
     scale_and_bias: tuple[float, float] | None = None
     weights: bool = False
+    monotone: dict[int, int] = field(default_factory=dict)
     missing_in_golden: bool = True
     expects: dict = field(default_factory=dict)
 
@@ -117,6 +118,12 @@ CASES = {
     "scale_and_bias": Case(numbers(5), trees(25, 6), scale_and_bias=(0.37, 1.25)),
     "negative_scale": Case(numbers(5), trees(25, 4), scale_and_bias=(-2.5, -0.75)),
     "one_hot": Case(with_categories, trees(25, 6), one_hot=True),
+    "monotone": Case(
+        with_missing(3),
+        trees(25, 6, nan_mode="Min"),
+        monotone={0: 1, 2: -1},
+        expects={"nan": "AsFalse"},
+    ),
 }
 
 
@@ -141,6 +148,8 @@ def model_columns(case: Case, count: int) -> list[dict]:
         for at in (case.order if case.order is not None else range(count))
     ]
 
+    for at, direction in case.monotone.items():
+        columns[at]["monotone"] = direction
     if case.one_hot:
         for at, category in enumerate(CATEGORIES, start=1):
             columns[at] = {
@@ -209,7 +218,9 @@ def make_artifact(case: Case) -> bytes:
 
     names = [column["name"] for column in columns]
     weights = rng.uniform(0.05, 3.0, len(matrix)) if case.weights else None
-    model = classifier(**case.params)
+    constraints = [case.monotone.get(at, 0) for at in range(len(columns))]
+    more = {"monotone_constraints": constraints} if case.monotone else {}
+    model = classifier(**case.params, **more)
     model.fit(catboost.Pool(matrix, target, weight=weights, feature_names=names))
 
     if case.scale_and_bias is None:

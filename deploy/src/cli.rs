@@ -105,15 +105,25 @@ Examples:
       --split-column split
   limit-increase train --data loans.csv --target defaulted --positive 1 \\
       -- --iterations 500 --depth 4
+  limit-increase train --data loans.csv --target defaulted --positive 1 \\
+      --limit-column limit --policy stricter.json -- --monotone income=-1
   limit-increase train --target-env aws --bucket my-models
 
 Without --data the model is trained on a generated portfolio of 20,000 customers
 (training/SAMPLE_PORTFOLIO.md).
+The report says what the policy would do with the held-out rows. Another policy or limit column
+alone does not train again.
 Options after -- are passed on to training/train.py; see training/train.py --help.")]
 pub(crate) struct TrainArgs {
     /// The table to train on, and the trainer's options.
     #[command(flatten)]
     pub(crate) table: TableArgs,
+    /// The policy for the forecast [default: the policy in force, in the bucket]
+    #[arg(long, value_name = "FILE.json")]
+    pub(crate) policy: Option<PathBuf>,
+    /// Column of the table with the current limit, for the money in the forecast
+    #[arg(long, value_name = "COLUMN", requires = "data")]
+    pub(crate) limit_column: Option<String>,
     /// Train even if data and options are the same as last time
     #[arg(long)]
     pub(crate) force: bool,

@@ -333,6 +333,11 @@ fn a_model_that_contradicts_itself_is_refused_and_writes_nothing(
     wrong.manifest["golden_rows"][0]["raw_value"] = json!(12.5);
     functions.refuses("a golden row that is not what the trees say", wrong.packed()?, "golden")?;
 
+    let mut wrong = parts()?;
+    wrong.manifest["features"][0]["monotone"] = json!(1);
+    let words = "\"bureau_score\" is monotone (+1, which never lowers";
+    functions.refuses("a direction that the trees do not keep", wrong.packed()?, words)?;
+
     for broken in [&b""[..], b"{}", b"not JSON", b"{\"oblivious_trees\": []}"] {
         let mut wrong = parts()?;
         wrong.json = broken.to_vec();

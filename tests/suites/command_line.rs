@@ -3,6 +3,8 @@
 
 #[path = "command_line/on_aws.rs"]
 mod on_aws;
+#[path = "command_line/training.rs"]
+mod training;
 
 use std::path::Path;
 use std::process::{ExitCode, Output};
@@ -13,6 +15,7 @@ use limit_increase_tests::environment::Environment;
 use limit_increase_tests::{cases, suite};
 use on_aws::*;
 use serde_json::json;
+use training::*;
 
 const POLICY: &str = limit_increase_workflow::keys::DEFAULT_POLICY_KEY;
 
@@ -29,6 +32,7 @@ fn main() -> ExitCode {
             setup_db_makes_the_tables_alone_when_asked_and_starts_nothing,
             the_sample_goes_only_into_a_database_on_this_machine,
             own_customers_are_loaded_and_a_bad_row_is_named,
+            training_says_what_the_policy_would_do_and_keeps_directions,
             test_schedule_and_test_services_use_what_they_test,
             a_deployment_sets_the_size_of_a_night_and_the_next_one_keeps_it,
             a_second_stage_runs_beside_the_first,

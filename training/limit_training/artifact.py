@@ -19,6 +19,8 @@ from .errors import TrainingError
 
 MODEL_NAME = "limit-increase"
 SCHEMA_VERSION = 1
+# The weight of a leaf that no training row reached, in rows, if the leaf has a value.
+UNREACHED_WEIGHT = 1e-6
 
 
 def export(model: catboost.CatBoost) -> tuple[dict[str, bytes], catboost.CatBoost]:
@@ -29,11 +31,33 @@ def export(model: catboost.CatBoost) -> tuple[dict[str, bytes], catboost.CatBoos
     with tempfile.TemporaryDirectory() as directory:
         json_path, onnx_path = Path(directory, "model.json"), Path(directory, "model.onnx")
         model.save_model(str(json_path), format="json")
+        weigh_unreached_leaves(json_path)
 
         saved = catboost.CatBoostClassifier()
         saved.load_model(str(json_path), format="json")
         saved.save_model(str(onnx_path), format="onnx")
         return {"model.json": json_path.read_bytes(), "model.onnx": onnx_path.read_bytes()}, saved
+
+
+def weigh_unreached_leaves(path: Path) -> None:
+    """Gives a small weight to leaves that have a value although no training row reached them.
+
+    Monotone constraints give such leaves a value, because it has to fit those beside it. CatBoost
+    then adds the weights of the rows that it explains to the weights of the model, so its SHAP
+    values of one row depend on the other rows. With a weight for each of these leaves it does not.
+    A model without such leaves is left as it is.
+    """
+    model = json.loads(path.read_bytes())
+    changed = False
+    for tree in model.get("oblivious_trees") or []:
+        for leaf, (value, weight) in enumerate(
+            zip(tree["leaf_values"], tree["leaf_weights"], strict=False)
+        ):
+            if value != 0 and weight == 0:
+                tree["leaf_weights"][leaf] = UNREACHED_WEIGHT
+                changed = True
+    if changed:
+        path.write_text(json.dumps(model), encoding="utf-8")
 
 
 def created_at() -> str:

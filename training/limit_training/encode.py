@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import categories as spellings
-from . import spelling
+from . import monotone, spelling
 from .data import Table
 from .errors import TrainingError
 from .names import joined, shown
@@ -41,6 +41,8 @@ class ModelColumn:
     category: str | None = None
     # Values that are missing, with the reason that each of them stands for.
     special: dict[float, str] | None = None
+    # How the log-odds of bad may move while the number rises: 1 or -1.
+    monotone: int | None = None
 
     def as_manifest(self) -> dict:
         entry = {
@@ -56,6 +58,8 @@ class ModelColumn:
             entry["special"] = [
                 {"value": value, "meaning": meaning} for value, meaning in self.special.items()
             ]
+        if self.monotone:
+            entry["monotone"] = self.monotone
         return entry
 
 
@@ -69,6 +73,11 @@ class Encoded:
     unscorable: np.ndarray
     # The steps by which a value of a column of categories is compared with them.
     category_spelling: dict[str, list[str]]
+
+    def constraints(self) -> dict:
+        """CatBoost's parameter for the directions; without one, none, as before there were any."""
+        directions = [column.monotone or 0 for column in self.columns]
+        return {"monotone_constraints": directions} if any(directions) else {}
 
 
 @dataclass(frozen=True)
@@ -97,6 +106,7 @@ class Encoder:
         categorical: list[str],
         descriptions: dict[str, str],
         specials: Specials,
+        directions: dict[str, int],
         problems: Problems,
         notices: Notices,
     ) -> None:
@@ -105,6 +115,7 @@ class Encoder:
         self.categorical = categorical
         self.descriptions = descriptions
         self.specials = specials
+        self.directions = directions
         self.problems = problems
         self.notices = notices
         self._encoded: list[EncodedSource] = []
@@ -155,6 +166,13 @@ class Encoder:
             only = training[0]
             return f"it is {only!r}" if only else "it is empty"
         if not self.is_numeric(column):
+            if column.name in self.directions:
+                self.problems.add(
+                    column.name,
+                    f"{column.name} is categories, and --monotone is for numbers",
+                    monotone.category_advice(column.name),
+                    where="--monotone",
+                )
             return self._one_hot(column)
 
         encoded = self._numeric(column)
@@ -201,6 +219,7 @@ class Encoder:
             self._description(column.name),
             median=median,
             special=special,
+            monotone=self.directions.get(column.name),
         )
         return EncodedSource([model_column], [floats], unscorable)
 

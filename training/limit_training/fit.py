@@ -47,7 +47,7 @@ REFUSED = {
     "auto_class_weights": "give the weights with --class-weights GOOD,BAD",
     "scale_pos_weight": "give the weights with --class-weights GOOD,BAD",
     "class_weights": "give the weights with --class-weights GOOD,BAD",
-    "monotone_constraints": "constraints are not supported by this trainer yet; leave them out",
+    "monotone_constraints": "give the directions with --monotone COLUMN=+1 or COLUMN=-1",
     "task_type": (
         "training runs on the processor, because a graphics card's results are not repeatable"
     ),
@@ -189,7 +189,8 @@ def train(
     Returns the model, and what the correction of the intercept added to its raw values.
     """
     names = [column.name for column in encoded.columns]
-    model = catboost.CatBoostClassifier(**settings.for_catboost())
+    described = {**settings.for_catboost(), **encoded.constraints()}
+    model = catboost.CatBoostClassifier(**described)
     try:
         model.fit(
             catboost.Pool(encoded.matrix[training], bad[training], feature_names=names),
@@ -205,7 +206,7 @@ def train(
         ) from error
 
     moved = _correct_intercept(model, encoded.matrix[training], bad[training], settings)
-    _make_repeatable(model, encoded, bad, training, settings)
+    _make_repeatable(model, encoded, bad, training, settings, described)
     return model, moved
 
 
@@ -236,14 +237,14 @@ def _make_repeatable(
     bad: np.ndarray,
     training: np.ndarray,
     settings: Settings,
+    described: dict,
 ) -> None:
     """Replaces CatBoost's random id and time, so that equal data and settings give equal bytes.
 
     The id becomes a digest of the training's input. The time is in the manifest's `created_at`.
     """
-    described = settings.for_catboost()
     if settings.population_bad_rate is not None:
-        described["population_bad_rate"] = settings.population_bad_rate
+        described = {**described, "population_bad_rate": settings.population_bad_rate}
     digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
     digest.update(encoded.matrix[training].tobytes())
     digest.update(bad[training].tobytes())

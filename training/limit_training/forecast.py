@@ -62,31 +62,56 @@ def population_weights(bad: np.ndarray, rate: float | None) -> np.ndarray | None
     return np.where(bad == 1, rate / sampled, (1 - rate) / (1 - sampled))
 
 
-def scores(raw: np.ndarray, scorecard: Scorecard, minimum: int, weights: np.ndarray | None) -> dict:
-    """The distribution of the held-out rows' scores, and the share of them at the cut-off."""
+def scores(
+    raw: np.ndarray, scorecard: Scorecard, minimum: int | None, weights: np.ndarray | None
+) -> dict:
+    """The distribution of the held-out scores, and the share of them at the cut-off, if any."""
     points = scorecard.scores(raw)
     weights = np.ones(len(points)) if weights is None else weights
     order = np.argsort(points, kind="stable")
     cumulative = np.cumsum(weights[order]) / weights.sum()
     at = [int(np.searchsorted(cumulative, quantile)) for quantile in QUANTILES]
-    return {
+    found = {
         "lowest": int(points.min()),
         "quantiles": [
             {"share": share, "score": int(points[order[min(index, len(order) - 1)]])}
             for share, index in zip(QUANTILES, at, strict=True)
         ],
         "highest": int(points.max()),
-        "minimum_score": minimum,
-        "share_at_or_above": float(weights[points >= minimum].sum() / weights.sum()),
     }
+    if minimum is not None:
+        found["minimum_score"] = minimum
+        found["share_at_or_above"] = float(weights[points >= minimum].sum() / weights.sum())
+    return found
+
+
+def scored_rows(
+    points: np.ndarray, held_out: np.ndarray, measured: np.ndarray, weights: np.ndarray | None
+) -> str:
+    """The held-out rows as CSV: the row's number from 0, its points, and its weight.
+
+    A row that cannot be scored has no points. The weights, if any, have a mean of one.
+    """
+    if weights is None:
+        texts = ["1"] * int(held_out.sum())
+    else:
+        texts = [f"{weight:.9f}" for weight in weights / weights.mean()]
+    lines = [
+        f"{row},{int(points[row]) if measured[row] else ''},{weight}"
+        for row, weight in zip(held_out.nonzero()[0].tolist(), texts, strict=True)
+    ]
+    return "\n".join(["row,score,weight", *lines, ""])
 
 
 def share_notice(found: dict, corrected: float | None) -> str | None:
     """Says that the cut-off and the scores do not fit together."""
+    if "minimum_score" not in found:
+        return None
     share, minimum = found["share_at_or_above"], found["minimum_score"]
     if SMALL_SHARE <= share <= 1 - SMALL_SHARE:
         return None
-    almost = "almost nobody is" if share < SMALL_SHARE else "almost everybody is"
+    who = "nobody" if share < SMALL_SHARE else "everybody"
+    almost = f"{who} is" if share in (0, 1) else f"almost {who} is"
     rate = "" if corrected else ", and whether the file has the bad rate of your customers"
     option = "" if corrected else " (--population-bad-rate)"
     return (

@@ -90,6 +90,14 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
         help="codes in a column of numbers that mean no number, each with its meaning, as in"
         " score=-9:no bureau record,-8:no usable record; * is every column; may be repeated",
     )
+    add(
+        "--monotone",
+        metavar="COL=+1|-1",
+        action="append",
+        default=[],
+        help="a direction of a column of numbers: -1 keeps the probability of bad from rising with"
+        " it, as in income=-1, and +1 from falling; may be repeated, or be a list",
+    )
     add("--split-column", metavar="COLUMN", help="the column that says which rows are held out")
     add(
         "--validation-value",
@@ -137,8 +145,8 @@ def _add_population(group: argparse._ArgumentGroup) -> None:
         "--minimum-score",
         metavar="POINTS",
         type=int,
-        default=650,
-        help="the policy's cut-off, for the report's share of approvals (default 650)",
+        help="the policy's cut-off, for the report's share of approvals (default 650);"
+        " `limit-increase train` takes it from the policy, and counts approvals and money too",
     )
 
 
@@ -172,6 +180,12 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
 def _add_output(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--output", metavar="FILE.tar.gz", help="where to write the artifact")
+    add(
+        "--scored-rows",
+        metavar="FILE.csv",
+        help="where to write the scores of the held-out rows, for a forecast by the policy; the"
+        " report then leaves the default cut-off out",
+    )
     add("--json", action="store_true", help="print the result as one JSON object")
     add("--quiet", action="store_true", help="show no progress")
 

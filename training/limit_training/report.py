@@ -33,6 +33,7 @@ def as_text(result: dict) -> str:
         for number, band in enumerate(training["calibration"], start=1)
     ]
     lines += ["", *score_lines(result["scores"])]
+    lines += direction_lines(result["features"])
     lines += ["", *[f"Note: {notice}" for notice in result["notices"]]]
 
     checks = result["checks"]
@@ -50,12 +51,27 @@ def score_lines(scores: dict) -> list[str]:
     columns = [("lowest", scores["lowest"])]
     columns += [(f"{quantile['share']:.0%}", quantile["score"]) for quantile in scores["quantiles"]]
     columns.append(("highest", scores["highest"]))
+    first = "Scores"
+    if "minimum_score" in scores:
+        first = (
+            f"Scores: {scores['share_at_or_above']:.1%} of the held-out rows have"
+            f" {scores['minimum_score']} points or more, the policy's cut-off"
+        )
     return [
-        f"Scores: {scores['share_at_or_above']:.1%} of the held-out rows have"
-        f" {scores['minimum_score']} points or more, the policy's cut-off",
+        first,
         "  " + "".join(f"{name:>8}" for name, _ in columns),
         "  " + "".join(f"{score:>8}" for _, score in columns),
     ]
+
+
+def direction_lines(features: list[dict]) -> list[str]:
+    """The columns with a direction, which every tree keeps."""
+    directions = [
+        f"{feature['name']} {feature['monotone']:+d}"
+        for feature in features
+        if "monotone" in feature
+    ]
+    return [f"Monotone in every tree: {', '.join(directions)}"] if directions else []
 
 
 def class_weight_notice(settings: Settings, pdo: float) -> str | None:

@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import onnxruntime
 
+from . import monotone
 from .errors import EXIT_SELF_CHECK, TrainingError
 from .golden import inputs_of
 from .metrics import sigmoid
@@ -73,14 +74,26 @@ def walk(model: dict, inputs: list[float]) -> float:
     return scale * total + bias
 
 
+def mean(model: dict) -> float:
+    """The mean raw value over the training rows, by leaf weights: where SHAP values start."""
+    scale, (bias,) = model["scale_and_bias"]
+    means = (
+        np.average(tree["leaf_values"], weights=tree["leaf_weights"])
+        for tree in model["oblivious_trees"]
+    )
+    return scale * math.fsum(means) + bias
+
+
 def check_golden(model: dict, rows: list[dict]) -> None:
     """Compares CatBoost's answers with our own reading of model.json and with each other."""
+    base = mean(model)
     for number, row in enumerate(rows):
         expected = row["raw_value"]
         explained = math.fsum(row["shap_values"]) + row["base_value"]
         for name, value in (
             ("model.json", walk(model, inputs_of(row))),
             ("its SHAP values", explained),
+            ("the base value", base + expected - row["base_value"]),
         ):
             if abs(value - expected) > RAW_TOLERANCE * max(1.0, abs(expected)):
                 raise self_check_error(
@@ -169,6 +182,9 @@ def check_files(
         raise self_check_error(
             "the manifest's features are not the model's columns in order", "manifest.json"
         )
+
+    if found := monotone.violation(model, manifest["features"]):
+        raise self_check_error(found, "model.json")
 
     check_golden(model, manifest["golden_rows"])
     check_onnx_structure(files["model.onnx"], model, len(manifest["features"]))

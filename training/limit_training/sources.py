@@ -5,7 +5,7 @@ from collections import Counter
 
 import numpy as np
 
-from . import bounds, dates, identifiers, leaks, sensitive, spelling
+from . import bounds, dates, identifiers, leaks, monotone, sensitive, spelling
 from .data import Table
 from .errors import TrainingError, some_of
 from .names import choose as choose_names
@@ -38,6 +38,7 @@ class Choice:
         self.excluded = self._names(options.exclude, "--exclude")
         self.asked = self._names(options.features, "--features")
         self.categorical = self._names(options.categorical, "--categorical")
+        self.directions = self._directions(options.monotone)
 
     def _names(self, text: str, option: str) -> list[str]:
         found, unknown = choose_names(text, self.table.columns)
@@ -101,6 +102,28 @@ class Choice:
                     f" {some_of(map(shown, sources))}",
                     where="--categorical",
                 )
+
+    def _directions(self, texts: list[str]) -> dict[str, int]:
+        """The directions of --monotone, by the exact names of their columns."""
+        directions: dict[str, int] = {}
+        for given, direction in monotone.parse(texts):
+            for name in self._names(given, "--monotone"):
+                if directions.setdefault(name, direction) != direction:
+                    self._monotone_problem(name, "has two directions", "give it one")
+        return directions
+
+    def check_monotone(self, sources: list[str]) -> None:
+        for name in self.directions:
+            if name not in sources and name not in self.table.repeated:
+                self._monotone_problem(
+                    name,
+                    "has a direction but is not a feature",
+                    "add it to --features, or take it out of --monotone; features:"
+                    f" {some_of(map(shown, sources))}",
+                )
+
+    def _monotone_problem(self, name: str, what: str, advice: str) -> None:
+        self.problems.add(name, f"{name!r} {what}", advice, where="--monotone")
 
     def check(self, column: Profile, bad: np.ndarray, notices: Notices) -> bool:
         """Adds what is wrong with a column that is used, and what a person should know of it.

@@ -17,6 +17,7 @@ from . import (
     forecast,
     golden,
     metrics,
+    monotone,
     report,
     selfcheck,
     sources,
@@ -31,6 +32,8 @@ from .values import profile
 
 # The rows on which ONNX Runtime is compared: enough to find a wrong ONNX file, in little time.
 MAX_COMPARED_ROWS = 2_000
+# The cut-off of the built-in policy.
+DEFAULT_MINIMUM_SCORE = 650
 # The parts of the manifest that the result shows.
 SHOWN = ("created_at", "catboost_version", "target", "features", "scorecard", "training")
 
@@ -78,6 +81,9 @@ def train(options: argparse.Namespace, texts: dict[str, str]) -> dict:
     created_at = artifact.created_at()
 
     rows = prepare(options, texts)
+    nan_mode = settings.params.get("nan_mode", "Min")
+    for notice in monotone.missing_notices(rows.encoded, rows.training, nan_mode):
+        rows.notices.add(notice)
     model, moved = fit.train(
         rows.encoded, rows.bad, rows.training, rows.measured, settings, quiet=options.quiet
     )
@@ -108,6 +114,7 @@ def train(options: argparse.Namespace, texts: dict[str, str]) -> dict:
         "output": options.output,
         "bytes": len(content),
         "sha256": hashlib.sha256(content).hexdigest(),
+        "table": {"rows": len(rows.bad), "skip_lines": options.skip_lines},
         "source_columns": len({column.source_column for column in rows.encoded.columns}),
         "good_values": rows.good_values,
         **{name: manifest[name] for name in SHOWN},
@@ -170,7 +177,14 @@ def encode_sources(
     descriptions = choice.described(texts)
     specials = special.parse(options.special, table.columns)
     encoder = encode.Encoder(
-        table, ~outcome.held_out, choice.categorical, descriptions, specials, problems, notices
+        table,
+        ~outcome.held_out,
+        choice.categorical,
+        descriptions,
+        specials,
+        choice.directions,
+        problems,
+        notices,
     )
     width, used = bounds.RowWidth(table.rows), []
     for name in choice.candidates():
@@ -190,6 +204,7 @@ def encode_sources(
                 notices.add(special.suspicion(column, specials.of(column)))
 
     choice.check_categorical(used)
+    choice.check_monotone(used)
     problems.check()
     if not used:
         raise sources.nothing_left_error(table, notices)
@@ -239,8 +254,16 @@ def forecast_scores(options: argparse.Namespace, rows: Rows, raw: np.ndarray, mo
     """The scores of the held-out rows, with notices about what is unusual in them."""
     card = Scorecard(options.pdo, options.target_score, options.target_odds)
     rate, measured = options.population_bad_rate, rows.measured
+    minimum = options.minimum_score
+    if options.scored_rows:
+        held_out = rows.held_out
+        weights = population_weights(rows.bad[held_out], rate)
+        text = forecast.scored_rows(card.scores(raw), held_out, measured, weights)
+        artifact.write_whole(options.scored_rows, text.encode())
+    elif minimum is None:
+        minimum = DEFAULT_MINIMUM_SCORE
     scores = forecast.scores(
-        raw[measured], card, options.minimum_score, population_weights(rows.bad[measured], rate)
+        raw[measured], card, minimum, population_weights(rows.bad[measured], rate)
     )
     bad_rate = float(rows.bad[rows.training].mean())
     if rate is None:

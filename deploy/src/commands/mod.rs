@@ -4,6 +4,7 @@ mod aws;
 mod awslocal;
 mod clean;
 mod deploy;
+mod forecast;
 mod results;
 mod run;
 mod setup_db;

@@ -34,7 +34,7 @@ pub(super) async fn run(context: &Context, arguments: &ResultsArgs) -> Result<()
             .into());
     }
 
-    let policy = policy::in_force(&Aws::local(services.localstack_port)).await?;
+    let policy = policy::in_force(&Aws::local(services.localstack_port), BUCKET).await?;
     let results = results::read(&mut client, i64::from(arguments.top), &policy.eligibility).await?;
     context.ui.line(render(&results));
     context.ui.json(&results)

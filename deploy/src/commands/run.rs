@@ -1,11 +1,9 @@
 //! `run`: starts one run of the workflow and watches it to its end.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result};
-use limit_increase_domain::Policy;
 use limit_increase_workflow::{RunId, RunRequest, RunSummary};
 
 use super::results;
@@ -74,7 +72,7 @@ pub(super) fn request(arguments: &RunArgs) -> Result<RunRequest> {
         shard_size: arguments.shard_size.unwrap_or(defaults.shard_size),
         as_of: arguments.as_of,
         dry_run: arguments.dry_run,
-        policy: arguments.policy.as_deref().map(policy).transpose()?,
+        policy: arguments.policy.as_deref().map(runs::policy::read).transpose()?,
     };
 
     request.validate().map_err(|error| {
@@ -82,25 +80,6 @@ pub(super) fn request(arguments: &RunArgs) -> Result<RunRequest> {
     })?;
 
     Ok(request)
-}
-
-fn policy(path: &Path) -> Result<Policy> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        Problem::usage(format!("cannot read the policy: {error}"))
-            .at(path.display().to_string())
-            .next("give the path of a JSON file")
-    })?;
-
-    // Some editors write a mark at the start of a text, which JSON does not have.
-    serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|error| {
-        Problem::usage(format!("the policy cannot be used: {error}"))
-            .at(format!("{}, line {}", path.display(), error.line()))
-            .next(
-                "correct the field; \
-                 a file with an empty JSON object stands for the built-in policy",
-            )
-            .into()
-    })
 }
 
 /// Lets the first Ctrl-C only set `flag`, which ends the watching. A second one ends the program.
@@ -120,7 +99,7 @@ async fn succeeded(
 ) -> Result<Exit> {
     let summary = runs::summary(&ready.aws, BUCKET, &finished.name).await?;
     let mut client = database::connect(&ready.services.database_url).await?;
-    let policy = runs::policy::in_force(&ready.aws).await?;
+    let policy = runs::policy::in_force(&ready.aws, BUCKET).await?;
     let results = runs::results::read(&mut client, 6, &policy.eligibility).await?;
     show_summary(&context.ui, &summary, finished);
     if summary.eligible > 0 {
@@ -186,19 +165,4 @@ fn run_error(context: &Context, finished: &ExecutionReport) -> Problem {
         context.home.logs().join("localstack.log").display(),
         context.home.localstack().join("logs").display()
     ))
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn a_policy_may_begin_with_a_mark() {
-        let path = std::env::temp_dir().join(format!("policy-{}.json", std::process::id()));
-        std::fs::write(&path, "\u{feff}{}").unwrap();
-        let read = policy(&path);
-        std::fs::remove_file(&path).unwrap();
-        assert_eq!(read.unwrap(), Policy::default());
-    }
 }

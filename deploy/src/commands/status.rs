@@ -8,7 +8,7 @@ use limit_increase::deployment::stack::{self, Stack};
 use limit_increase::local::Context;
 use limit_increase::local::services;
 use limit_increase::local::state::State;
-use limit_increase::model::{self, TrainedModel};
+use limit_increase::model::{self, BUCKET, TrainedModel};
 use limit_increase::runs::policy;
 use limit_increase::runs::results::{self, Results, Run};
 use limit_increase::terminal::{money, thousands};
@@ -89,7 +89,7 @@ async fn look(context: &Context) -> Result<Status> {
 /// built-in policy.
 async fn eligibility(context: &Context, aws: Option<&Aws>) -> Eligibility {
     let Some(aws) = aws else { return Eligibility::default() };
-    policy::in_force(aws).await.map_or_else(
+    policy::in_force(aws, BUCKET).await.map_or_else(
         |error| {
             context.ui.warn(format!("{error}; counting by the built-in policy"));
             Eligibility::default()

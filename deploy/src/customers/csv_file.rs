@@ -188,7 +188,7 @@ impl CustomerFile {
     }
 }
 
-fn open_text(path: &Path, skipped_lines: u64) -> Result<(Rows, Record)> {
+pub(super) fn open_text(path: &Path, skipped_lines: u64) -> Result<(Rows, Record)> {
     let open_error = |error: std::io::Error| {
         Problem::usage(format!("cannot read the customers: {error}"))
             .at(path.display().to_string())
@@ -255,7 +255,7 @@ fn bad_value_error(path: &Path, line: u64, column: &str, value: &str, why: &str)
         .next("correct the row and load the file again; nothing was loaded")
 }
 
-fn unreadable_error(path: &Path, error: &RowError) -> Problem {
+pub(super) fn unreadable_error(path: &Path, error: &RowError) -> Problem {
     let place = match error.kind {
         RowErrorKind::Empty => path.display().to_string(),
         _ => format!("{}, line {}", path.display(), error.line),

@@ -13,6 +13,7 @@ mod preview;
 mod rows;
 pub mod sample;
 mod table;
+pub(crate) mod training_rows;
 mod values;
 
 pub use columns::add_columns;

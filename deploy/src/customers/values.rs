@@ -65,7 +65,7 @@ pub(super) fn limit(text: &str) -> Result<Decimal, String> {
 }
 
 /// Reads a number exactly, as 1500 or as 1.5E+3.
-fn amount(text: &str) -> Option<Decimal> {
+pub(super) fn amount(text: &str) -> Option<Decimal> {
     let is_plain = |text: &str| !text.contains('_');
     let amount = text.parse().or_else(|_| Decimal::from_scientific(text)).ok();
     amount.filter(|_| is_plain(text))

@@ -52,6 +52,12 @@ impl Home {
         self.root.join("model/catboost_model.tar.gz")
     }
 
+    /// The scores of the rows that the last training held out.
+    #[must_use]
+    pub fn scored_rows(&self) -> PathBuf {
+        self.root.join("model/held_out_scores.csv")
+    }
+
     /// The record of the last training: its inputs and its report.
     #[must_use]
     pub(crate) fn training_record(&self) -> PathBuf {

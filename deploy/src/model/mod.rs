@@ -1,5 +1,6 @@
 //! Trains the model when its inputs have changed, checks it, and uploads it for the functions.
 
+pub mod forecast;
 pub mod sagemaker;
 
 use std::path::{Path, PathBuf};
@@ -56,6 +57,7 @@ pub fn train(context: &Context, training: &Training) -> Result<TrainedModel> {
     if !training.force
         && let Some(known) = trained(context)?
         && known.inputs_sha256 == inputs_sha256
+        && context.home.scored_rows().exists()
     {
         task.done("is up to date with its data and options");
         return Ok(known);
@@ -81,6 +83,7 @@ pub fn train(context: &Context, training: &Training) -> Result<TrainedModel> {
         .arg(&data)
         .args(&arguments);
     command.arg("--output").arg(&model).arg("--json");
+    command.arg("--scored-rows").arg(context.home.scored_rows());
     // If the training fails now, the old record would describe a model that may be overwritten.
     let _ = std::fs::remove_file(context.home.training_record());
     let report = run_trainer(&mut command, &task)?;
@@ -103,13 +106,18 @@ pub fn train(context: &Context, training: &Training) -> Result<TrainedModel> {
 /// The path of the table to train on. Without a table of the user's own, the sample portfolio is
 /// written into the home.
 pub fn table(context: &Context, training: &Training) -> Result<PathBuf> {
-    if let Some(path) = &training.data {
-        return Ok(path.clone());
+    if training.data.is_none() {
+        // The generator always writes the same bytes, so writing the file again changes nothing.
+        portfolio::write_training_file(&context.home.portfolio())?;
     }
 
-    // The generator always writes the same bytes, so writing the file again changes nothing.
-    portfolio::write_training_file(&context.home.portfolio())?;
-    Ok(context.home.portfolio())
+    Ok(table_path(context, training))
+}
+
+/// The path of the table to train on, which may have to be written first.
+#[must_use]
+pub fn table_path(context: &Context, training: &Training) -> PathBuf {
+    training.data.clone().unwrap_or_else(|| context.home.portfolio())
 }
 
 /// The options of `train.py`, with those that the sample portfolio needs.

@@ -60,9 +60,9 @@ pub use error::ArtifactError;
 pub use golden::{GoldenRow, InputValue};
 pub use input::ModelInput;
 pub use manifest::{
-    CalibrationBand, FileDigest, Files, MAX_GOLDEN_ROWS, MAX_MODEL_COLUMNS, MAX_SPECIAL_VALUES,
-    Manifest, ModelColumn, ModelColumnKind, SCHEMA_VERSION, ScorecardParameters, SpecialValue,
-    Target, Training,
+    CalibrationBand, Direction, FileDigest, Files, MAX_GOLDEN_ROWS, MAX_MODEL_COLUMNS,
+    MAX_SPECIAL_VALUES, Manifest, ModelColumn, ModelColumnKind, SCHEMA_VERSION,
+    ScorecardParameters, SpecialValue, Target, Training,
 };
 pub use spelling::{SpellingStep, normal_form, without_trailing_blanks};
 

@@ -80,6 +80,40 @@ pub struct ModelColumn {
     /// Only for a numeric column: the values that stand for a missing number.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub special: Vec<SpecialValue>,
+    /// Only for a numeric column: the direction that every tree keeps. The scoring crate proves it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monotone: Option<Direction>,
+}
+
+/// How the log-odds of bad may move while a number rises and all others stay: 1 or -1 in JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "i8", into = "i8")]
+pub enum Direction {
+    /// They never fall: 1.
+    Rising,
+    /// They never rise: -1. A higher number never lowers the score.
+    Falling,
+}
+
+impl TryFrom<i8> for Direction {
+    type Error = String;
+
+    fn try_from(number: i8) -> Result<Self, Self::Error> {
+        match number {
+            1 => Ok(Self::Rising),
+            -1 => Ok(Self::Falling),
+            other => Err(format!("a direction is 1 or -1, found {other}")),
+        }
+    }
+}
+
+impl From<Direction> for i8 {
+    fn from(direction: Direction) -> Self {
+        match direction {
+            Direction::Rising => 1,
+            Direction::Falling => -1,
+        }
+    }
 }
 
 /// A value that stands for a missing number, as -9 stands for "no bureau record".

@@ -186,6 +186,13 @@ impl ModelColumn {
         }
 
         self.validate_special(path)?;
+        if self.monotone.is_some() && self.kind != ModelColumnKind::Numeric {
+            return Err(invalid_error(
+                format!("{path}.monotone"),
+                "only a numeric feature has a direction",
+            ));
+        }
+
         match (self.kind, &self.category, &self.median) {
             (ModelColumnKind::Numeric, None, Some(_)) => Ok(()),
             (ModelColumnKind::OneHot, Some(category), None) => match category.as_deref() {

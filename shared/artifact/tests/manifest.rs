@@ -7,8 +7,8 @@ mod support;
 use std::collections::HashSet;
 
 use limit_increase_artifact::{
-    Artifact, ArtifactError, CategoryMatch, InputValue, MAX_GOLDEN_ROWS, Manifest, ModelInput,
-    SpellingStep, normal_form,
+    Artifact, ArtifactError, CategoryMatch, Direction, InputValue, MAX_GOLDEN_ROWS, Manifest,
+    ModelInput, SpellingStep, normal_form,
 };
 use limit_increase_domain::{ColumnKind, SourceColumn};
 use proptest::prelude::*;
@@ -153,7 +153,11 @@ fn a_good_manifest_names_its_sources_in_order() {
 
 #[test]
 fn it_is_written_as_it_was_read() {
-    let manifest = parse(&manifest()).unwrap();
+    let mut manifest = manifest();
+    assert_eq!(parse(&manifest).unwrap().columns[0].monotone, None);
+    manifest["features"][0]["monotone"] = json!(-1);
+    let manifest = parse(&manifest).unwrap();
+    assert_eq!(manifest.columns[0].monotone, Some(Direction::Falling));
     let written = serde_json::to_vec(&manifest).unwrap();
     assert_eq!(Manifest::parse(&written).unwrap(), manifest);
 }
@@ -210,6 +214,14 @@ fn what_contradicts_itself_is_refused_by_place() {
             "features[0].special: a meaning is empty",
         ),
         ("/features/0/special", json!([{"value": -9.0}]), "missing field `meaning`"),
+        (
+            "/features/1/monotone",
+            json!(1),
+            "features[1].monotone: only a numeric feature has a direction",
+        ),
+        ("/features/0/monotone", json!(0), "features[0].monotone: a direction is 1 or -1, found 0"),
+        ("/features/0/monotone", json!(300), "features[0].monotone"),
+        ("/features/0/monotone", json!("1"), "features[0].monotone"),
         ("/scorecard/pdo", json!(0.0), "scorecard.pdo"),
         ("/scorecard/pdo", json!(-20.0), "scorecard.pdo"),
         ("/scorecard/target_odds", json!(0.0), "scorecard.target_odds"),

@@ -18,6 +18,28 @@ pub enum ScoringError {
     /// `model.json` contradicts itself or the manifest.
     #[error("model.json: {0}; export the model again with train.py")]
     Inconsistent(String),
+    /// A tree moves against the direction that the manifest promises of a column.
+    #[error(
+        "the manifest says that {column:?} is monotone ({promise} the log-odds of bad), but tree \
+         {tree} breaks it: leaf {lower_leaf} is {lower:?}, and leaf {upper_leaf}, which only a higher \
+         {column:?} separates from it, is {upper:?}; train again with --monotone of train.py"
+    )]
+    NotMonotone {
+        /// The model column.
+        column: String,
+        /// The direction, in words.
+        promise: &'static str,
+        /// The tree, from 0.
+        tree: usize,
+        /// The leaf of the lower value.
+        lower_leaf: usize,
+        /// Its value in log-odds.
+        lower: f64,
+        /// The leaf of the higher value.
+        upper_leaf: usize,
+        /// Its value in log-odds.
+        upper: f64,
+    },
     /// The ONNX can't be read or is not the model of `model.json`.
     #[error("model.onnx: {0}; export both files from one model with train.py")]
     Onnx(String),

@@ -57,6 +57,7 @@
 //! Artifact -> Model::load
 //!     catboost_json                          model.json -> Ensemble: float64 leaves, leaf weights
 //!     onnx_bounds, onnx_graph, onnx_trees    model.onnx describes the same trees and nothing else
+//!     monotone                               each tree keeps the directions of the manifest
 //!     shapley -> explainer                   tables of SHAP values, one per tree
 //!     kernel, leaves                         the trees in the form in which they are evaluated
 //!     operator                               tract runs the ONNX and calls the kernel
@@ -79,6 +80,7 @@ mod interpretation;
 mod kernel;
 mod leaves;
 mod model;
+mod monotone;
 mod onnx_bounds;
 mod onnx_graph;
 mod onnx_trees;

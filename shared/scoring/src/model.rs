@@ -13,6 +13,7 @@ use crate::explainer::{Explainer, MAX_TABLE_BYTES};
 use crate::golden;
 use crate::interpretation::Interpretation;
 use crate::kernel::{BLOCK, Kernel};
+use crate::monotone;
 use crate::operator::{Graph, Plan, Scores};
 use crate::scorecard::Scorecard;
 use crate::tolerance::is_close;
@@ -42,12 +43,13 @@ impl Model {
     /// Makes a model of an artifact, in memory of at most [`MAX_LOAD_BYTES`].
     ///
     /// # Errors
-    /// When the model is of a kind that can't be scored, when its files are not of one model, or
-    /// when a golden row comes out differently from what CatBoost said.
+    /// When the model is of a kind that can't be scored, when its files are not of one model, when a
+    /// tree breaks a direction that the manifest promises, or when a golden row comes out differently from what CatBoost said.
     pub fn load(artifact: &Artifact) -> Result<Self, ScoringError> {
         let manifest = &artifact.manifest;
         let names: Vec<&str> = manifest.columns.iter().map(|column| column.name.as_str()).collect();
         let ensemble = catboost_json::parse(&artifact.model_json, &names)?;
+        monotone::check(&manifest.columns, &ensemble)?;
         let graph = Graph::read(&artifact.onnx, &ensemble)?;
 
         let source_of: Vec<usize> = manifest

@@ -6,7 +6,7 @@ mod support;
 
 use std::sync::LazyLock;
 
-use limit_increase_artifact::Artifact;
+use limit_increase_artifact::{Artifact, Direction};
 use limit_increase_scoring::Model;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -127,6 +127,39 @@ fn a_model_json_that_is_not_the_onnx_or_contradicts_itself_is_refused() {
     let overflow = text.unwrap().replacen("\"leaf_values\":[0.5", "\"leaf_values\":[1e999", 1);
     assert!(overflow.contains("1e999"));
     refusal(&Artifact { model_json: overflow.into_bytes(), ..GOOD.clone() });
+}
+
+#[test]
+fn a_direction_that_the_trees_do_not_keep_is_refused_with_column_tree_and_leaves() {
+    let good = golden("monotone");
+    Model::load(&good).unwrap();
+    let promised: Vec<Option<Direction>> =
+        good.manifest.columns.iter().map(|column| column.monotone).collect();
+    assert_eq!(promised, [Some(Direction::Rising), None, Some(Direction::Falling)]);
+
+    for (column, flipped, words) in [
+        (0, Direction::Falling, "-1, which never raises"),
+        (2, Direction::Rising, "+1, which never"),
+    ] {
+        let mut artifact = good.clone();
+        artifact.manifest.columns[column].monotone = Some(flipped);
+        let message = refusal(&artifact);
+        assert!(message.contains(&format!("\"x{column}\" is monotone ({words}")), "{message}");
+        assert!(message.contains("but tree ") && message.contains(": leaf "), "{message}");
+        assert!(message.contains("--monotone"), "{message}");
+    }
+
+    // The column in the middle keeps no direction.
+    for direction in [Direction::Rising, Direction::Falling] {
+        let mut artifact = good.clone();
+        artifact.manifest.columns[1].monotone = Some(direction);
+        assert!(refusal(&artifact).contains("\"x1\" is monotone"));
+    }
+
+    // Nothing was promised, so nothing is refused.
+    let mut artifact = good.clone();
+    artifact.manifest.columns.iter_mut().for_each(|column| column.monotone = None);
+    Model::load(&artifact).unwrap();
 }
 
 fn nudge(value: &mut Value) {
