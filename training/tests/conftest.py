@@ -81,6 +81,14 @@ def table() -> dict[str, list[str]]:
 
 
 @pytest.fixture(scope="session")
+def direct_artifact(tmp_path_factory, table) -> bytes:
+    """What train.py makes of the table with the options of the jobs of sagemaker_jobs.py."""
+    from sagemaker_jobs import artifact_of_train_py
+
+    return artifact_of_train_py(tmp_path_factory.mktemp("direct"), table)
+
+
+@pytest.fixture(scope="session")
 def run_training(tmp_path_factory):
     """Trains in this process and opens the artifact."""
 
