@@ -65,7 +65,7 @@ def run(options: argparse.Namespace, more: list[str]) -> dict | int:
     if options.follow:
         job = cli.remembered_job(options.follow)
     else:
-        job = with_environment(cli.describe_job(words), repeatable())
+        job = with_environment(cli.describe_job(words, options.job), repeatable())
         request = json.dumps(job.request, indent=2)
         (job.directory / "request.json").write_text(request, encoding="utf-8")
 
@@ -95,7 +95,7 @@ def aws_place(options: argparse.Namespace) -> object:
     region = options.region or os.environ.get("AWS_REGION") or boto3.session.Session().region_name
     if not region:
         raise usage_error("no region is given", "give --region, or set AWS_REGION")
-    return aws.Place(region)
+    return aws.Place(region, options.poll)
 
 
 def train_here(
@@ -151,7 +151,7 @@ def finish(
 
         aws.put(path, job.destination, place)
         result["uploaded_to"] = job.destination
-    progress.state("Completed", f"the model is checked: {len(made.content):,} bytes")
+    progress.state("Checked", f"the model, {len(made.content):,} bytes")
     return {**result, "report": report}
 
 

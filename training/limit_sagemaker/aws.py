@@ -22,7 +22,6 @@ from .job import Job
 from .progress import Progress
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
-POLL_SECONDS = 10.0
 # A job that is followed for an hour meets errors of the network.
 RETRIES = Config(retries={"mode": "standard", "max_attempts": 8})
 
@@ -32,7 +31,7 @@ class Place:
     """The region of a job, with the clients that call it."""
 
     region: str
-    poll_seconds: float = POLL_SECONDS
+    poll_seconds: float
     clients: dict = field(default_factory=dict)
 
     def client(self, service: str) -> object:

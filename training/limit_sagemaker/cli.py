@@ -39,23 +39,27 @@ def run(*arguments: str) -> str:
     return done.stdout
 
 
-def home() -> Path:
-    return Path(os.environ.get("LIMIT_INCREASE_HOME") or PROJECT / ".local")
+def directory_of(name: str) -> Path:
+    """The directory of a job on this machine."""
+    home = os.environ.get("LIMIT_INCREASE_HOME")
+    return Path(home or PROJECT / ".local").absolute() / "sagemaker" / name
 
 
-def describe_job(options: list[str]) -> job.Job:
+def describe_job(options: list[str], name: str | None) -> job.Job:
     """Has the request written, and remembers the answer, with which the job can be followed."""
+    if name and (directory_of(name) / job.RECORD).exists():
+        raise job.name_taken_error(directory_of(name))
     answer = json.loads(run("train-sagemaker", *options))
     described = job.from_answer(answer)
-    if described.opt_ml.exists() or described.record.exists():
-        raise job.name_taken_error(described)
+    if described.record.exists():
+        raise job.name_taken_error(described.directory)
     described.record.write_text(json.dumps(answer), encoding="utf-8")
     return described
 
 
 def remembered_job(name: str) -> job.Job:
     """A job that was started before."""
-    record = home() / "sagemaker" / name / job.RECORD
+    record = directory_of(name) / job.RECORD
     try:
         answer = json.loads(record.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -70,9 +70,9 @@ def with_environment(job: Job, variables: dict[str, str]) -> Job:
     return Job(request, job.uploads, job.directory, job.destination)
 
 
-def name_taken_error(job: Job) -> TrainingError:
+def name_taken_error(directory: Path) -> TrainingError:
     return TrainingError(
-        f"there is a job of the name {job.name} already",
-        where=str(job.directory),
+        f"there is a job of the name {directory.name} already",
+        where=str(directory),
         next_step="give another name with --job, or none",
     )

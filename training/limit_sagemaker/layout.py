@@ -19,7 +19,7 @@ def make(job: Job) -> Path:
     try:
         root.mkdir(parents=True)
     except FileExistsError as error:
-        raise name_taken_error(job) from error
+        raise name_taken_error(job.directory) from error
     # The container's user writes into two folders that belong to the caller. Nobody else gets
     # there, because the job's own directory is closed.
     job.directory.chmod(0o700)

@@ -4,6 +4,8 @@ import argparse
 import os
 from pathlib import Path
 
+from limit_training.errors import usage_error
+
 from .engine import IMAGE
 
 EXAMPLES = f"""\
@@ -77,6 +79,13 @@ def parser() -> argparse.ArgumentParser:
     group = root.add_argument_group("job")
     for name, (metavar, text) in PASSED_ON.items():
         group.add_argument(f"--{name}", metavar=metavar, help=text)
+    group.add_argument(
+        "--poll",
+        type=float,
+        default=10.0,
+        metavar="SECONDS",
+        help="how often a job on AWS is asked for its state (default 10)",
+    )
     output = root.add_argument_group("output")
     output.add_argument(
         "--publish", action="store_true", help="put a model from AWS where the functions read it"
@@ -92,6 +101,10 @@ def passed_on(options: argparse.Namespace, more: list[str]) -> list[str]:
         value = getattr(options, name.replace("-", "_"))
         if value is None:
             continue
+        if name == "data" and not Path(value).is_file():
+            raise usage_error(
+                f"there is no file {value}", "give the path of a CSV file with --data"
+            )
         if name == "data" or (name == "descriptions" and Path(value).is_file()):
             value = os.path.abspath(value)
         words.append(f"--{name}={value}")

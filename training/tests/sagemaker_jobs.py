@@ -7,8 +7,8 @@ import sys
 import tarfile
 from pathlib import Path
 
-from conftest import write_csv
 from limit_sagemaker.job import Job
+from tables import write_csv
 
 TRAINING = Path(__file__).resolve().parents[1]
 EPOCH = "1795485668"

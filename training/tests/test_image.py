@@ -3,9 +3,11 @@
 import io
 import json
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,10 +33,15 @@ UNDOCUMENTED = {
 
 
 @pytest.fixture(scope="session")
-def build(tmp_path_factory) -> Build:
+def build(tmp_path_factory) -> Iterator[Build]:
     header = Path(sysconfig.get_path("include"), "Python.h")
     assert header.is_file(), f"{header} is missing: install Python's headers (python3.11-dev)"
-    return Build(TRAINING, tmp_path_factory.mktemp("image")).run()
+    root = tmp_path_factory.mktemp("image")
+    try:
+        yield Build(TRAINING, root).run()
+    finally:
+        # pytest keeps the files of three sessions, and these are a gigabyte.
+        shutil.rmtree(root)
 
 
 @pytest.fixture
