@@ -31,7 +31,10 @@ TRAINER = $(if $(value EXCLUDE)$(value SPECIAL)$(value MONOTONE)$(value POPULATI
 SAGEMAKER = $(call option,ROLE,--role) $(call option,BUCKET,--bucket) $(call option,DATA,--data) \
 	$(call option,TARGET,--target) $(call option,POSITIVE,--positive) $(call option,FEATURES,--features) \
 	$(call option,CATEGORICAL,--categorical) $(call option,SPLIT_COLUMN,--split-column) \
-	$(call option,DESCRIPTIONS,--descriptions) $(TRAINER)
+	$(call option,DESCRIPTIONS,--descriptions) $(call option,REGION,--region) $(call option,IMAGE,--image) \
+	$(call option,INSTANCE,--instance) $(call option,JOB,--job) $(JSON_FLAG) $(call flag,CONTAINER,--container) \
+	$(call flag,START,--start) $(call option,FOLLOW,--follow) $(call flag,PRINT,--print) $(call flag,PUBLISH,--publish) \
+	$(TRAINER)
 SETUP_DB = $(call option,CUSTOMERS,--customers) $(call flag,RESET,--reset) $(call flag,DRY_RUN,--dry-run) $(call option,DATA,--data) \
 	$(call option,ID_COLUMN,--id-column) $(call option,SCORE_COLUMN,--score-column) \
 	$(call option,LIMIT_COLUMN,--limit-column) $(call option,DATE_COLUMN,--date-column) \
@@ -40,7 +43,7 @@ SETUP_DB = $(call option,CUSTOMERS,--customers) $(call flag,RESET,--reset) $(cal
 RUN = $(call option,LIMIT,--limit) $(call option,SHARD_SIZE,--shard-size) $(call flag,DRY_RUN,--dry-run) \
 	$(call option,AS_OF,--as-of) $(call option,POLICY,--policy) $(call option,NAME,--name)
 
-.PHONY: help start train-catboost train-sagemaker setup-db deploy-stack run-workflow check-results status \
+.PHONY: help start train-catboost train-sagemaker build-docker clean-docker setup-db deploy-stack run-workflow check-results status \
 	test-services test-schedule test-all render lint bench stop clean
 
 help: ## Show this list
@@ -52,8 +55,15 @@ start: ## Start the local AWS and PostgreSQL (RUNTIME=docker for containers)
 train-catboost: ## Train the credit model (DATA= TARGET= POSITIVE= LIMIT_COLUMN= for your own table)
 	@$(CLI) $(JSON_FLAG) train $(TRAIN)
 
-train-sagemaker: ## Write the request of a SageMaker job with the same trainer, and the commands that run it (ROLE= BUCKET=)
-	@$(CLI) $(JSON_FLAG) train-sagemaker $(SAGEMAKER)
+train-sagemaker: ## Train as a SageMaker job: here, in the image (CONTAINER=1), on AWS (START=1 ROLE= BUCKET=), or PRINT=1
+	@$(INSTALL) training
+	@LIMIT_INCREASE_CLI='$(CLI)' $(VENVS)/training/bin/python training/train_sagemaker.py $(SAGEMAKER)
+
+build-docker: ## Build the image of the SageMaker job, catboost-sagemaker:latest
+	@PYTHONPATH=training $(PYTHON_311) -m limit_sagemaker.engine build
+
+clean-docker: ## Remove that image
+	@PYTHONPATH=training $(PYTHON_311) -m limit_sagemaker.engine clean
 
 setup-db: ## Make and fill the tables (CUSTOMERS=1000, RESET=1, or DATA= ID_COLUMN= SCORE_COLUMN= LIMIT_COLUMN=)
 	@$(CLI) $(JSON_FLAG) setup-db $(SETUP_DB)
@@ -83,7 +93,7 @@ render: ## Write the state machine's JSON from its YAML source
 	$(INSTALL) build
 	$(VENVS)/build/bin/python statemachine/render.py
 
-lint: ## Check formats, lints and dependencies: rustfmt, clippy, cargo deny, cfn-lint, ruff
+lint: ## Check formats, lints and dependencies: rustfmt, clippy, cargo deny, cfn-lint, hadolint, ruff
 	$(INSTALL) build
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
@@ -91,6 +101,7 @@ lint: ## Check formats, lints and dependencies: rustfmt, clippy, cargo deny, cfn
 	$(PYTHON_311) tests/one_build.py
 	$(VENVS)/build/bin/cfn-lint cloudformation/infrastructure.yml
 	$(VENVS)/build/bin/python statemachine/render.py --check
+	$(VENVS)/build/bin/hadolint training/Dockerfile
 	$(VENVS)/build/bin/ruff check .
 	$(VENVS)/build/bin/ruff format --check .
 

@@ -30,7 +30,10 @@ PYTHON = {
     "cloudformation": ("build", "cloudformation/tests"),
     "localstack": ("localstack", "deploy/localstack/tests"),
     "parquet": ("bench", "tests/parquet"),
+    "train-sagemaker": ("training", "tests/train_sagemaker"),
 }
+# Those of them that run the command line too.
+WITH_PROGRAMS = {"train-sagemaker"}
 
 
 @dataclass
@@ -104,7 +107,7 @@ def test_programs(install: Program, compiling: Program) -> list[Program]:
         Program(
             name,
             [str(VENVS / venv / "bin" / "python"), "-m", "pytest", "-q", folder],
-            needs=[install],
+            needs=[install, compiling] if name in WITH_PROGRAMS else [install],
         )
         for name, (venv, folder) in PYTHON.items()
     ]

@@ -4,7 +4,7 @@ SageMaker puts the data under SM_CHANNEL_TRAINING and gives the hyperparameters 
 in SM_HPS. Afterwards it packs the content of SM_MODEL_DIR into model.tar.gz; that is the artifact's
 three files. Each hyperparameter is an option of train.py (`target`, `positive`, `iterations`, ..).
 An option that may be repeated (`param`) is given as a JSON list. `limit-increase train-sagemaker`
-writes the request for such a job.
+writes the request for such a job, and train_sagemaker.py runs it: here, in a container, or on AWS.
 """
 
 import argparse
@@ -37,6 +37,9 @@ def main() -> int:
         print(error.render(), file=sys.stderr)
         write_reason(error.render())
         return error.exit_code
+    except Exception as error:
+        write_reason(f"{type(error).__name__}: {error}\nThe log of the job has more.")
+        raise
     return EXIT_OK
 
 
@@ -45,13 +48,13 @@ def run(environment: dict[str, str]) -> dict:
     model = directory(environment, "SM_MODEL_DIR")
     options = hyperparameters(environment)
 
+    # One thread, unless the hyperparameter `threads` says otherwise: their number is a part of the
+    # artifact, and the machine must not decide about its bytes.
     arguments = [f"--data={table(channel, options.pop('data-file', ''))}"]
     for name, value in options.items():
         values = value if isinstance(value, list) else [value]
         # Name and value in one word, so that a value with a dash in front stays a value.
         arguments += [f"--{name}={located(channel, name, str(one))}" for one in values]
-    if "threads" not in options and environment.get("SM_NUM_CPUS"):
-        arguments.append(f"--threads={environment['SM_NUM_CPUS']}")
 
     with tempfile.TemporaryDirectory() as temporary:
         artifact = Path(temporary, "model.tar.gz")
@@ -128,7 +131,7 @@ def inside(channel: Path, named: str) -> Path | None:
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     try:
-        return parser().parse_args([*arguments, "--quiet"])
+        return parser().parse_args(arguments)
     except SystemExit as stopped:
         raise job_error(
             "train.py does not take these hyperparameters; its own message is above",

@@ -88,12 +88,13 @@ def describe_files(files: dict[str, bytes]) -> dict:
 
 
 def pack(files: dict[str, bytes], manifest: dict) -> bytes:
-    """Packs a tar.gz that holds no times, owners or file modes of this machine."""
-    entries = {
-        "manifest.json": json.dumps(manifest, indent=1, allow_nan=False).encode() + b"\n",
-        **files,
-    }
+    """Packs the model's files with their manifest."""
+    written = json.dumps(manifest, indent=1, allow_nan=False).encode() + b"\n"
+    return pack_entries({"manifest.json": written, **files})
 
+
+def pack_entries(entries: dict[str, bytes]) -> bytes:
+    """Packs a tar.gz that holds no times, owners or file modes of this machine."""
     plain = io.BytesIO()
     with tarfile.open(fileobj=plain, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for name in sorted(entries):

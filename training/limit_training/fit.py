@@ -156,15 +156,19 @@ class Settings:
 class Progress:
     """CatBoost's callback that shows the iterations on the error stream.
 
-    A terminal gets one line that is rewritten. Anything else gets about ten lines.
+    A terminal gets one line that is rewritten. Anything else gets about ten lines. Whether there is
+    a callback is a part of the model's files, so a quiet training has one too.
     """
 
-    def __init__(self, iterations: int, stream: TextIO | None = None) -> None:
+    def __init__(self, iterations: int, stream: TextIO | None = None, quiet: bool = False) -> None:
         self.iterations = iterations
         self.stream = stream or sys.stderr
+        self.quiet = quiet
         self.every = max(1, iterations // 10)
 
     def after_iteration(self, info) -> bool:
+        if self.quiet:
+            return True
         terminal = self.stream.isatty()
         last = info.iteration == self.iterations
         if terminal or last or info.iteration % self.every == 0:
@@ -196,7 +200,7 @@ def train(
             catboost.Pool(encoded.matrix[training], bad[training], feature_names=names),
             eval_set=catboost.Pool(encoded.matrix[measured], bad[measured], feature_names=names),
             use_best_model=False,
-            callbacks=None if quiet else [Progress(settings.iterations)],
+            callbacks=[Progress(settings.iterations, quiet=quiet)],
         )
     except (catboost.CatBoostError, TypeError, ValueError) as error:
         raise TrainingError(

@@ -32,7 +32,8 @@ def job(tmp_path, table):
             "SM_CHANNEL_TRAINING": str(channel),
             "SM_MODEL_DIR": str(root / "model"),
             "SM_OUTPUT_DIR": str(root / "output"),
-            "SM_NUM_CPUS": "1",
+            # The number of processors decides nothing about the artifact.
+            "SM_NUM_CPUS": "4",
             "SM_HPS": json.dumps(hyperparameters),
             "SOURCE_DATE_EPOCH": "1795485668",
             **changes,
@@ -142,6 +143,12 @@ def test_a_job_that_cannot_be_done_says_why_where_sagemaker_shows_it(
     assert words in reason and "next:" in reason and len(reason) <= 1024
     assert words in done.stderr
     assert list((root / "model").iterdir()) == [], "a job that failed leaves no model"
+
+
+def test_an_unexpected_error_has_a_reason_too(job):
+    done, root = job({"target": "outcome", "positive": "Decline"} | SMALL, SM_HPS="[1]")
+    assert done.returncode == 1 and "Traceback" in done.stderr
+    assert "AttributeError" in (root / "output" / "failure").read_text(encoding="utf-8")
 
 
 def test_one_of_several_tables_has_to_be_named(job, tmp_path, table):
