@@ -9,6 +9,7 @@ os.environ.setdefault("SAGEMAKER_SUPPRESS_V2_WARNING", "1")
 # version has other modules. Both would stand between the lines that people read.
 logging.getLogger("sagemaker.config").setLevel(logging.WARNING)
 logging.getLogger("sagemaker").setLevel(logging.WARNING)
+logging.getLogger("botocore").setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", module=r"sagemaker(\.|$)")
 warnings.filterwarnings("ignore", message="Lambda function won't be updated")
 warnings.filterwarnings("ignore", message="Running within a PipelineSession")

@@ -27,7 +27,6 @@ from sagemaker.local.pipeline import (
     _StepExecutor,
     _StepExecutorFactory,
 )
-from sagemaker.workflow.lambda_step import LambdaOutput, LambdaOutputTypeEnum, LambdaStep
 from sagemaker.workflow.pipeline_context import LocalPipelineSession
 from sagemaker.workflow.steps import Step, StepTypeEnum
 
@@ -40,12 +39,7 @@ STEP_SECONDS = 600
 MAX_REASON = 1_024
 REGION = "us-east-1"
 ACCOUNT = "000000000000"
-PYTHON_TYPES = {
-    LambdaOutputTypeEnum.String: str,
-    LambdaOutputTypeEnum.Integer: int,
-    LambdaOutputTypeEnum.Boolean: bool,
-    LambdaOutputTypeEnum.Float: (int, float),
-}
+PYTHON_TYPES = {"String": str, "Integer": int, "Boolean": bool, "Float": (int, float)}
 
 
 class LocalSession(LocalPipelineSession):
@@ -176,26 +170,29 @@ class StepExecutorFactory(_StepExecutorFactory):
 
 
 class LambdaStepExecutor(_StepExecutor):
-    """Calls the step's function once, and keeps the outputs that the step declares."""
+    """Calls the step's function once, and keeps the outputs that the step declares.
 
-    step: LambdaStep
+    The step is a part of the compiled definition, so the request is what AWS would get.
+    """
 
     def execute(self) -> dict:
         executor = self.pipline_executor  # The SDK spells it so.
         inputs = executor.evaluate_step_arguments(self.step)
         running = executor.execution.step_execution[self.step.name]
         running.inputs = inputs
-        running.function_arn = self.step.lambda_func.function_arn
+        running.function_arn = self.step.to_request()["FunctionArn"]
         executor.execution.save()
 
-        answer = self.invoke(inputs)
+        answer = self.invoke(running.function_arn, inputs)
+        declared = self.step.to_request()["OutputParameters"]
         return {
-            "OutputParameters": {o.output_name: self.read(o, answer) for o in self.step.outputs}
+            "OutputParameters": {
+                output["OutputName"]: self.read(output, answer) for output in declared
+            }
         }
 
-    def invoke(self, inputs: dict) -> dict:
+    def invoke(self, function: str, inputs: dict) -> dict:
         client = self.pipline_executor.sagemaker_session.lambda_client
-        function = self.step.lambda_func.function_arn
         try:
             response = client.invoke(FunctionName=function, Payload=json.dumps(inputs))
         except (BotoCoreError, ClientError) as error:
@@ -207,14 +204,14 @@ class LambdaStepExecutor(_StepExecutor):
             return self.fail(f"{kind}: {message}")
         return answer
 
-    def read(self, output: LambdaOutput, answer: dict) -> str | int | bool | float:
+    def read(self, output: dict[str, str], answer: dict) -> str | int | bool | float:
         """The value of an output; SageMaker fails a step whose answer lacks one."""
-        value = answer.get(output.output_name)
-        kind = PYTHON_TYPES[output.output_type]
-        # A boolean is an integer for Python alone.
-        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            expected = output.output_type.value
-            self.fail(f"the answer's {output.output_name!r} should be a {expected}: {value!r}")
+        name, expected = output["OutputName"], output["OutputType"]
+        value = answer.get(name)
+        # For Python a boolean is an integer too.
+        is_boolean = isinstance(value, bool)
+        if not isinstance(value, PYTHON_TYPES[expected]) or is_boolean != (expected == "Boolean"):
+            self.fail(f"the answer's {name!r} should be of type {expected}: {value!r}")
         return value
 
     def fail(self, reason: str) -> dict:

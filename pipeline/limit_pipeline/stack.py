@@ -9,6 +9,8 @@ from limit_pipeline.definition import NAME, Functions
 from limit_pipeline.errors import PipelineError
 
 DEFAULT_STACK = "limit-increase"
+# The output of a stack without a role for the pipeline.
+NO_ROLE = "none"
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,9 @@ def find(session: boto3.Session, name: str = DEFAULT_STACK) -> Stack:
             "deploy it again: limit-increase deploy",
         ) from missing
 
-    suffix = name.removeprefix(DEFAULT_STACK)
+    role = outputs.get("PipelineRoleArn", NO_ROLE)
     return Stack(
         functions=functions,
-        pipeline_name=outputs.get("PipelineName", NAME + suffix),
-        role=outputs.get("PipelineRoleArn"),
+        pipeline_name=outputs.get("PipelineName", NAME),
+        role=None if role == NO_ROLE else role,
     )
