@@ -23,6 +23,9 @@ TRAIN = $(call option,DATA,--data) $(call option,TARGET,--target) $(call option,
 	$(call option,FEATURES,--features) $(call option,CATEGORICAL,--categorical) \
 	$(call option,SPLIT_COLUMN,--split-column) $(call option,DESCRIPTIONS,--descriptions) $(call flag,FORCE,--force) \
 	$(call option,POLICY,--policy) $(call option,LIMIT_COLUMN,--limit-column) $(TRAINER)
+# The options of an execution of the pipeline.
+PIPELINE = $(call option,LIMIT,--limit) $(call option,SHARD_SIZE,--shard-size) $(call flag,DRY_RUN,--dry-run) \
+	$(call option,AS_OF,--as-of) $(call option,POLICY,--policy) $(call option,TOKEN,--token)
 # Options that train.py alone knows; the command line passes on what follows the two dashes.
 TRAINER = $(if $(value EXCLUDE)$(value SPECIAL)$(value MONOTONE)$(value POPULATION_BAD_RATE)$(value MINIMUM_SCORE)$(value SKIP_LINES),--) \
 	$(call option,EXCLUDE,--exclude) $(call option,SPECIAL,--special) $(call option,MONOTONE,--monotone) \
@@ -43,7 +46,7 @@ SETUP_DB = $(call option,CUSTOMERS,--customers) $(call flag,RESET,--reset) $(cal
 RUN = $(call option,LIMIT,--limit) $(call option,SHARD_SIZE,--shard-size) $(call flag,DRY_RUN,--dry-run) \
 	$(call option,AS_OF,--as-of) $(call option,POLICY,--policy) $(call option,NAME,--name)
 
-.PHONY: help start train-catboost train-sagemaker build-docker clean-docker setup-db deploy-stack run-workflow check-results status \
+.PHONY: help start train-catboost train-sagemaker build-docker clean-docker setup-db deploy-stack run-workflow run-pipeline check-results status \
 	test-services test-schedule test-all render lint bench stop clean
 
 help: ## Show this list
@@ -73,6 +76,9 @@ deploy-stack: ## Build the functions and deploy the stack
 
 run-workflow: ## Run everything, from a fresh clone to decisions (LIMIT=all, DRY_RUN=1, POLICY=file.json)
 	@$(INSTALL_MEANWHILE) $(CLI) $(JSON_FLAG) run $(RUN)
+
+run-pipeline: ## The same as a SageMaker pipeline in the SDK's local mode (LIMIT=20, DRY_RUN=1, POLICY=file.json)
+	@$(INSTALL_MEANWHILE) $(CLI) $(JSON_FLAG) pipeline start $(PIPELINE)
 
 check-results: ## Show what was decided
 	@$(CLI) $(JSON_FLAG) results $(call option,TOP,--top)

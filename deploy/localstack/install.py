@@ -1,7 +1,8 @@
 #!/usr/bin/env python3.11
-"""Makes the project's Python environments, several of them simultaneously.
+r"""Makes the project's Python environments, several of them simultaneously.
 
-    python3.11 deploy/localstack/install.py localstack build audit training postgres-tls bench
+    python3.11 deploy/localstack/install.py localstack build audit training postgres-tls bench \
+        pipeline
 
 Nothing is done and nothing is printed for an environment that is up to date.
 
@@ -38,6 +39,7 @@ REQUIREMENTS = {
     "postgres-tls": [HERE / "postgres-tls-requirements.txt"],
     "training": [PROJECT / "training" / "requirements.txt"],
     "bench": [PROJECT / "benches" / "requirements.txt"],
+    "pipeline": [PROJECT / "pipeline" / "requirements.txt"],
 }
 # The folders whose package-lock.json names the packages of node that an environment has too. They
 # go into a folder of the same name. The node is a Python package of that environment.

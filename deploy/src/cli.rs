@@ -92,6 +92,8 @@ pub(crate) enum Command {
     TestServices,
     /// Show the nightly schedule and prove that an event starts a run
     TestSchedule(TestScheduleArgs),
+    /// Run the job as a SageMaker pipeline: render, upsert, start, list, describe
+    Pipeline(PipelineArgs),
     /// Run awslocal against this environment: limit-increase awslocal -- s3 ls
     Awslocal(AwslocalArgs),
 }
@@ -540,6 +542,31 @@ pub(crate) struct CleanArgs {
     /// Remove without asking first
     #[arg(long, short)]
     pub(crate) yes: bool,
+}
+
+/// Options of `pipeline`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  limit-increase pipeline start                       20 customers, on the local services
+  limit-increase pipeline start --limit 500 --dry-run
+  limit-increase pipeline list
+  limit-increase pipeline describe 1f0c5b9d3a7e       an execution, step by step
+  limit-increase pipeline render > pipeline.json      the definition, as SageMaker reads it
+  limit-increase pipeline upsert --target aws         creates or updates the pipeline of your stack
+  limit-increase pipeline start --target aws --yes
+
+The pipeline calls the same four functions as the state machine. An execution works on one shard,
+and is kept in .local/pipeline. The options of a command: limit-increase pipeline start -- --help")]
+pub(crate) struct PipelineArgs {
+    /// render, upsert, start, list or describe, and its options
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "COMMAND"
+    )]
+    pub(crate) arguments: Vec<String>,
 }
 
 /// Options of `awslocal`.

@@ -5,6 +5,7 @@ mod awslocal;
 mod clean;
 mod deploy;
 mod forecast;
+mod pipeline;
 mod results;
 mod run;
 mod setup_db;
@@ -56,6 +57,7 @@ pub(crate) async fn dispatch(cli: Cli, ui: Ui) -> Result<Exit> {
         Command::Clean(arguments) => clean::run(&context, &arguments)?,
         Command::TestServices => return test_services::run(&context).await,
         Command::TestSchedule(arguments) => test_schedule::run(&context, &arguments).await?,
+        Command::Pipeline(arguments) => return pipeline::run(&context, &arguments).await,
         Command::Awslocal(arguments) => return awslocal::run(&context, &arguments).await,
     }
 

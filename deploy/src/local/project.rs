@@ -13,7 +13,7 @@ pub struct Project {
     venvs: PathBuf,
 }
 
-/// The three pinned Python environments.
+/// The pinned Python environments that the command line uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Venv {
     /// The environment with LocalStack, awslocal and PostgreSQL.
@@ -22,6 +22,8 @@ pub enum Venv {
     Build,
     /// The environment with CatBoost and the trainer's other packages.
     Training,
+    /// The environment with the SageMaker SDK. Only the command `pipeline` needs it.
+    Pipeline,
 }
 
 impl Venv {
@@ -32,6 +34,7 @@ impl Venv {
             Self::LocalStack => "localstack",
             Self::Build => "build",
             Self::Training => "training",
+            Self::Pipeline => "pipeline",
         }
     }
 }

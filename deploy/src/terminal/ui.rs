@@ -38,6 +38,12 @@ impl Ui {
         Self { json: true, terminal: false, quiet: true }
     }
 
+    /// Whether the answer is JSON.
+    #[must_use]
+    pub const fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// Whether a person is there to answer a question.
     #[must_use]
     pub fn can_ask(&self) -> bool {

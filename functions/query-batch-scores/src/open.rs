@@ -12,7 +12,7 @@ use limit_increase_storage::Storage;
 use limit_increase_workflow::contract::RunOpened;
 use limit_increase_workflow::document::parse_policy;
 use limit_increase_workflow::keys::{self, shard_list_key};
-use limit_increase_workflow::{Failure, FailureKind, ModelPin, ObjectRef, RunContext};
+use limit_increase_workflow::{Failure, FailureKind, ModelPin, ObjectRef, RunContext, ShardRef};
 
 use crate::allowed::Allowed;
 use crate::request::RunOrder;
@@ -98,11 +98,20 @@ pub(crate) async fn open_run(
         shard_count: shards.len() as u32,
         remaining: shards.len() as u32,
         shards: ObjectRef { bucket: run.bucket.clone(), key: shard_list_key(&run.run_id) },
+        shard: only_shard(&shards),
         run,
     };
 
     opening.record(&order.request, &opened, &schedule, started_at).await?;
     Ok(opened)
+}
+
+/// The shard of a list that has just one.
+pub(crate) fn only_shard(shards: &[ShardRef]) -> Option<ShardRef> {
+    match shards {
+        [shard] => Some(shard.clone()),
+        _ => None,
+    }
 }
 
 /// The event that started the run, and the run that the same event has started before. A second run

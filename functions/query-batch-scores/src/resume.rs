@@ -8,6 +8,8 @@ use limit_increase_workflow::contract::RunOpened;
 use limit_increase_workflow::keys::remaining_list_key;
 use limit_increase_workflow::{Failure, FailureKind, ObjectRef, ShardRef};
 
+use crate::open::only_shard;
+
 /// Answers with the shards that are not applied yet (promise 4). Their list is a new object,
 /// because the run's own shard list stays as it was written.
 ///
@@ -20,7 +22,7 @@ pub(crate) async fn resume_run(
     opened: RunOpened,
 ) -> Result<RunOpened, Failure> {
     let applied = opening.applied_shards().await?;
-    if applied.is_empty() {
+    if applied.is_empty() && opened.shard_count != 1 {
         tracing::info!(eligible = opened.eligible, "the run is open already");
         return Ok(opened);
     }
@@ -34,6 +36,11 @@ pub(crate) async fn resume_run(
         )
     })?;
 
+    if applied.is_empty() {
+        tracing::info!(eligible = opened.eligible, "the run is open already");
+        return Ok(RunOpened { shard: only_shard(&shards), ..opened });
+    }
+
     shards.retain(|shard| !applied.contains(&shard.index));
 
     let list = serde_json::to_vec(&shards)
@@ -43,5 +50,6 @@ pub(crate) async fn resume_run(
     storage.put(&remaining.bucket, &remaining.key, Bytes::from(list), APPLICATION_JSON).await?;
 
     tracing::info!(applied = applied.len(), remaining = shards.len(), "the run is resumed");
-    Ok(RunOpened { remaining: shards.len() as u32, shards: remaining, ..opened })
+    let shard = only_shard(&shards);
+    Ok(RunOpened { remaining: shards.len() as u32, shards: remaining, shard, ..opened })
 }

@@ -8,6 +8,7 @@ use limit_increase_workflow::contract::{
     ExecutionEnded, OpenRuns, RecordedFailure, ShardApplied, UpdateTask,
 };
 use limit_increase_workflow::document::parse;
+use limit_increase_workflow::pipeline::StatusChanged;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -49,7 +50,12 @@ impl Handler {
     /// `fail_or_resume`, the recorded failure of the run.
     pub(crate) async fn handle(&self, event: Value) -> Result<Answer, StepError> {
         let Self { storage, database } = self;
-        if event.get("detail-type").is_some() {
+        if let Some(detail_type) = event.get("detail-type").and_then(Value::as_str) {
+            if StatusChanged::is_detail_type(detail_type) {
+                let report = parse::<StatusChanged>(event)?.into_report()?;
+                return Ok(Answer::RecordFailure(record_failure(database, report).await?));
+            }
+
             let ExecutionEnded { detail } = parse(event)?;
             return Ok(Answer::RecordFailure(record_failure(database, detail.into()).await?));
         }

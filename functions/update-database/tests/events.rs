@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 use limit_increase_workflow::contract::{ExecutionEnded, FailureReport, UpdateTask};
 use limit_increase_workflow::document::parse;
+use limit_increase_workflow::pipeline::StatusChanged;
 
 const RUN: &str = "manual-20261125T020212-250";
 
@@ -48,6 +49,17 @@ fn execution_ended() {
     let execution = report.execution.unwrap();
     assert_eq!(execution.redrive_count, 0);
     assert_eq!(execution.start_time.unwrap().to_rfc3339(), "2026-11-25T02:02:12.250+00:00");
+}
+
+#[test]
+fn pipeline_step_failed() {
+    let event = include_str!("../../../events/update-database-pipeline-step-failed.json");
+    let event: serde_json::Value = serde_json::from_str(event).unwrap();
+    assert!(StatusChanged::is_detail_type(event["detail-type"].as_str().unwrap()));
+    let report = parse::<StatusChanged>(event).unwrap().into_report().unwrap();
+    assert_eq!(report.run_id.as_str(), "pipeline-p4jn9xou8a8s");
+    assert_eq!(report.error, "Permanent.ModelMissing");
+    assert!(report.cause.starts_with("step QueryBatchScores: Permanent."), "{}", report.cause);
 }
 
 #[test]

@@ -111,6 +111,7 @@ impl<'c> OpeningRun<'c> {
             shard_count,
             remaining: shard_count,
             shards: ObjectRef { bucket: context.bucket.clone(), key: shard_list_key(self.run) },
+            shard: None,
             run: context,
         };
 

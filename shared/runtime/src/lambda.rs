@@ -8,7 +8,7 @@ use std::panic::AssertUnwindSafe;
 use futures_util::FutureExt as _;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use limit_increase_workflow::document::parse;
-use limit_increase_workflow::{Failure, FailureKind};
+use limit_increase_workflow::{Failure, FailureKind, pipeline};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -75,6 +75,8 @@ where
     telemetry::init();
     lambda_runtime::run(service_fn(|event: LambdaEvent<Event>| {
         let Event(payload) = event.payload;
+        let form = Form::of(&payload);
+        let payload = form.unfold(payload);
         let request_id = event.context.request_id;
         let run_id = payload.as_ref().ok().and_then(run_id_of).unwrap_or_default().to_owned();
         let span = tracing::info_span!("invocation", run_id, request_id);
@@ -88,7 +90,7 @@ where
                 Err(failure) => Err(failure.into()),
             };
 
-            match answer {
+            match answer.and_then(|answer| Ok(form.fold(answer)?)) {
                 Ok(answer) => {
                     tracing::info!("done");
                     Ok(answer)
@@ -104,10 +106,55 @@ where
     .await
 }
 
+/// The form of an event and of its answer: as the contract has them, or as a SageMaker pipeline can
+/// carry them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Contract,
+    Pipeline,
+}
+
+/// An answer in the form of its event.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Answer<R> {
+    Contract(R),
+    Pipeline(Value),
+}
+
+impl Form {
+    fn of(payload: &Result<Value, String>) -> Self {
+        match payload {
+            Ok(event) if pipeline::is_from_pipeline(event) => Self::Pipeline,
+            _ => Self::Contract,
+        }
+    }
+
+    fn unfold(self, payload: Result<Value, String>) -> Result<Value, Failure> {
+        let event =
+            payload.map_err(|problem| Failure::new(FailureKind::InvalidRequest, problem))?;
+        match self {
+            Self::Contract => Ok(event),
+            Self::Pipeline => pipeline::unfold(event),
+        }
+    }
+
+    fn fold<R: Serialize>(self, answer: R) -> Result<Answer<R>, Failure> {
+        match self {
+            Self::Contract => Ok(Answer::Contract(answer)),
+            Self::Pipeline => {
+                let answer = serde_json::to_value(answer).map_err(|error| {
+                    Failure::new(FailureKind::Internal, format!("the answer: {error}"))
+                })?;
+                pipeline::fold(answer).map(Answer::Pipeline)
+            }
+        }
+    }
+}
+
 /// The event as the handler's type.
-fn event_of<T: DeserializeOwned>(payload: Result<Value, String>) -> Result<T, Failure> {
-    let payload = payload.map_err(|problem| Failure::new(FailureKind::InvalidRequest, problem))?;
-    parse(payload)
+fn event_of<T: DeserializeOwned>(payload: Result<Value, Failure>) -> Result<T, Failure> {
+    parse(payload?)
 }
 
 /// The error for a panic. The Lambda runtime would report it under the name of a Rust type, which
@@ -188,8 +235,30 @@ mod tests {
 
         let failure = event_of::<Value>(Ok(json!([]))).unwrap_err();
         assert_eq!(failure.message, "invalid type: array, expected an object");
-        let failure = event_of::<Value>(Err("EOF while parsing".to_owned())).unwrap_err();
+        let unread = Form::Contract.unfold(Err("EOF while parsing".to_owned()));
+        let failure = event_of::<Value>(unread).unwrap_err();
         assert_eq!(failure.kind, FailureKind::InvalidRequest);
+    }
+
+    /// The handler knows the contract's form alone; the caller gets the form that it sent.
+    #[test]
+    fn an_answer_has_the_form_of_its_event() {
+        let answer = json!({"sha256": "ab", "version_id": null});
+        for (event, expected) in [
+            (json!({"run_id": "a"}), answer.clone()),
+            (
+                json!({"run_id": "a", "caller": "sagemaker-pipeline"}),
+                json!({"file": r#"{"sha256":"ab","version_id":null}"#}),
+            ),
+        ] {
+            let payload = Ok(event);
+            let form = Form::of(&payload);
+            assert_eq!(form.unfold(payload).unwrap(), json!({"run_id": "a"}));
+            let folded = form.fold(answer.clone()).unwrap();
+            assert_eq!(serde_json::to_value(folded).unwrap(), expected);
+        }
+
+        assert_eq!(Form::of(&Err("EOF".to_owned())), Form::Contract);
     }
 
     #[test]

@@ -25,6 +25,9 @@ pub struct RunOpened {
     pub remaining: u32,
     /// The list of the shards to work on: a JSON array of [`ShardRef`].
     pub shards: ObjectRef,
+    /// The shard to work on, when there is just one. A SageMaker pipeline reads no list.
+    #[serde(default)]
+    pub shard: Option<ShardRef>,
 }
 
 /// The task of `ScoreCustomers` for one shard. The answer is the [`HandoffRef`] of the scores.

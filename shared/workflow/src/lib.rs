@@ -23,6 +23,7 @@
 //! * [`RunRequest`] is what a run is asked to do. [`RunContext`] is everything about a run that is
 //!   fixed when it opens.
 //! * [`contract`] has the events and the answers of the four functions.
+//! * [`pipeline`] has the form of these messages that a SageMaker pipeline can carry.
 //! * [`keys`] gives the S3 key of each object. A key follows from the run and the shard.
 //! * [`rows`] has the rows that travel, independent of what carries them.
 //! * [`RunSummary`] is the content of `summary.json`.
@@ -34,6 +35,7 @@ pub mod contract;
 pub mod document;
 pub mod failure;
 pub mod keys;
+pub mod pipeline;
 pub mod release;
 pub mod request;
 pub mod rows;
