@@ -1,16 +1,15 @@
-//! Customers from the user's own CSV file. A bad row stops the load, and the error names its line
-//! and column.
+//! Customers from the user's own file, CSV or Parquet. A bad row stops the load, and the error names
+//! its line or row, and its column.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use chrono::NaiveDate;
 
-use super::decode;
 use super::identifiers::{self, Changed};
-use super::rows::{Record, RowError, RowErrorKind, Rows};
+use super::rows::Record;
+use super::source::Source;
 use super::{dates, values};
 use crate::customers::bulk::{IncomingCell, IncomingCustomer};
 use crate::terminal::Problem;
@@ -35,10 +34,10 @@ pub struct CsvColumns {
     pub features: Vec<SourceColumn>,
 }
 
-/// A CSV file of customers that is being read, row by row.
+/// A file of customers that is being read, row by row.
 pub struct CustomerFile {
     path: PathBuf,
-    rows: Rows,
+    rows: Source,
     record: Record,
     positions: Positions,
     columns: CsvColumns,
@@ -58,9 +57,18 @@ struct Positions {
 
 impl CustomerFile {
     /// Opens the file, plain or gzip, and finds the columns in its header.
-    pub(crate) fn open(path: &Path, columns: CsvColumns, default_date: NaiveDate) -> Result<Self> {
-        let (rows, header) = open_text(path, columns.skipped_lines)?;
-        let positions = positions(path, &header, &columns)?;
+    pub(crate) fn open(
+        path: &Path,
+        mut columns: CsvColumns,
+        default_date: NaiveDate,
+    ) -> Result<Self> {
+        let (mut rows, header) = Source::open(path, columns.skipped_lines)?;
+        let positions = positions(&rows.place(path, header.line), &header, &columns)?;
+        rows.select(path, positions.all())?;
+        if positions.date.is_some_and(|position| rows.holds_days(position)) {
+            columns.date_format = None;
+        }
+
         Ok(Self {
             path: path.to_owned(),
             rows,
@@ -85,8 +93,7 @@ impl CustomerFile {
     }
 
     fn read(&mut self, record: &mut Record) -> Result<bool> {
-        let read = self.rows.read(record);
-        Ok(read.map_err(|error| unreadable_error(&self.path, &error))?)
+        self.rows.read(&self.path, record)
     }
 
     fn row(&mut self, record: &Record) -> Result<IncomingCustomer> {
@@ -97,10 +104,10 @@ impl CustomerFile {
         }
 
         let positions = &self.positions;
-        let (path, columns) = (&self.path, &self.columns);
+        let columns = &self.columns;
         let field = |position: usize| record.field(position).unwrap_or_default();
         let value_error = |column: &str, position: usize, why: String| {
-            bad_value_error(path, line, column, field(position), &why)
+            self.bad_value_error(line, column, field(position), &why)
         };
 
         let customer_id =
@@ -124,7 +131,11 @@ impl CustomerFile {
         let application_date = self.date(record)?;
         if let Some(first) = self.seen.insert(customer_id.clone(), line) {
             return Err(Problem::usage(format!("customer {customer_id:?} is in the file twice"))
-                .at(format!("{}, lines {first} and {line}", self.path.display()))
+                .at(format!(
+                    "{}, {}s {first} and {line}",
+                    self.path.display(),
+                    self.rows.unit()
+                ))
                 .next("keep one row per customer; nothing was loaded")
                 .into());
         }
@@ -147,7 +158,7 @@ impl CustomerFile {
         if self.columns.date_format.is_none() {
             let format = dates::detect(text).ok_or_else(|| {
                 let why = "is not a date in a form that can only mean one day";
-                bad_value_error(&self.path, record.line, column, text, why).next(
+                self.bad_value_error(record.line, column, text, why).next(
                     "say how dates are written, for example --date-format %d/%m/%Y (or %b-%Y for \
                      the first day of Feb-2026); nothing was loaded",
                 )
@@ -158,8 +169,15 @@ impl CustomerFile {
         let format = self.columns.date_format.as_deref().unwrap_or_default();
         dates::parse(text, format).ok_or_else(|| {
             let why = format!("is not a date written as {format}");
-            bad_value_error(&self.path, record.line, column, text, &why).into()
+            self.bad_value_error(record.line, column, text, &why).into()
         })
+    }
+
+    fn bad_value_error(&self, line: u64, column: &str, value: &str, why: &str) -> Problem {
+        let shown: String = value.chars().take(80).collect();
+        Problem::usage(format!("{column} {shown:?} {why}"))
+            .at(format!("{}, column {column}", self.rows.place(&self.path, line)))
+            .next("correct the row and load the file again; nothing was loaded")
     }
 
     /// Names all keys of the rest of the file that were changed in the same way.
@@ -180,7 +198,7 @@ impl CustomerFile {
         }
 
         let column = &self.columns.id;
-        let lines = identifiers::shown_lines(&lines);
+        let lines = identifiers::shown_lines(self.rows.unit(), &lines);
         Problem::usage(format!("{column} {first:?} {}", changed.what()))
             .at(format!("{}, {lines}, column {column}", self.path.display()))
             .next(format!("{}; nothing was loaded", changed.advice()))
@@ -188,31 +206,13 @@ impl CustomerFile {
     }
 }
 
-fn open_text(path: &Path, skipped_lines: u64) -> Result<(Rows, Record)> {
-    let open_error = |error: std::io::Error| {
-        Problem::usage(format!("cannot read the customers: {error}"))
-            .at(path.display().to_string())
-            .next("give the path of a CSV or CSV.gz file with --data")
-    };
-
-    let text = decode::open(File::open(path).map_err(open_error)?).map_err(open_error)?;
-    let text = text.map_err(|other| {
-        Problem::usage(format!("the file is {}, not a table of text", other.what))
-            .at(path.display().to_string())
-            .next(format!("{}; nothing was loaded", other.next))
-    })?;
-
-    Ok(Rows::open(text, skipped_lines).map_err(|error| unreadable_error(path, &error))?)
-}
-
-fn positions(path: &Path, header: &Record, columns: &CsvColumns) -> Result<Positions> {
+fn positions(place: &str, header: &Record, columns: &CsvColumns) -> Result<Positions> {
     let find = |name: &str, option: &str| -> Result<usize> {
         let mut found = header
             .fields()
             .enumerate()
             .filter(|(_, column)| *column == name)
             .map(|(position, _)| position);
-        let place = format!("{}, line {}", path.display(), header.line);
         let Some(position) = found.next() else {
             let known: Vec<&str> = header.fields().collect();
             let note = match known.len() {
@@ -248,22 +248,12 @@ fn positions(path: &Path, header: &Record, columns: &CsvColumns) -> Result<Posit
     })
 }
 
-fn bad_value_error(path: &Path, line: u64, column: &str, value: &str, why: &str) -> Problem {
-    let shown: String = value.chars().take(80).collect();
-    Problem::usage(format!("{column} {shown:?} {why}"))
-        .at(format!("{}, line {line}, column {column}", path.display()))
-        .next("correct the row and load the file again; nothing was loaded")
-}
-
-fn unreadable_error(path: &Path, error: &RowError) -> Problem {
-    let place = match error.kind {
-        RowErrorKind::Empty => path.display().to_string(),
-        _ => format!("{}, line {}", path.display(), error.line),
-    };
-
-    Problem::usage(error.to_string())
-        .at(place)
-        .next(format!("{}; nothing was loaded", error.advice()))
+impl Positions {
+    /// The positions of all columns that are read.
+    fn all(&self) -> impl Iterator<Item = usize> {
+        let own = [self.id, self.score, self.limit];
+        own.into_iter().chain(self.date).chain(self.features.iter().copied())
+    }
 }
 
 #[cfg(test)]
@@ -427,13 +417,16 @@ mod tests {
         let dir = TempDir::new("dialect");
         let path = dir.path().join("customers.csv");
         std::fs::write(&path, bytes).unwrap();
-        let (mut rows, _) = open_text(&path, skipped).map_err(|error| Problem::of(&error))?;
-        let mut record = Record::default();
-        let mut all = Vec::new();
-        while rows.read(&mut record).map_err(|error| unreadable_error(&path, &error))? {
-            all.push(record.fields().map(str::to_owned).collect());
-        }
-        Ok(all)
+        let read = || -> Result<Vec<Vec<String>>> {
+            let (mut rows, _) = Source::open(&path, skipped)?;
+            let mut record = Record::default();
+            let mut all = Vec::new();
+            while rows.read(&path, &mut record)? {
+                all.push(record.fields().map(str::to_owned).collect());
+            }
+            Ok(all)
+        };
+        read().map_err(|error| Problem::of(&error))
     }
 
     #[test]

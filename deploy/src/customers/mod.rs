@@ -8,10 +8,12 @@ mod decode;
 mod elsewhere;
 mod fill;
 mod identifiers;
+mod parquet;
 pub mod portfolio;
 mod preview;
 mod rows;
 pub mod sample;
+mod source;
 mod table;
 mod values;
 
