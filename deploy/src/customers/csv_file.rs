@@ -8,9 +8,10 @@ use anyhow::Result;
 use chrono::NaiveDate;
 
 use super::identifiers::{self, Changed};
+use super::key::TableKey;
 use super::rows::Record;
 use super::source::Source;
-use super::{dates, values};
+use super::{dates, names, spelling, values};
 use crate::customers::bulk::{IncomingCell, IncomingCustomer};
 use crate::terminal::Problem;
 use limit_increase_domain::{ColumnKind, SourceColumn};
@@ -41,6 +42,7 @@ pub struct CustomerFile {
     record: Record,
     positions: Positions,
     columns: CsvColumns,
+    key: TableKey,
     default_date: NaiveDate,
     /// The line of each key so far; an error about a duplicate names both lines.
     seen: HashMap<String, u64>,
@@ -60,6 +62,7 @@ impl CustomerFile {
     pub(crate) fn open(
         path: &Path,
         mut columns: CsvColumns,
+        key: TableKey,
         default_date: NaiveDate,
     ) -> Result<Self> {
         let (mut rows, header) = Source::open(path, columns.skipped_lines)?;
@@ -75,6 +78,7 @@ impl CustomerFile {
             record: Record::default(),
             positions,
             columns,
+            key,
             default_date,
             seen: HashMap::new(),
         })
@@ -112,30 +116,30 @@ impl CustomerFile {
 
         let customer_id =
             values::customer_id(key).map_err(|why| value_error(&columns.id, positions.id, why))?;
+        let customer_id = self.key.fit(customer_id).map_err(|(why, next)| {
+            value_error(&columns.id, positions.id, why).next(format!("{next}; nothing was loaded"))
+        })?;
         let current_score = values::score(field(positions.score))
-            .map_err(|why| value_error(&columns.score, positions.score, why))?;
+            .map_err(|why| self.number_error(record, &columns.score, positions.score, &why))?;
         let current_limit = values::limit(field(positions.limit))
-            .map_err(|why| value_error(&columns.limit, positions.limit, why))?;
+            .map_err(|why| self.number_error(record, &columns.limit, positions.limit, &why))?;
         let mut features = Vec::with_capacity(columns.features.len());
         for (column, position) in columns.features.iter().zip(&positions.features) {
             let text = field(*position);
-            let cell = if column.kind == ColumnKind::Number {
-                values::number(text).map(IncomingCell::Number)
-            } else {
-                values::category(text).map(IncomingCell::Text)
-            };
-
-            features.push(cell.map_err(|why| value_error(&column.name, *position, why))?);
+            features.push(match column.kind {
+                ColumnKind::Number => values::number(text)
+                    .map(IncomingCell::Number)
+                    .map_err(|why| self.number_error(record, &column.name, *position, &why))?,
+                ColumnKind::Category => values::category(text)
+                    .map(IncomingCell::Text)
+                    .map_err(|why| value_error(&column.name, *position, why))?,
+            });
         }
 
         let application_date = self.date(record)?;
         if let Some(first) = self.seen.insert(customer_id.clone(), line) {
             return Err(Problem::usage(format!("customer {customer_id:?} is in the file twice"))
-                .at(format!(
-                    "{}, {}s {first} and {line}",
-                    self.path.display(),
-                    self.rows.unit()
-                ))
+                .at(format!("{}, {}s {first} and {line}", self.path.display(), self.rows.unit()))
                 .next("keep one row per customer; nothing was loaded")
                 .into());
         }
@@ -173,6 +177,17 @@ impl CustomerFile {
         })
     }
 
+    /// The error about a field that is no number. One as people write it is told with what to write.
+    fn number_error(&self, record: &Record, column: &str, position: usize, why: &str) -> Problem {
+        let text = record.field(position).unwrap_or_default();
+        match spelling::written(text) {
+            Some(written) => self
+                .bad_value_error(record.line, column, text, &written.what())
+                .next(format!("{}; nothing was loaded", written.advice(text))),
+            None => self.bad_value_error(record.line, column, text, why),
+        }
+    }
+
     fn bad_value_error(&self, line: u64, column: &str, value: &str, why: &str) -> Problem {
         let shown: String = value.chars().take(80).collect();
         Problem::usage(format!("{column} {shown:?} {why}"))
@@ -206,15 +221,25 @@ impl CustomerFile {
     }
 }
 
+/// The names of a file's columns.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn column_names(path: &Path, skipped_lines: u64) -> Result<Vec<String>> {
+    let (_, header) = Source::open(path, skipped_lines)?;
+    Ok(header.fields().map(str::to_owned).collect())
+}
+
 fn positions(place: &str, header: &Record, columns: &CsvColumns) -> Result<Positions> {
+    let known: Vec<String> = header.fields().map(str::to_owned).collect();
     let find = |name: &str, option: &str| -> Result<usize> {
-        let mut found = header
-            .fields()
+        let exact = names::one(name, &known).unwrap_or(name);
+        let mut found = known
+            .iter()
             .enumerate()
-            .filter(|(_, column)| *column == name)
+            .filter(|(_, column)| *column == exact)
             .map(|(position, _)| position);
         let Some(position) = found.next() else {
-            let known: Vec<&str> = header.fields().collect();
             let note = match known.len() {
                 1 => "if the header is below a note, leave the note out with --skip-lines; else ",
                 _ => "",
@@ -283,7 +308,8 @@ mod tests {
         let path = dir.path().join("customers.csv");
         std::fs::write(&path, text).unwrap();
         let read = || -> Result<Vec<IncomingCustomer>> {
-            let mut file = CustomerFile::open(&path, columns(), NaiveDate::default())?;
+            let mut file =
+                CustomerFile::open(&path, columns(), TableKey::text(), NaiveDate::default())?;
             let mut rows = Vec::new();
             while let Some(row) = file.next_row()? {
                 rows.push(row);
@@ -293,6 +319,53 @@ mod tests {
         };
 
         read().map_err(|error| Problem::of(&error))
+    }
+
+    #[test]
+    fn parquet_and_csv_of_one_table_are_the_same_customers() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/parquet_values");
+        let read = |name: &str, columns: CsvColumns| -> Result<Vec<IncomingCustomer>> {
+            let key = TableKey::text();
+            let mut file =
+                CustomerFile::open(&folder.join(name), columns, key, NaiveDate::default())?;
+            let mut rows = Vec::new();
+            while let Some(row) = file.next_row()? {
+                rows.push(row);
+            }
+            Ok(rows)
+        };
+
+        let from_csv = read("customers.csv", columns()).unwrap();
+        assert_eq!(from_csv.len(), 6);
+        assert_eq!(read("customers.parquet", columns()).unwrap(), from_csv);
+        // A column of days needs no format.
+        let formatted = CsvColumns { date_format: Some("%d/%m/%Y".to_owned()), ..columns() };
+        assert_eq!(read("customers.parquet", formatted).unwrap(), from_csv);
+
+        let list = CsvColumns { features: vec![SourceColumn::number("list")], ..columns() };
+        let problem = Problem::of(&read("customers.parquet", list).unwrap_err());
+        assert!(problem.what.contains("\"list\" holds lists or other columns"));
+        let text = CsvColumns { features: vec![SourceColumn::number("home")], ..columns() };
+        let problem = Problem::of(&read("customers.parquet", text).unwrap_err());
+        assert!(problem.place.unwrap().ends_with("customers.parquet, row 1, column home"));
+        let skipped = CsvColumns { skipped_lines: 1, ..columns() };
+        let problem = Problem::of(&read("customers.parquet", skipped).unwrap_err());
+        assert!(problem.next.unwrap().contains("--skip-lines"));
+    }
+
+    #[test]
+    fn a_decimal_comma_is_told_with_what_to_write() {
+        let file = b"id;score;limit;date;income;home\n7;650;1000;20260203;1,5;a\n";
+        let problem = load(file).unwrap_err();
+        assert_eq!(problem.what, "income \"1,5\" has a decimal comma");
+        assert!(problem.place.unwrap().ends_with("line 2, column income"));
+        assert_eq!(
+            problem.next.unwrap(),
+            "write plain numbers, with a point before the fraction: 1.5 for '1,5'; nothing was \
+             loaded"
+        );
+        let limit = load(b"id;score;limit;date;income;home\n7;650;1860,50;20260203;1;a\n");
+        assert_eq!(limit.unwrap_err().what, "limit \"1860,50\" has a decimal comma");
     }
 
     const GOOD: &str = "id,score,limit,date,income,home\n\

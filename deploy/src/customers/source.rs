@@ -103,11 +103,7 @@ fn is_parquet(file: &mut File) -> std::io::Result<bool> {
     Ok(head == PARQUET)
 }
 
-fn open_parquet(
-    path: &Path,
-    file: File,
-    skipped_lines: u64,
-) -> Result<(Source, Record), Problem> {
+fn open_parquet(path: &Path, file: File, skipped_lines: u64) -> Result<(Source, Record), Problem> {
     if skipped_lines > 0 {
         return Err(Problem::usage("a Parquet file has no lines above its table")
             .at(path.display().to_string())

@@ -49,16 +49,14 @@ impl Kind {
             (Physical::BOOLEAN, ..) => Ok(Self::Boolean),
             (Physical::FLOAT | Physical::DOUBLE, ..) => Ok(Self::Float),
             (Physical::INT96, ..) => Ok(Self::Timestamp(1_000_000_000, Zone::None)),
-            (_, Some(Logical::Decimal(decimal)), _) => decimal_kind(decimal.precision, decimal.scale),
+            (_, Some(Logical::Decimal(decimal)), _) => {
+                decimal_kind(decimal.precision, decimal.scale)
+            }
             (_, None, ConvertedType::DECIMAL) => {
                 decimal_kind(column.type_precision(), column.type_scale())
             }
             (Physical::INT32 | Physical::INT64, logical, converted) => whole(logical, converted),
-            (
-                Physical::BYTE_ARRAY,
-                Some(Logical::String | Logical::Json | Logical::Enum),
-                _,
-            )
+            (Physical::BYTE_ARRAY, Some(Logical::String | Logical::Json | Logical::Enum), _)
             | (
                 Physical::BYTE_ARRAY,
                 None,
@@ -144,7 +142,9 @@ impl Kind {
     pub(super) fn write_bytes(&self, bytes: &[u8], text: &mut String) -> Result<(), Unreadable> {
         match self {
             Self::Text => {
-                text.push_str(std::str::from_utf8(bytes).map_err(|_| "has bytes that are not UTF-8")?);
+                text.push_str(
+                    std::str::from_utf8(bytes).map_err(|_| "has bytes that are not UTF-8")?,
+                );
             }
             Self::Decimal(scale) => {
                 let number = big_endian(bytes).ok_or("is a decimal of too many bytes")?;

@@ -215,8 +215,8 @@ fn columns(metadata: &ParquetMetaData) -> Result<Vec<Column>, ParquetProblem> {
     let mut columns = Vec::with_capacity(first_leaves.len());
     for (field, first) in schema.root_schema().get_fields().iter().zip(first_leaves) {
         let name = field.name().to_owned();
-        let is_flat = field.is_primitive()
-            && field.get_basic_info().repetition() != Repetition::REPEATED;
+        let is_flat =
+            field.is_primitive() && field.get_basic_info().repetition() != Repetition::REPEATED;
         let leaf = match first.filter(|_| is_flat) {
             Some(position) => {
                 let descriptor = schema.column(position);
@@ -358,5 +358,111 @@ impl Cells {
         let start = row.checked_sub(1).and_then(|before| self.ends.get(before)).copied();
         let end = self.ends.get(row).copied().unwrap_or_default();
         self.text.get(start.unwrap_or_default()..end).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::path::{Path, PathBuf};
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::testing::TempDir;
+
+    fn file(name: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/parquet_values").join(name)
+    }
+
+    /// The texts of some columns, row by row.
+    fn texts(path: &Path, names: &[&str]) -> Result<Vec<Vec<String>>, ParquetProblem> {
+        let mut rows = ParquetRows::open(File::open(path).unwrap())?;
+        let header = rows.header();
+        let place = |name: &&str| header.fields().position(|column| column == *name).unwrap();
+        let positions: Vec<usize> = names.iter().map(place).collect();
+        rows.select(positions.iter().copied())?;
+        let (mut record, mut all) = (Record::default(), Vec::new());
+        while rows.read(&mut record)? {
+            let fields = positions.iter().map(|place| record.field(*place).unwrap().to_owned());
+            all.push(fields.collect());
+        }
+
+        Ok(all)
+    }
+
+    #[test]
+    fn every_type_is_read_here_and_by_the_trainer_alike() {
+        let cases: Value =
+            serde_json::from_str(include_str!("../../../../tests/parquet_values/values.json"))
+                .unwrap();
+        let mut files = 0;
+        for table in cases["tables"].as_array().unwrap() {
+            for name in table["files"].as_array().unwrap() {
+                let path = file(name.as_str().unwrap());
+                files += 1;
+                for (column, expected) in table["columns"].as_object().unwrap() {
+                    let expected: Vec<Vec<String>> = expected
+                        .as_array()
+                        .unwrap()
+                        .iter()
+                        .map(|text| vec![text.as_str().unwrap().to_owned()])
+                        .collect();
+                    assert_eq!(texts(&path, &[column]), Ok(expected), "{name}, {column}");
+                }
+
+                for (column, holds) in table["refused"].as_object().into_iter().flatten() {
+                    let (name, holds) = (column.clone(), holds.as_str().unwrap().to_owned());
+                    let problem = ParquetProblem::Column { name, holds };
+                    assert_eq!(texts(&path, &[column]), Err(problem));
+                }
+            }
+        }
+        assert_eq!(files, 5);
+    }
+
+    #[test]
+    fn rows_of_several_groups_and_batches_keep_their_order() {
+        let rows = texts(&file("polars.parquet"), &["text", "number"]).unwrap();
+        assert_eq!(rows.len(), 2_500);
+        for (number, row) in rows.iter().enumerate() {
+            let text = if number % 5 == 0 { String::new() } else { format!("t{}", number % 7) };
+            assert_eq!(*row, [text, number.to_string()]);
+        }
+    }
+
+    #[test]
+    fn a_zone_is_applied_or_named_and_a_codec_is_named() {
+        let rows = texts(&file("zones.parquet"), &["offset"]).unwrap();
+        assert_eq!(rows, [["2026-02-04 00:30:00.5+01:00"], [""]]);
+        assert_eq!(
+            texts(&file("zones.parquet"), &["named"]),
+            Err(ParquetProblem::Zone { name: "named".into(), zone: "Europe/Berlin".into() })
+        );
+        assert_eq!(
+            texts(&file("brotli.parquet"), &["text"]),
+            Err(ParquetProblem::Codec { name: "text".into(), codec: "brotli" })
+        );
+    }
+
+    #[test]
+    fn a_damaged_file_is_an_error_and_never_other_rows() {
+        let directory = TempDir::new("damaged-parquet");
+        let path = directory.path().join("customers.parquet");
+        for name in ["snappy.parquet", "zstd_v2.parquet", "gzip_v2.parquet"] {
+            let whole = std::fs::read(file(name)).unwrap();
+            for length in [4, 5, 12, whole.len() / 2, whole.len() - 1] {
+                std::fs::write(&path, &whole[..length]).unwrap();
+                let problem = texts(&path, &["int32"]).unwrap_err();
+                assert!(matches!(problem, ParquetProblem::Damaged(_)), "{name} {length}");
+            }
+
+            // The first bytes of the first page.
+            let mut changed = whole.clone();
+            changed[4..60].fill(0xee);
+            std::fs::write(&path, &changed).unwrap();
+            let problem = texts(&path, &["int8"]).unwrap_err();
+            assert!(matches!(problem, ParquetProblem::Damaged(_)), "{name}");
+        }
     }
 }
