@@ -19,7 +19,7 @@ import train
 from limit_training.errors import EXIT_OK, TrainingError
 from limit_training.options import parser
 
-TABLES = (".csv", ".csv.gz")
+TABLES = (".csv", ".csv.gz", ".parquet")
 # Options that this entry sets itself.
 OURS = {"data", "output", "json", "quiet"}
 # The console shows the beginning of the file `failure` as the reason of a failure.
@@ -112,7 +112,8 @@ def table(channel: Path, named: str) -> Path:
         names = ", ".join(str(path.relative_to(channel)) for path in found[:5]) or "none"
         raise job_error(
             f"the channel training has {len(found)} tables ({names})",
-            "give it one CSV or CSV.gz file, or name one with the hyperparameter data-file",
+            "give it one CSV, CSV.gz or Parquet file, or name one with the hyperparameter"
+            " data-file",
         )
     return found[0]
 

@@ -5,8 +5,8 @@ use std::path::Path;
 use anyhow::Result;
 use rust_decimal::{Decimal, RoundingStrategy};
 
-use super::csv_file::{open_text, unreadable_error};
 use super::rows::Record;
+use super::source::Source;
 use super::values;
 use crate::terminal::Problem;
 
@@ -42,19 +42,21 @@ pub(crate) fn read_money(
     wanted: &Wanted<'_>,
     rows: impl Iterator<Item = u64>,
 ) -> Result<MoneyOfRows> {
-    let (mut reader, header) = open_text(path, wanted.skipped_lines)?;
+    let (mut table, header) = Source::open(path, wanted.skipped_lines)?;
     let limit = match wanted.limit_column {
-        Some(name) => {
-            Some(find(&header, name).ok_or_else(|| no_column_error(path, &header, name))?)
-        }
+        Some(name) => Some(
+            find(&header, name)
+                .ok_or_else(|| no_column_error(&table.place(path, header.line), &header, name))?,
+        ),
         None => None,
     };
     let income = wanted.income_column.and_then(|name| find(&header, name));
+    table.select(path, limit.into_iter().chain(income))?;
 
     let mut rows = rows.peekable();
     let (mut record, mut number) = (Record::default(), 0);
     let mut found = MoneyOfRows { has_income: income.is_some(), rows: Vec::new() };
-    while reader.read(&mut record).map_err(|error| unreadable_error(path, &error))? {
+    while table.read(path, &mut record)? {
         if rows.next_if_eq(&number).is_some() {
             let field = |position: Option<usize>| record.field(position?).map(str::trim);
             found.rows.push(Money {
@@ -93,9 +95,9 @@ fn find(header: &Record, name: &str) -> Option<usize> {
     only(&|column| column == name).or_else(|| only(&|column| column.trim() == name.trim()))
 }
 
-fn no_column_error(path: &Path, header: &Record, name: &str) -> Problem {
+fn no_column_error(place: &str, header: &Record, name: &str) -> Problem {
     let known: Vec<&str> = header.fields().collect();
     Problem::usage(format!("there is no one column {name:?} (--limit-column)"))
-        .at(format!("{}, line {}", path.display(), header.line))
+        .at(place)
         .next(format!("use one of the file's columns: {}", known.join(", ")))
 }

@@ -31,6 +31,7 @@ fn spelt(categories: &[Option<&str>], steps: &[SpellingStep]) -> Encoder {
             category: Some(category.map(str::to_owned)),
             median: None,
             special: Vec::new(),
+            monotone: None,
         })
         .collect();
     Encoder { source, first: 1, encoding: Encoding::Categories(Categories::new(&columns, steps)) }
