@@ -36,7 +36,7 @@ SETUP_DB = $(call option,CUSTOMERS,--customers) $(call flag,RESET,--reset) $(cal
 	$(call option,ID_COLUMN,--id-column) $(call option,SCORE_COLUMN,--score-column) \
 	$(call option,LIMIT_COLUMN,--limit-column) $(call option,DATE_COLUMN,--date-column) \
 	$(call option,DATE_FORMAT,--date-format) $(call option,FEATURES,--features) \
-	$(call option,SKIP_LINES,--skip-lines)
+	$(call option,CATEGORICAL,--categorical) $(call option,SKIP_LINES,--skip-lines)
 RUN = $(call option,LIMIT,--limit) $(call option,SHARD_SIZE,--shard-size) $(call flag,DRY_RUN,--dry-run) \
 	$(call option,AS_OF,--as-of) $(call option,POLICY,--policy) $(call option,NAME,--name)
 

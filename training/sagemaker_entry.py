@@ -19,7 +19,7 @@ import train
 from limit_training.errors import EXIT_OK, TrainingError
 from limit_training.options import parser
 
-TABLES = (".csv", ".csv.gz")
+TABLES = (".csv", ".csv.gz", ".parquet")
 # Options that this entry sets itself.
 OURS = {"data", "output", "json", "quiet"}
 # The console shows the beginning of the file `failure` as the reason of a failure.

@@ -287,7 +287,7 @@ pub(crate) struct SetupDbArgs {
     /// Empty the tables first; decisions go too, the ledger of runs stays
     #[arg(long)]
     pub(crate) reset: bool,
-    /// Your own customers, CSV or CSV.gz with a header
+    /// Your own customers: CSV or CSV.gz with a header, or Parquet
     #[arg(long, value_name = "FILE", requires_all = ["id_column", "score_column", "limit_column"])]
     pub(crate) data: Option<PathBuf>,
     /// Show what would be loaded, by column, and write nothing
@@ -311,11 +311,12 @@ pub(crate) struct SetupDbArgs {
     /// Lines above the header that are left out, as a note
     #[arg(long, value_name = "N", default_value_t = 0, requires = "data")]
     pub(crate) skip_lines: u64,
-    /// Columns to load as features [default: those that the current model reads]
-    #[arg(long, value_name = "A,B,..", value_delimiter = ',', requires = "data")]
-    pub(crate) features: Option<Vec<String>>,
+    /// Columns to load as features; a name with a comma stands in double quotes [default: those
+    /// that the current model reads]
+    #[arg(long, value_name = "A,B,..", requires = "data")]
+    pub(crate) features: Vec<String>,
     /// Of --features, those that are categories although the current model does not say so
-    #[arg(long, value_name = "A,B,..", value_delimiter = ',', requires = "features")]
+    #[arg(long, value_name = "A,B,..", requires = "features")]
     pub(crate) categorical: Vec<String>,
 }
 

@@ -29,6 +29,9 @@ fn main() -> ExitCode {
             setup_db_makes_the_tables_alone_when_asked_and_starts_nothing,
             the_sample_goes_only_into_a_database_on_this_machine,
             own_customers_are_loaded_and_a_bad_row_is_named,
+            parquet_loads_what_csv_loads_whatever_the_type_of_the_key,
+            a_key_that_does_not_fit_the_table_is_refused_before_a_row,
+            columns_of_any_name_are_loaded,
             test_schedule_and_test_services_use_what_they_test,
             a_deployment_sets_the_size_of_a_night_and_the_next_one_keeps_it,
             a_second_stage_runs_beside_the_first,
@@ -428,6 +431,159 @@ fn own_customers_are_loaded_and_a_bad_row_is_named(environment: &Environment) ->
         "the lender's own customers should be decided"
     );
 
+    Ok(())
+}
+
+/// Makes a database with a `batch_scores` that somebody else designed, and returns its URL.
+fn lender_with_key(environment: &Environment, key: &str) -> Result<String> {
+    let name = format!("lender_{}", key.to_lowercase());
+    let admin = environment.database()?;
+    environment.block_on(admin.batch_execute(&format!("DROP DATABASE IF EXISTS {name}")))?;
+    environment.block_on(admin.batch_execute(&format!("CREATE DATABASE {name}")))?;
+    let server = environment.ready.services.database_url.rsplit_once('/');
+    let url =
+        format!("{}/{name}", server.context("the database's URL should end with its name")?.0);
+    environment.block_on(async {
+        let client = limit_increase::database::connect(&url).await?;
+        let table = format!(
+            "CREATE TABLE batch_scores (customer_id {key} PRIMARY KEY,
+                 current_score INTEGER NOT NULL, current_limit DECIMAL(10,2) NOT NULL,
+                 application_date DATE NOT NULL, limit_increase_decision VARCHAR(10),
+                 new_limit DECIMAL(10,2), decision_reason TEXT, updated_at TIMESTAMP)"
+        );
+        Ok(client.batch_execute(&table).await?)
+    })?;
+    Ok(url)
+}
+
+/// The command that loads a file into a lender's database.
+fn loading<'a>(url: &'a str, file: &'a str) -> Vec<&'a str> {
+    let columns = ["--id-column", "id", "--score-column", "score", "--limit-column", "limit"];
+    [&["setup-db", "--database-url", url, "--data", file][..], &columns].concat()
+}
+
+fn parquet_loads_what_csv_loads_whatever_the_type_of_the_key(
+    environment: &Environment,
+) -> Result<()> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("parquet_values");
+    let parquet = folder.join("customers.parquet").display().to_string();
+    let csv = folder.join("customers.csv").display().to_string();
+    let more = ["--date-column", "date", "--features", "income,home", "--categorical", "home"];
+    for key in ["BIGINT", "NUMERIC", "TEXT"] {
+        let url = lender_with_key(environment, key)?;
+        let load = |file: &str, last: &[&str]| {
+            environment.command_json(&[&loading(&url, file)[..], &more, last].concat())
+        };
+
+        let shown = load(&parquet, &["--dry-run"])?["would_load"].clone();
+        ensure!(
+            shown["rows"] == 6
+                && shown["new"] == 6
+                && shown["columns"][0]["missing"] == 1
+                && shown["columns"][1]["distinct"] == 4,
+            "{key}: 6 new customers, 5 of them with an income, expected: {shown}"
+        );
+        let loaded = load(&parquet, &[])?["loaded"].clone();
+        ensure!(loaded["inserted"] == 6, "{key}: 6 new customers expected: {loaded}");
+
+        let rows = |url: &str| {
+            environment.block_on(async {
+                let client = limit_increase::database::connect(url).await?;
+                let all = "SELECT string_agg(concat_ws('|', b::text, f::text), ';' ORDER BY b)
+                           FROM batch_scores b JOIN customer_features f USING (customer_id)";
+                Ok(client.query_one(all, &[]).await?.get::<_, String>(0))
+            })
+        };
+        let before = rows(&url)?;
+        ensure!(before.contains("4000.04") && before.contains("1e+16"), "{before}");
+        let shown = load(&csv, &["--dry-run"])?["would_load"].clone();
+        ensure!(
+            shown["new"] == 0 && shown["changed"] == 0,
+            "{key}: the customers of the CSV file should be there already: {shown}"
+        );
+        let loaded = load(&csv, &[])?["loaded"].clone();
+        ensure!(loaded["inserted"] == 0 && loaded["updated"] == 0, "{key}: {loaded}");
+        let after = rows(&url)?;
+        ensure!(before == after, "{key}: CSV should give the same rows: {before} and {after}");
+    }
+
+    Ok(())
+}
+
+fn a_key_that_does_not_fit_the_table_is_refused_before_a_row(
+    environment: &Environment,
+) -> Result<()> {
+    let uuid = "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11";
+    for (key, good, bad) in [("BIGINT", "7", "007"), ("UUID", uuid, "CUST_0001")] {
+        let url = lender_with_key(environment, key)?;
+        let path = environment.context.home.root().join("keys.csv");
+        let file = path.display().to_string();
+        let load = [&loading(&url, &file)[..], &["--features", "income"]].concat();
+        let row = "700,4000,1.5\n";
+        std::fs::write(&path, format!("id,score,limit,income\n{good},{row}{bad},{row}"))?;
+        for last in [&["--dry-run"][..], &[]] {
+            let output = run(environment, &[&load[..], last].concat())?;
+            let said = text(&output.stderr);
+            ensure!(
+                output.status.code() == Some(2)
+                    && said.contains(&format!("id \"{bad}\" does not fit the type"))
+                    && said.contains("line 3, column id"),
+                "{key}: expected the key, its line and the type, got {said}"
+            );
+        }
+
+        std::fs::write(&path, format!("id,score,limit,income\n{good},{row}"))?;
+        for expected in [1, 0] {
+            let loaded = environment.command_json(&load)?;
+            ensure!(
+                loaded["loaded"]["inserted"] == expected && loaded["customers"] == 1,
+                "{key}: one customer expected, new at the first time: {loaded}"
+            );
+        }
+
+        let sample = ["setup-db", "--database-url", &url, "--customers", "10"];
+        let output = run(environment, &sample)?;
+        let said = text(&output.stderr);
+        ensure!(
+            output.status.code() == Some(2) && said.contains("a key of the sample"),
+            "{key}: the sample should be refused: {said}"
+        );
+    }
+
+    Ok(())
+}
+
+fn columns_of_any_name_are_loaded(environment: &Environment) -> Result<()> {
+    let url = lender_with_key(environment, "VARCHAR")?;
+    let path = environment.context.home.root().join("names.csv");
+    let file = path.display().to_string();
+    std::fs::write(
+        &path,
+        "id, score,limit,\"Income, annual\", it's in $\n7,700,4000,1.5,a\n8,700,4000,2.5,b\n",
+    )?;
+    let named = ["--features", "\"Income, annual\",it's in $", "--categorical", " it's in $"];
+    let load = [&loading(&url, &file)[..], &named].concat();
+    let shown = environment.command_json(&[&load[..], &["--dry-run"]].concat())?;
+    let columns = &shown["would_load"]["columns"];
+    ensure!(
+        columns[0]["name"] == "Income, annual"
+            && columns[0]["type"] == "DOUBLE PRECISION"
+            && columns[1]["name"] == " it's in $"
+            && columns[1]["type"] == "TEXT"
+            && columns[1]["distinct"] == 2,
+        "a column of numbers and one of texts expected: {shown}"
+    );
+    let loaded = environment.command_json(&load)?;
+    ensure!(loaded["loaded"]["inserted"] == 2, "2 new customers expected: {loaded}");
+
+    let unknown = [&loading(&url, &file)[..], &["--features", "Income"]].concat();
+    let output = run(environment, &unknown)?;
+    let said = text(&output.stderr);
+    ensure!(
+        output.status.code() == Some(2)
+            && said.contains("there is no column \"Income\" (--features)"),
+        "expected the exit code 2 and the name, got {said}"
+    );
     Ok(())
 }
 

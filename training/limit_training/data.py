@@ -7,13 +7,15 @@ categories as text.
 import csv
 import io
 import zlib
+from array import array
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from . import files, quotes
+from . import files, parquet, quotes
 from .errors import TrainingError, some_of
 from .names import choose, shown
 from .values import is_missing
@@ -38,11 +40,12 @@ MIN_PER_CLASS = 2
 
 @dataclass(frozen=True)
 class Table:
-    """A CSV file: its columns in their order, and every cell as text.
+    """A file: its columns in their order, and every cell as text.
 
     `repeated` has the positions of each name that the header has more than once; the values are
     those of its first column. `nameless` has the positions of the columns without a name, which are
-    not among the columns.
+    not among the columns. `lines` has the line of each row; a Parquet file has none. `unreadable`
+    says what the columns hold that cannot be used.
     """
 
     path: str
@@ -52,6 +55,14 @@ class Table:
     header_line: int = 1
     repeated: dict[str, list[int]] = field(default_factory=dict)
     nameless: list[int] = field(default_factory=list)
+    lines: Sequence[int] = ()
+    unreadable: dict[str, str] = field(default_factory=dict)
+
+    def place(self, row: int) -> str:
+        """Where a row is, counted from 0."""
+        if self.lines:
+            return f"{self.path}, line {self.lines[row]}"
+        return f"{self.path}, row {row + 1}"
 
     def find(self, column: str, role: str) -> str:
         """The exact name of a column; an error if the column that `role` names is missing."""
@@ -70,19 +81,31 @@ class Table:
                 where=f"{self.path}, line {self.header_line}",
                 next_step="give every column a different name",
             )
+        if found[0] in self.unreadable:
+            raise TrainingError(
+                f"{self.what_it_holds(found[0])} ({role})",
+                where=self.path,
+                next_step="write the column as numbers or as text",
+            )
         return found[0]
+
+    def what_it_holds(self, name: str) -> str:
+        """Says what a column holds that cannot be used."""
+        return f"column {name!r} holds {self.unreadable[name]}, which are neither numbers nor texts"
 
 
 def read_table(path: str, skipped_lines: int = 0) -> Table:
-    """Reads a CSV file, plain or gzip, UTF-8 or UTF-16. Every cell stays unchanged text."""
+    """Reads a file of CSV or Parquet. Every cell stays unchanged text."""
     if not Path(path).is_file():
         raise TrainingError(
             f"cannot read {path}: no such file",
             where="--data",
-            next_step="give the path of a CSV or CSV.gz file",
+            next_step="give the path of a CSV, CSV.gz or Parquet file",
         )
 
     try:
+        if parquet.is_parquet(path):
+            return _read_parquet(path, skipped_lines)
         opener, encoding = files.opener_of(path)
         return _read(path, opener, encoding, skipped_lines)
     except (OSError, EOFError, zlib.error) as error:
@@ -91,6 +114,22 @@ def read_table(path: str, skipped_lines: int = 0) -> Table:
             where="--data",
             next_step="check that the file is complete and readable",
         ) from error
+
+
+def _read_parquet(path: str, skipped_lines: int) -> Table:
+    if skipped_lines:
+        raise TrainingError(
+            "a Parquet file has no lines above its table",
+            where=path,
+            next_step="leave out --skip-lines",
+        )
+    header, texts, unreadable, rows = parquet.read(path, MAX_ROWS)
+    _check_header(path, header)
+    if not rows:
+        raise _no_rows_error(path)
+    # The names of the rows are no column, as they have no name in a CSV file.
+    named = ["" if parquet.ROW_NAMES.fullmatch(name) else name for name in header]
+    return Table(path=path, rows=rows, unreadable=unreadable, **_named(named, texts))
 
 
 def _read(path: str, opener, encoding: str, skipped_lines: int) -> Table:
@@ -139,9 +178,9 @@ def _parse(path: str, reader, above: int) -> Table:
             next_step="give a CSV file with a header row and one row per customer",
         )
     header_line = above + 1
-    _check_header(path, header, header_line)
+    _check_header(f"{path}, line {header_line}", header)
 
-    rows = []
+    rows, lines = [], array("Q")
     line = above + reader.line_num + 1
     for row in reader:
         begins, line = line, above + reader.line_num + 1
@@ -150,6 +189,7 @@ def _parse(path: str, reader, above: int) -> Table:
         if len(row) != len(header):
             raise _width_error(f"{path}, line {begins}", row, header, header_line, bool(rows))
         rows.append(row)
+        lines.append(begins)
         if len(rows) > MAX_ROWS:
             raise TrainingError(
                 f"the file has more than {MAX_ROWS:,} rows",
@@ -157,25 +197,30 @@ def _parse(path: str, reader, above: int) -> Table:
                 next_step="train on a random sample of it",
             )
     if not rows:
-        raise TrainingError(
-            "the file has a header and no rows", where=path, next_step="add one row per customer"
-        )
+        raise _no_rows_error(path)
 
-    columns = list(zip(*rows, strict=True))
+    texts = [np.array(column, dtype=object) for column in zip(*rows, strict=True)]
+    named = _named(header, texts)
+    return Table(path=path, rows=len(rows), header_line=header_line, lines=lines, **named)
+
+
+def _named(header: list[str], texts: list[np.ndarray]) -> dict:
+    """The columns by their names, and the positions of those whose name is repeated or missing."""
     positions: dict[str, list[int]] = {}
     for position, name in enumerate(header, start=1):
         positions.setdefault(name if name.strip() else "", []).append(position)
     nameless = positions.pop("", [])
-    return Table(
-        path=path,
-        columns=list(positions),
-        values={
-            name: np.array(columns[found[0] - 1], dtype=object) for name, found in positions.items()
-        },
-        rows=len(rows),
-        header_line=header_line,
-        repeated={name: found for name, found in positions.items() if len(found) > 1},
-        nameless=nameless,
+    return {
+        "columns": list(positions),
+        "values": {name: texts[found[0] - 1] for name, found in positions.items()},
+        "repeated": {name: found for name, found in positions.items() if len(found) > 1},
+        "nameless": nameless,
+    }
+
+
+def _no_rows_error(path: str) -> TrainingError:
+    return TrainingError(
+        "the file has a header and no rows", where=path, next_step="add one row per customer"
     )
 
 
@@ -197,8 +242,7 @@ def _width_error(
     return TrainingError(what, where=where, next_step=next_step)
 
 
-def _check_header(path: str, header: list[str], line: int) -> None:
-    where = f"{path}, line {line}"
+def _check_header(where: str, header: list[str]) -> None:
     if not any(name.strip() for name in header):
         raise TrainingError(
             "no column has a name", where=where, next_step="name the columns in the first line"

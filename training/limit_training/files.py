@@ -1,6 +1,7 @@
 """What a file is by its first bytes, and its text.
 
-The loader of customers has the same rules. tests/csv_dialect.json has the cases of both.
+The loader of customers has the same rules. tests/csv_dialect.json has the cases of both. A Parquet
+file does not come here.
 """
 
 import gzip
@@ -19,11 +20,9 @@ DOWNLOAD = "download the file itself, or ask for it as CSV"
 AS_LINES = "write it as CSV, with a header and one line per customer"
 # How files of other kinds begin, what they are, and what to do.
 OTHERS = [
-    (
-        b"PAR1",
-        "a Parquet file",
-        "write it as CSV, for example with pandas: to_csv(.., index=False)",
-    ),
+    (b"PAR1", "Parquet inside gzip", "decompress it: the columns of a Parquet file are compressed"),
+    (b"PARE", "an encrypted Parquet file", "write it without encryption"),
+    (b"ARROW1", "an Arrow file (Feather)", "write it as Parquet or CSV"),
     (b"\xd0\xcf\x11\xe0", "an Excel workbook (xls)", SAVE_AS_CSV),
     (b"PK\x03\x04", "a zip archive", UNPACK),
     (b"PK\x05\x06", "an empty zip archive", "pack it again, or give the CSV file"),

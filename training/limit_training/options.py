@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _add_data(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add("--data", metavar="FILE", help="CSV file with a header, or CSV.gz")
+    add("--data", metavar="FILE", help="CSV file with a header, CSV.gz or Parquet")
     add(
         "--skip-lines",
         type=int,

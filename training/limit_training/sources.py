@@ -130,6 +130,24 @@ class Choice:
             )
         return positions is not None
 
+    def is_unreadable(self, name: str, notices: Notices) -> bool:
+        """Whether a column of a Parquet file holds neither numbers nor texts.
+
+        That is a problem if somebody asked for the column.
+        """
+        if name not in self.table.unreadable:
+            return False
+        what = self.table.what_it_holds(name)
+        if name in self.asked or name in self.categorical:
+            self.problems.add(
+                name,
+                what,
+                "write the column as numbers or as text, or take it out of --features",
+            )
+        else:
+            notices.add(f"{shown(name)} is left out: {what}.")
+        return True
+
     def _leak(self, name: str, leak: str, notices: Notices) -> None:
         if self.asked:
             notices.add(
@@ -149,12 +167,14 @@ class Choice:
             notices.add(missing_notice(column))
         elif column.written and _looks_numeric(column):
             what, advice = spelling.advice(column.written)
+            first = int(np.argmax(np.isin(column.values, list(column.written))))
             self.problems.add(
                 column.name,
                 f"{shown(column.name)} has numbers with {what}, for example"
                 f" {next(iter(column.written))!r} ({sum(column.written.values()):,} rows)",
                 f"{advice}; the same in the customers' table. To use its texts as categories, name"
                 f" it: --categorical {joined([column.name])}",
+                where=f"{self.table.place(first)}, column {column.name}",
             )
             return False
         else:

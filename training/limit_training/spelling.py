@@ -115,7 +115,7 @@ def advice(texts: Iterable[str]) -> tuple[str, str]:
         # One 12,5 shows that 1,234 in the same column is a fraction too.
         signs = [sign for sign in signs if sign != "thousands separators"] or signs
         text, written = next(pair for pair in read if "a decimal comma" in pair[1].signs)
-    what = f"write plain numbers, with a point before the fraction: {written.plain} for {text!r}"
+    what = f"write plain numbers, with a point before the fraction: {written.plain} for '{text}'"
     if written.ambiguous and not commas:
         what += f" (or {written.plain[:-3]}.{written.plain[-3:]}, if the comma is a decimal comma)"
     return " and ".join(signs), what

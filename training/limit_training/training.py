@@ -174,7 +174,7 @@ def encode_sources(
     )
     width, used = bounds.RowWidth(table.rows), []
     for name in choice.candidates():
-        if choice.is_repeated(name):
+        if choice.is_repeated(name) or choice.is_unreadable(name, notices):
             continue
         column = profile(name, table.values[name])
         if reason := choice.left_out(column):

@@ -1,5 +1,6 @@
 """Names of columns as they were published can be given, on the command line and to make."""
 
+import json
 import shlex
 import subprocess
 from pathlib import Path
@@ -10,6 +11,7 @@ from limit_training import options
 from limit_training.names import choose, joined, shown, split
 
 PROJECT = Path(__file__).parents[2]
+CASES = json.loads((PROJECT / "tests" / "column_names.json").read_text())["cases"]
 ODD = [
     " ROA(C) before interest",
     "Net Income to Stockholder's Equity",
@@ -19,32 +21,10 @@ ODD = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("text", "known", "expected"),
-    [
-        ("a,b", ["a", "b"], ["a", "b"]),
-        (" a , b ", ["a", "b"], ["a", "b"]),
-        (" ROA(C) before interest", ODD, [ODD[0]]),
-        ("ROA(C) before interest,b", ODD, [ODD[0], "b"]),
-        (" a", ["a", " a"], [" a"]),
-        ("a", ["a", " a"], ["a"]),
-        ("Net Income to Stockholder's Equity", ODD, [ODD[1]]),
-        ('"Income, annual",b', ODD, ["Income, annual", "b"]),
-        ("b,Income, annual", ODD, ["b", "Income, annual"]),
-        ("Income, annual", [" Income, annual"], [" Income, annual"]),
-        ("a,b", ["a", "b", "a,b"], ["a", "b"]),
-        ('"a,b"', ["a", "b", "a,b"], ["a,b"]),
-        ('a "q",b', ODD, ['a "q"', "b"]),
-        ("", ["a"], []),
-    ],
-)
-def test_an_exact_name_wins_and_a_comma_can_be_quoted(text, known, expected):
-    assert choose(text, known) == (expected, [])
-
-
-def test_a_name_that_could_be_two_columns_is_none():
-    assert choose("a", [" a", "a "]) == ([], ["a"])
-    assert choose("a,x, y", ["a"]) == (["a"], ["x", "y"])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["text"])
+def test_names_are_chosen_here_and_by_the_loader_alike(case):
+    chosen = choose(case["text"], case["columns"])
+    assert chosen == (case.get("found", []), case.get("unknown", []))
 
 
 @pytest.mark.parametrize("name", ODD)

@@ -11,6 +11,7 @@ from limit_training import spelling
 from limit_training.values import MISSING, as_number, is_missing, profile
 
 VALUES = Path(__file__).parents[2] / "tests" / "csv_values.json"
+WRITTEN = json.loads(VALUES.with_name("written_numbers.json").read_text())["cases"]
 CASES = {case["text"]: case for case in json.loads(VALUES.read_text())["cases"]}
 ROWS = 600
 
@@ -122,30 +123,25 @@ def test_such_numbers_can_be_categories_if_that_is_said(run_training, table):
     assert len(artifact.manifest["features"]) == 6
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("$1,234.56", "1234.56"),
-        ("€ 1.234,56", "1234.56"),
-        ("12\u00a0345,67 kr", "12345.67"),
-        ("1'234.5", "1234.5"),
-        ("(1,234)", "-1234"),
-        ("123-", "-123"),
-        ("\u22125", "-5"),
-        ("1,23,456", "123456"),
-        ("-12,5 %", "-12.5"),
-        ("\uff11\uff12", "12"),
-        ("5", None),
-        ("1.2.3", None),
-        ("10+", None),
-        ("$60K - $80K", None),
-        ("36 months", None),
-        ("A-", None),
-    ],
-)
-def test_what_a_written_number_would_be(text, expected):
-    written = spelling.plain(text)
-    assert (written.plain if written else None) == expected
+@pytest.mark.parametrize("case", WRITTEN, ids=lambda case: case["text"])
+def test_a_written_number_gets_the_advice_that_the_loader_gives(case):
+    found = None
+    if spelling.plain(case["text"]):
+        signs, advice = spelling.advice([case["text"]])
+        found = {"what": f"has {signs}", "advice": advice}
+    assert found == ({key: case[key] for key in ("what", "advice")} if "what" in case else None)
+
+
+def test_a_decimal_comma_is_told_with_its_line_and_column(refused, table):
+    rows = [[value.replace(",", " ") for value in row] for row in zip(*table.values(), strict=True)]
+    place = list(table).index("income")
+    rows[0][place], rows[1][place] = "1.5", "2,5"
+    lines = [";".join(row) for row in [list(table), *rows]]
+    code, message, _ = refused(content="\n\n".join(lines).encode())
+    assert code == 3
+    assert "income has numbers with a decimal comma, for example '2,5' (1 rows)" in message
+    assert "table.csv, line 5, column income" in message
+    assert "write plain numbers, with a point before the fraction: 2.5 for '2,5'" in message
 
 
 def test_a_minus_sign_that_is_an_outcome_is_none_for_missing(run_training, table, refused):

@@ -6,9 +6,9 @@ use anyhow::Result;
 
 use crate::cli::SetupDbArgs;
 use limit_increase::aws::Aws;
+use limit_increase::customers::CsvColumns;
 use limit_increase::customers::portfolio::SAMPLE_CUSTOMERS;
 use limit_increase::customers::{self, CustomerSource, Preview};
-use limit_increase::customers::{CsvColumns, sample};
 use limit_increase::database;
 use limit_increase::local::Context;
 use limit_increase::local::services;
@@ -111,15 +111,20 @@ fn plan(
         (&arguments.data, &arguments.id_column, &arguments.score_column, &arguments.limit_column)
     else {
         let count = arguments.customers.unwrap_or(SAMPLE_CUSTOMERS.into());
-        return Ok((CustomerSource::Sample { count }, model.unwrap_or_else(sample::own_columns)));
+        return Ok((
+            CustomerSource::Sample { count },
+            model.unwrap_or_else(limit_increase_portfolio::own_columns),
+        ));
     };
 
-    let features = match &arguments.features {
-        Some(names) => {
-            let known = model.as_deref().unwrap_or_default();
-            asked_features(names, &arguments.categorical, known)
+    let features = match arguments.features.is_empty() {
+        false => {
+            let names = customers::column_names(path, arguments.skip_lines)?;
+            let asked = chosen(path, &arguments.features, "--features", &names)?;
+            let categorical = chosen(path, &arguments.categorical, "--categorical", &names)?;
+            asked_features(&asked, &categorical, model.as_deref().unwrap_or_default())
         }
-        None => model.ok_or_else(|| {
+        true => model.ok_or_else(|| {
             Problem::usage("there is no model yet, so it is not known which columns are features")
                 .at("setup-db --data")
                 .next(
@@ -140,6 +145,27 @@ fn plan(
     };
 
     Ok((CustomerSource::File { path: std::path::absolute(path)?, columns }, features))
+}
+
+/// The columns of the file that the lists of an option name.
+fn chosen(path: &Path, lists: &[String], option: &str, known: &[String]) -> Result<Vec<String>> {
+    let mut all = Vec::new();
+    for list in lists {
+        let (found, unknown) = customers::choose(list, known);
+        if let Some(name) = unknown.first() {
+            return Err(Problem::usage(format!("there is no column {name:?} ({option})"))
+                .at(path.display().to_string())
+                .next(format!(
+                    "use one of the file's columns: {}; a name with a comma stands in double \
+                     quotes",
+                    known.join(", ")
+                ))
+                .into());
+        }
+        all.extend(found);
+    }
+
+    Ok(all)
 }
 
 /// The columns that were asked for. A column has the kind that the options or the model give it;

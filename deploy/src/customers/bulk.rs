@@ -2,18 +2,20 @@
 //! for each table.
 
 use anyhow::{Context as _, Result};
+use bytes::Bytes;
 use chrono::NaiveDate;
+use futures_util::SinkExt as _;
 use limit_increase_database::quote_identifier;
 use rust_decimal::Decimal;
 use std::fmt::Write as _;
 use std::pin::pin;
 use tokio::sync::mpsc;
-use tokio_postgres::binary_copy::BinaryCopyInWriter;
-use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Transaction};
 
+use super::key::TableKey;
 use crate::customers::columns::{ensure_columns, sql_type};
-use limit_increase_domain::{ColumnKind, SourceColumn};
+use limit_increase_domain::SourceColumn;
+use limit_increase_portfolio::{CopyRows, Head};
 
 /// A customer on the way into the tables. It owns its values, because a thread of its own makes
 /// the rows; the workflow's `CustomerRow` is what the query reads back, and borrows.
@@ -40,6 +42,25 @@ pub(crate) enum IncomingCell {
     Text(Option<String>),
 }
 
+impl IncomingCustomer {
+    /// Adds the customer as a row.
+    pub(crate) fn write(&self, rows: &mut CopyRows) {
+        rows.begin(&Head {
+            id: &self.customer_id,
+            score: self.current_score,
+            // A limit has two decimals and is not negative.
+            limit_cents: u64::try_from(self.current_limit.mantissa()).unwrap_or_default(),
+            date: self.application_date,
+        });
+        for cell in &self.features {
+            match cell {
+                IncomingCell::Number(number) => rows.number(*number),
+                IncomingCell::Text(text) => rows.text(text.as_deref()),
+            }
+        }
+    }
+}
+
 /// What happens to a customer who is already in the table. A decision is never overwritten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ExistingCustomers {
@@ -54,6 +75,8 @@ pub(crate) enum ExistingCustomers {
 pub(crate) struct Load {
     /// The columns of `customer_features` to fill.
     pub(crate) columns: Vec<SourceColumn>,
+    /// The types of the key in both tables.
+    pub(super) key: TableKey,
     /// What happens to customers who are already in the table.
     pub(crate) existing: ExistingCustomers,
     /// Whether both tables are emptied first, with the decisions in them. The ledger stays.
@@ -90,7 +113,7 @@ pub(crate) async fn load<S>(
     progress: impl Fn(u64),
 ) -> Result<LoadReport>
 where
-    S: FnOnce(mpsc::Sender<Vec<IncomingCustomer>>) -> Result<()> + Send + 'static,
+    S: FnOnce(mpsc::Sender<CopyRows>) -> Result<()> + Send + 'static,
 {
     let transaction = client.transaction().await?;
     // The statement that loads a million rows takes longer than the usual timeout allows.
@@ -116,12 +139,12 @@ pub(super) async fn receive<S>(
     progress: &impl Fn(u64),
 ) -> Result<u64>
 where
-    S: FnOnce(mpsc::Sender<Vec<IncomingCustomer>>) -> Result<()> + Send + 'static,
+    S: FnOnce(mpsc::Sender<CopyRows>) -> Result<()> + Send + 'static,
 {
     transaction.batch_execute(&incoming_table(columns)).await?;
     let (sender, receiver) = mpsc::channel(WAITING_BATCHES);
     let producer = tokio::task::spawn_blocking(move || source(sender));
-    let copied = copy(transaction, columns, receiver, progress).await;
+    let copied = copy(transaction, receiver, progress).await;
     // The source's error comes first, since it says which row is wrong. The copy's error would only
     // say that the copy was interrupted.
     producer.await.context("the thread that reads the customers died")??;
@@ -147,43 +170,21 @@ fn incoming_table(columns: &[SourceColumn]) -> String {
 
 async fn copy(
     transaction: &Transaction<'_>,
-    columns: &[SourceColumn],
-    mut batches: mpsc::Receiver<Vec<IncomingCustomer>>,
+    mut batches: mpsc::Receiver<CopyRows>,
     progress: &impl Fn(u64),
 ) -> Result<u64> {
-    let mut types = vec![Type::VARCHAR, Type::INT4, Type::NUMERIC, Type::DATE];
-    types.extend(
-        columns.iter().map(|column| {
-            if column.kind == ColumnKind::Number { Type::FLOAT8 } else { Type::TEXT }
-        }),
-    );
-
     let sink = transaction.copy_in("COPY incoming FROM STDIN (FORMAT binary)").await?;
-    let mut writer = pin!(BinaryCopyInWriter::new(sink, &types));
+    let mut sink = pin!(sink);
+    sink.send(Bytes::from_static(CopyRows::HEADER)).await?;
     let mut rows = 0;
     while let Some(batch) = batches.recv().await {
-        for row in &batch {
-            let mut values: Vec<&(dyn ToSql + Sync)> = Vec::with_capacity(types.len());
-            values.extend([
-                &row.customer_id as &(dyn ToSql + Sync),
-                &row.current_score,
-                &row.current_limit,
-                &row.application_date,
-            ]);
-
-            values.extend(row.features.iter().map(|cell| match cell {
-                IncomingCell::Number(number) => number as &(dyn ToSql + Sync),
-                IncomingCell::Text(text) => text as &(dyn ToSql + Sync),
-            }));
-
-            writer.as_mut().write(&values).await?;
-        }
-
-        rows += batch.len() as u64;
+        rows += batch.rows();
+        sink.send(Bytes::from(batch.into_bytes())).await?;
         progress(rows);
     }
 
-    writer.finish().await?;
+    sink.send(Bytes::from_static(CopyRows::TRAILER)).await?;
+    sink.finish().await?;
     Ok(rows)
 }
 
@@ -210,18 +211,21 @@ async fn merge(transaction: &Transaction<'_>, plan: &Load) -> Result<(u64, u64)>
                 "WITH written AS (
                      INSERT INTO batch_scores AS known
                          (customer_id, current_score, current_limit, application_date)
-                     SELECT customer_id, current_score, current_limit, application_date
+                     SELECT customer_id{cast}, current_score, current_limit, application_date
                      FROM incoming
                      ON CONFLICT (customer_id) {on_conflict}
                      RETURNING (xmax = 0) AS is_new)
                  SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new)
-                 FROM written"
+                 FROM written",
+                cast = plan.key.cast
             ),
             &[],
         )
         .await?;
     if !plan.columns.is_empty() {
-        transaction.batch_execute(&features_statement(&plan.columns)).await?;
+        transaction
+            .batch_execute(&features_statement(&plan.columns, &plan.key.features_cast))
+            .await?;
     }
 
     let [inserted, updated] =
@@ -231,7 +235,7 @@ async fn merge(transaction: &Transaction<'_>, plan: &Load) -> Result<(u64, u64)>
 
 /// The statement that writes the features. Features are facts and not decisions, so they always
 /// take the newest data. A row whose features are the same is not written.
-fn features_statement(columns: &[SourceColumn]) -> String {
+fn features_statement(columns: &[SourceColumn], cast: &str) -> String {
     let list = |pattern: &dyn Fn(usize, String) -> String| {
         let parts: Vec<String> = columns
             .iter()
@@ -243,7 +247,7 @@ fn features_statement(columns: &[SourceColumn]) -> String {
 
     format!(
         "INSERT INTO customer_features AS known (customer_id, {names})
-         SELECT customer_id, {values} FROM incoming
+         SELECT customer_id{cast}, {values} FROM incoming
          ON CONFLICT (customer_id) DO UPDATE SET {assignments}
          WHERE ROW({old}) IS DISTINCT FROM ROW({new})",
         names = list(&|_, name| name),

@@ -1,17 +1,17 @@
-//! Customers from the user's own CSV file. A bad row stops the load, and the error names its line
-//! and column.
+//! Customers from the user's own file, CSV or Parquet. A bad row stops the load, and the error names
+//! its line or row, and its column.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use chrono::NaiveDate;
 
-use super::decode;
 use super::identifiers::{self, Changed};
-use super::rows::{Record, RowError, RowErrorKind, Rows};
-use super::{dates, values};
+use super::key::TableKey;
+use super::rows::Record;
+use super::source::Source;
+use super::{dates, names, spelling, values};
 use crate::customers::bulk::{IncomingCell, IncomingCustomer};
 use crate::terminal::Problem;
 use limit_increase_domain::{ColumnKind, SourceColumn};
@@ -35,13 +35,14 @@ pub struct CsvColumns {
     pub features: Vec<SourceColumn>,
 }
 
-/// A CSV file of customers that is being read, row by row.
+/// A file of customers that is being read, row by row.
 pub struct CustomerFile {
     path: PathBuf,
-    rows: Rows,
+    rows: Source,
     record: Record,
     positions: Positions,
     columns: CsvColumns,
+    key: TableKey,
     default_date: NaiveDate,
     /// The line of each key so far; an error about a duplicate names both lines.
     seen: HashMap<String, u64>,
@@ -58,15 +59,26 @@ struct Positions {
 
 impl CustomerFile {
     /// Opens the file, plain or gzip, and finds the columns in its header.
-    pub(crate) fn open(path: &Path, columns: CsvColumns, default_date: NaiveDate) -> Result<Self> {
-        let (rows, header) = open_text(path, columns.skipped_lines)?;
-        let positions = positions(path, &header, &columns)?;
+    pub(crate) fn open(
+        path: &Path,
+        mut columns: CsvColumns,
+        key: TableKey,
+        default_date: NaiveDate,
+    ) -> Result<Self> {
+        let (mut rows, header) = Source::open(path, columns.skipped_lines)?;
+        let positions = positions(&rows.place(path, header.line), &header, &columns)?;
+        rows.select(path, positions.all())?;
+        if positions.date.is_some_and(|position| rows.holds_days(position)) {
+            columns.date_format = None;
+        }
+
         Ok(Self {
             path: path.to_owned(),
             rows,
             record: Record::default(),
             positions,
             columns,
+            key,
             default_date,
             seen: HashMap::new(),
         })
@@ -85,8 +97,7 @@ impl CustomerFile {
     }
 
     fn read(&mut self, record: &mut Record) -> Result<bool> {
-        let read = self.rows.read(record);
-        Ok(read.map_err(|error| unreadable_error(&self.path, &error))?)
+        self.rows.read(&self.path, record)
     }
 
     fn row(&mut self, record: &Record) -> Result<IncomingCustomer> {
@@ -97,34 +108,38 @@ impl CustomerFile {
         }
 
         let positions = &self.positions;
-        let (path, columns) = (&self.path, &self.columns);
+        let columns = &self.columns;
         let field = |position: usize| record.field(position).unwrap_or_default();
         let value_error = |column: &str, position: usize, why: String| {
-            bad_value_error(path, line, column, field(position), &why)
+            self.bad_value_error(line, column, field(position), &why)
         };
 
         let customer_id =
             values::customer_id(key).map_err(|why| value_error(&columns.id, positions.id, why))?;
+        let customer_id = self.key.fit(customer_id).map_err(|(why, next)| {
+            value_error(&columns.id, positions.id, why).next(format!("{next}; nothing was loaded"))
+        })?;
         let current_score = values::score(field(positions.score))
-            .map_err(|why| value_error(&columns.score, positions.score, why))?;
+            .map_err(|why| self.number_error(record, &columns.score, positions.score, &why))?;
         let current_limit = values::limit(field(positions.limit))
-            .map_err(|why| value_error(&columns.limit, positions.limit, why))?;
+            .map_err(|why| self.number_error(record, &columns.limit, positions.limit, &why))?;
         let mut features = Vec::with_capacity(columns.features.len());
         for (column, position) in columns.features.iter().zip(&positions.features) {
             let text = field(*position);
-            let cell = if column.kind == ColumnKind::Number {
-                values::number(text).map(IncomingCell::Number)
-            } else {
-                values::category(text).map(IncomingCell::Text)
-            };
-
-            features.push(cell.map_err(|why| value_error(&column.name, *position, why))?);
+            features.push(match column.kind {
+                ColumnKind::Number => values::number(text)
+                    .map(IncomingCell::Number)
+                    .map_err(|why| self.number_error(record, &column.name, *position, &why))?,
+                ColumnKind::Category => values::category(text)
+                    .map(IncomingCell::Text)
+                    .map_err(|why| value_error(&column.name, *position, why))?,
+            });
         }
 
         let application_date = self.date(record)?;
         if let Some(first) = self.seen.insert(customer_id.clone(), line) {
             return Err(Problem::usage(format!("customer {customer_id:?} is in the file twice"))
-                .at(format!("{}, lines {first} and {line}", self.path.display()))
+                .at(format!("{}, {}s {first} and {line}", self.path.display(), self.rows.unit()))
                 .next("keep one row per customer; nothing was loaded")
                 .into());
         }
@@ -147,7 +162,7 @@ impl CustomerFile {
         if self.columns.date_format.is_none() {
             let format = dates::detect(text).ok_or_else(|| {
                 let why = "is not a date in a form that can only mean one day";
-                bad_value_error(&self.path, record.line, column, text, why).next(
+                self.bad_value_error(record.line, column, text, why).next(
                     "say how dates are written, for example --date-format %d/%m/%Y (or %b-%Y for \
                      the first day of Feb-2026); nothing was loaded",
                 )
@@ -158,8 +173,26 @@ impl CustomerFile {
         let format = self.columns.date_format.as_deref().unwrap_or_default();
         dates::parse(text, format).ok_or_else(|| {
             let why = format!("is not a date written as {format}");
-            bad_value_error(&self.path, record.line, column, text, &why).into()
+            self.bad_value_error(record.line, column, text, &why).into()
         })
+    }
+
+    /// The error about a field that is no number. One as people write it is told with what to write.
+    fn number_error(&self, record: &Record, column: &str, position: usize, why: &str) -> Problem {
+        let text = record.field(position).unwrap_or_default();
+        match spelling::written(text) {
+            Some(written) => self
+                .bad_value_error(record.line, column, text, &written.what())
+                .next(format!("{}; nothing was loaded", written.advice(text))),
+            None => self.bad_value_error(record.line, column, text, why),
+        }
+    }
+
+    fn bad_value_error(&self, line: u64, column: &str, value: &str, why: &str) -> Problem {
+        let shown: String = value.chars().take(80).collect();
+        Problem::usage(format!("{column} {shown:?} {why}"))
+            .at(format!("{}, column {column}", self.rows.place(&self.path, line)))
+            .next("correct the row and load the file again; nothing was loaded")
     }
 
     /// Names all keys of the rest of the file that were changed in the same way.
@@ -180,7 +213,7 @@ impl CustomerFile {
         }
 
         let column = &self.columns.id;
-        let lines = identifiers::shown_lines(&lines);
+        let lines = identifiers::shown_lines(self.rows.unit(), &lines);
         Problem::usage(format!("{column} {first:?} {}", changed.what()))
             .at(format!("{}, {lines}, column {column}", self.path.display()))
             .next(format!("{}; nothing was loaded", changed.advice()))
@@ -188,33 +221,25 @@ impl CustomerFile {
     }
 }
 
-fn open_text(path: &Path, skipped_lines: u64) -> Result<(Rows, Record)> {
-    let open_error = |error: std::io::Error| {
-        Problem::usage(format!("cannot read the customers: {error}"))
-            .at(path.display().to_string())
-            .next("give the path of a CSV or CSV.gz file with --data")
-    };
-
-    let text = decode::open(File::open(path).map_err(open_error)?).map_err(open_error)?;
-    let text = text.map_err(|other| {
-        Problem::usage(format!("the file is {}, not a table of text", other.what))
-            .at(path.display().to_string())
-            .next(format!("{}; nothing was loaded", other.next))
-    })?;
-
-    Ok(Rows::open(text, skipped_lines).map_err(|error| unreadable_error(path, &error))?)
+/// The names of a file's columns.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn column_names(path: &Path, skipped_lines: u64) -> Result<Vec<String>> {
+    let (_, header) = Source::open(path, skipped_lines)?;
+    Ok(header.fields().map(str::to_owned).collect())
 }
 
-fn positions(path: &Path, header: &Record, columns: &CsvColumns) -> Result<Positions> {
+fn positions(place: &str, header: &Record, columns: &CsvColumns) -> Result<Positions> {
+    let known: Vec<String> = header.fields().map(str::to_owned).collect();
     let find = |name: &str, option: &str| -> Result<usize> {
-        let mut found = header
-            .fields()
+        let exact = names::one(name, &known).unwrap_or(name);
+        let mut found = known
+            .iter()
             .enumerate()
-            .filter(|(_, column)| *column == name)
+            .filter(|(_, column)| *column == exact)
             .map(|(position, _)| position);
-        let place = format!("{}, line {}", path.display(), header.line);
         let Some(position) = found.next() else {
-            let known: Vec<&str> = header.fields().collect();
             let note = match known.len() {
                 1 => "if the header is below a note, leave the note out with --skip-lines; else ",
                 _ => "",
@@ -248,22 +273,12 @@ fn positions(path: &Path, header: &Record, columns: &CsvColumns) -> Result<Posit
     })
 }
 
-fn bad_value_error(path: &Path, line: u64, column: &str, value: &str, why: &str) -> Problem {
-    let shown: String = value.chars().take(80).collect();
-    Problem::usage(format!("{column} {shown:?} {why}"))
-        .at(format!("{}, line {line}, column {column}", path.display()))
-        .next("correct the row and load the file again; nothing was loaded")
-}
-
-fn unreadable_error(path: &Path, error: &RowError) -> Problem {
-    let place = match error.kind {
-        RowErrorKind::Empty => path.display().to_string(),
-        _ => format!("{}, line {}", path.display(), error.line),
-    };
-
-    Problem::usage(error.to_string())
-        .at(place)
-        .next(format!("{}; nothing was loaded", error.advice()))
+impl Positions {
+    /// The positions of all columns that are read.
+    fn all(&self) -> impl Iterator<Item = usize> {
+        let own = [self.id, self.score, self.limit];
+        own.into_iter().chain(self.date).chain(self.features.iter().copied())
+    }
 }
 
 #[cfg(test)]
@@ -293,7 +308,8 @@ mod tests {
         let path = dir.path().join("customers.csv");
         std::fs::write(&path, text).unwrap();
         let read = || -> Result<Vec<IncomingCustomer>> {
-            let mut file = CustomerFile::open(&path, columns(), NaiveDate::default())?;
+            let mut file =
+                CustomerFile::open(&path, columns(), TableKey::text(), NaiveDate::default())?;
             let mut rows = Vec::new();
             while let Some(row) = file.next_row()? {
                 rows.push(row);
@@ -303,6 +319,53 @@ mod tests {
         };
 
         read().map_err(|error| Problem::of(&error))
+    }
+
+    #[test]
+    fn parquet_and_csv_of_one_table_are_the_same_customers() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/parquet_values");
+        let read = |name: &str, columns: CsvColumns| -> Result<Vec<IncomingCustomer>> {
+            let key = TableKey::text();
+            let mut file =
+                CustomerFile::open(&folder.join(name), columns, key, NaiveDate::default())?;
+            let mut rows = Vec::new();
+            while let Some(row) = file.next_row()? {
+                rows.push(row);
+            }
+            Ok(rows)
+        };
+
+        let from_csv = read("customers.csv", columns()).unwrap();
+        assert_eq!(from_csv.len(), 6);
+        assert_eq!(read("customers.parquet", columns()).unwrap(), from_csv);
+        // A column of days needs no format.
+        let formatted = CsvColumns { date_format: Some("%d/%m/%Y".to_owned()), ..columns() };
+        assert_eq!(read("customers.parquet", formatted).unwrap(), from_csv);
+
+        let list = CsvColumns { features: vec![SourceColumn::number("list")], ..columns() };
+        let problem = Problem::of(&read("customers.parquet", list).unwrap_err());
+        assert!(problem.what.contains("\"list\" holds lists or other columns"));
+        let text = CsvColumns { features: vec![SourceColumn::number("home")], ..columns() };
+        let problem = Problem::of(&read("customers.parquet", text).unwrap_err());
+        assert!(problem.place.unwrap().ends_with("customers.parquet, row 1, column home"));
+        let skipped = CsvColumns { skipped_lines: 1, ..columns() };
+        let problem = Problem::of(&read("customers.parquet", skipped).unwrap_err());
+        assert!(problem.next.unwrap().contains("--skip-lines"));
+    }
+
+    #[test]
+    fn a_decimal_comma_is_told_with_what_to_write() {
+        let file = b"id;score;limit;date;income;home\n7;650;1000;20260203;1,5;a\n";
+        let problem = load(file).unwrap_err();
+        assert_eq!(problem.what, "income \"1,5\" has a decimal comma");
+        assert!(problem.place.unwrap().ends_with("line 2, column income"));
+        assert_eq!(
+            problem.next.unwrap(),
+            "write plain numbers, with a point before the fraction: 1.5 for '1,5'; nothing was \
+             loaded"
+        );
+        let limit = load(b"id;score;limit;date;income;home\n7;650;1860,50;20260203;1;a\n");
+        assert_eq!(limit.unwrap_err().what, "limit \"1860,50\" has a decimal comma");
     }
 
     const GOOD: &str = "id,score,limit,date,income,home\n\
@@ -427,13 +490,16 @@ mod tests {
         let dir = TempDir::new("dialect");
         let path = dir.path().join("customers.csv");
         std::fs::write(&path, bytes).unwrap();
-        let (mut rows, _) = open_text(&path, skipped).map_err(|error| Problem::of(&error))?;
-        let mut record = Record::default();
-        let mut all = Vec::new();
-        while rows.read(&mut record).map_err(|error| unreadable_error(&path, &error))? {
-            all.push(record.fields().map(str::to_owned).collect());
-        }
-        Ok(all)
+        let read = || -> Result<Vec<Vec<String>>> {
+            let (mut rows, _) = Source::open(&path, skipped)?;
+            let mut record = Record::default();
+            let mut all = Vec::new();
+            while rows.read(&path, &mut record)? {
+                all.push(record.fields().map(str::to_owned).collect());
+            }
+            Ok(all)
+        };
+        read().map_err(|error| Problem::of(&error))
     }
 
     #[test]

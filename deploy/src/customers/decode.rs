@@ -2,7 +2,7 @@
 //!
 //! The name of a file does not prove what it holds. Text may be compressed with gzip, and a
 //! spreadsheet may have written it as UTF-16. What is no text is named, with what to do. The trainer
-//! has the same rules, and tests/csv_dialect.json holds both to them.
+//! has the same rules, and tests/csv_dialect.json holds both to them. A Parquet file does not come here.
 
 use std::io::{self, BufReader, Cursor, Read};
 
@@ -25,12 +25,10 @@ pub(super) struct NotText {
 const DECOMPRESS: &str = "decompress it, or compress it with gzip";
 
 /// How files of other kinds begin, what they are, and what to do.
-const OTHERS: [(&[u8], &str, &str); 14] = [
-    (
-        b"PAR1",
-        "a Parquet file",
-        "write it as CSV, for example with pandas: to_csv(.., index=False)",
-    ),
+const OTHERS: [(&[u8], &str, &str); 16] = [
+    (b"PAR1", "Parquet inside gzip", "decompress it: the columns of a Parquet file are compressed"),
+    (b"PARE", "an encrypted Parquet file", "write it without encryption"),
+    (b"ARROW1", "an Arrow file (Feather)", "write it as Parquet or CSV"),
     (b"\xd0\xcf\x11\xe0", "an Excel workbook (xls)", SAVE_AS_CSV),
     (b"PK\x03\x04", "a zip archive", "unpack it and give the CSV file in it"),
     (b"PK\x05\x06", "an empty zip archive", "pack it again, or give the CSV file"),

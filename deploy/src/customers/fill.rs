@@ -10,15 +10,20 @@ use tokio::sync::mpsc;
 use tokio_postgres::Client;
 
 use super::elsewhere::require_this_machine;
+use super::key::TableKey;
 use super::table::customer_count;
-use crate::customers::bulk::{BATCH, ExistingCustomers, IncomingCustomer, Load, LoadReport, load};
+use crate::customers::bulk::{BATCH, ExistingCustomers, Load, LoadReport, load};
 use crate::customers::portfolio::SAMPLE_CUSTOMERS;
-use crate::customers::{CsvColumns, CustomerFile, sample};
+use crate::customers::{CsvColumns, CustomerFile};
 use crate::database;
 use crate::local::Context;
 use crate::terminal;
 use crate::terminal::Problem;
 use limit_increase_domain::SourceColumn;
+use limit_increase_portfolio::{CopyRows, Sample, missing_columns};
+
+/// The first key of the sample portfolio.
+const SAMPLE_KEY: &str = "CUST_0001";
 
 /// Where the customers come from.
 #[derive(Debug, Clone)]
@@ -28,9 +33,9 @@ pub enum CustomerSource {
         /// The number of customers to draw.
         count: u64,
     },
-    /// The user's own CSV file.
+    /// The user's own file.
     File {
-        /// The path of the file, plain or gzip.
+        /// The path of the file: CSV, plain or gzip, or Parquet.
         path: PathBuf,
         /// The names of the file's columns, by what they hold.
         columns: CsvColumns,
@@ -72,7 +77,7 @@ pub async fn fill(
     };
 
     let missing = match &source {
-        CustomerSource::Sample { .. } => sample::missing_columns(&columns),
+        CustomerSource::Sample { .. } => missing_columns(&columns),
         CustomerSource::File { .. } => Vec::new(),
     };
 
@@ -91,7 +96,8 @@ pub async fn fill(
         CustomerSource::File { path, .. } => format!("loading {}", path.display()),
     });
 
-    let plan = Load { columns: columns.clone(), existing, reset };
+    let key = TableKey::read(client).await?;
+    let plan = Load { columns: columns.clone(), key: key.clone(), existing, reset };
     let progress = Arc::new(AtomicU64::new(0));
     let shown = |rows: u64| {
         progress.store(rows, Ordering::Relaxed);
@@ -107,7 +113,8 @@ pub async fn fill(
     };
 
     let loaded =
-        load(client, &plan, move |sender| produce(source, &columns, today, &sender), shown).await?;
+        load(client, &plan, move |sender| produce(source, &columns, &key, today, &sender), shown)
+            .await?;
     task.done(format!(
         "{} read: {} new, {} brought up to date, {} kept as they were",
         terminal::thousands(loaded.rows),
@@ -123,27 +130,37 @@ pub async fn fill(
 pub(super) fn produce(
     source: CustomerSource,
     columns: &[SourceColumn],
+    key: &TableKey,
     today: NaiveDate,
-    sender: &mpsc::Sender<Vec<IncomingCustomer>>,
+    sender: &mpsc::Sender<CopyRows>,
 ) -> Result<()> {
     match source {
         CustomerSource::Sample { count } => {
-            for batch in sample::batches(count, columns, today) {
-                if sender.blocking_send(batch).is_err() {
+            key.fit(SAMPLE_KEY.to_owned()).map_err(|(why, _)| {
+                Problem::usage(format!("a key of the sample, such as {SAMPLE_KEY}, {why}"))
+                    .at("batch_scores.customer_id")
+                    .next("load your own customers: limit-increase setup-db --data FILE ..")
+            })?;
+            let sample = Sample::new(columns, today);
+            for first in (0..count).step_by(BATCH) {
+                let last = count.min(first + BATCH as u64);
+                if sender.blocking_send(sample.rows(first..last)).is_err() {
                     break;
                 }
             }
         }
-        CustomerSource::File { path, columns } => {
-            let mut file = CustomerFile::open(&path, columns, today)?;
-            let mut batch = Vec::with_capacity(BATCH);
+        CustomerSource::File { path, columns: names } => {
+            let mut file = CustomerFile::open(&path, names, key.clone(), today)?;
+            let mut batch = CopyRows::new(columns.len());
             let mut rows = 0_u64;
             while let Some(row) = file.next_row()? {
-                batch.push(row);
+                row.write(&mut batch);
                 rows += 1;
-                if batch.len() == BATCH && sender.blocking_send(std::mem::take(&mut batch)).is_err()
-                {
-                    return Ok(());
+                if batch.rows() == BATCH as u64 {
+                    let whole = std::mem::replace(&mut batch, CopyRows::new(columns.len()));
+                    if sender.blocking_send(whole).is_err() {
+                        return Ok(());
+                    }
                 }
             }
 

@@ -81,13 +81,13 @@ pub(super) fn changed(key: &str) -> Option<Changed> {
     }
 }
 
-/// The first lines, and how many more there are.
-pub(super) fn shown_lines(lines: &[u64]) -> String {
+/// The first lines, and how many more there are. The unit is what they count, as in "line".
+pub(super) fn shown_lines(unit: &str, lines: &[u64]) -> String {
     let shown: Vec<String> = lines.iter().take(SHOWN_LINES).map(u64::to_string).collect();
     match (shown.as_slice(), lines.len().saturating_sub(SHOWN_LINES)) {
-        ([line], 0) => format!("line {line}"),
-        ([others @ .., last], 0) => format!("lines {} and {last}", others.join(", ")),
-        (_, more) => format!("lines {} and {more} more", shown.join(", ")),
+        ([line], 0) => format!("{unit} {line}"),
+        ([others @ .., last], 0) => format!("{unit}s {} and {last}", others.join(", ")),
+        (_, more) => format!("{unit}s {} and {more} more", shown.join(", ")),
     }
 }
 
@@ -121,8 +121,8 @@ mod tests {
 
     #[test]
     fn many_lines_are_counted() {
-        assert_eq!(shown_lines(&[2]), "line 2");
-        assert_eq!(shown_lines(&[2, 3, 9]), "lines 2, 3 and 9");
-        assert_eq!(shown_lines(&[2, 3, 4, 5, 6, 7, 8]), "lines 2, 3, 4, 5, 6 and 2 more");
+        assert_eq!(shown_lines("line", &[2]), "line 2");
+        assert_eq!(shown_lines("line", &[2, 3, 9]), "lines 2, 3 and 9");
+        assert_eq!(shown_lines("line", &[2, 3, 4, 5, 6, 7, 8]), "lines 2, 3, 4, 5, 6 and 2 more");
     }
 }

@@ -11,6 +11,7 @@ use tokio_postgres::Client;
 use super::bulk;
 use super::columns::{missing_columns, sql_type};
 use super::fill::{CustomerSource, produce};
+use super::key::TableKey;
 use super::table::has_tables;
 use crate::local::Context;
 use limit_increase_domain::SourceColumn;
@@ -64,11 +65,12 @@ pub async fn preview(
         .map(|column| column.name.clone())
         .collect();
     let today = Utc::now().date_naive();
-    let read = columns.clone();
-    let send = move |sender| produce(source, &read, today, &sender);
+    let key = TableKey::read(&transaction).await?;
+    let (read, read_key) = (columns.clone(), key.clone());
+    let send = move |sender| produce(source, &read, &read_key, today, &sender);
     let rows = bulk::receive(&transaction, &columns, send, &|_| {}).await?;
 
-    let counts = counts_statement(is_known, columns.len());
+    let counts = counts_statement(is_known, columns.len(), &key.cast);
     let row = transaction.query_one(&counts, &[]).await?;
     let count = |position: usize| u64::try_from(row.get::<_, i64>(position)).unwrap_or_default();
     let columns = columns
@@ -90,7 +92,7 @@ pub async fn preview(
 
 /// The statement that counts the new and the changed customers, and then, for each column, its missing
 /// and its different values.
-fn counts_statement(is_known: bool, columns: usize) -> String {
+fn counts_statement(is_known: bool, columns: usize, cast: &str) -> String {
     let mut counts = match is_known {
         true => {
             "SELECT count(*) FILTER (WHERE known.customer_id IS NULL),
@@ -111,7 +113,10 @@ fn counts_statement(is_known: bool, columns: usize) -> String {
     }
     counts.push_str(" FROM incoming");
     if is_known {
-        counts.push_str(" LEFT JOIN batch_scores AS known USING (customer_id)");
+        let _ = write!(
+            counts,
+            " LEFT JOIN batch_scores AS known ON known.customer_id = incoming.customer_id{cast}"
+        );
     }
 
     counts

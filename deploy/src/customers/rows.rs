@@ -123,6 +123,15 @@ impl Record {
         (0..self.len()).filter_map(|position| self.field(position))
     }
 
+    /// Adds a field at the end.
+    pub(super) fn push(&mut self, field: &str) {
+        if !self.ends.is_empty() {
+            self.text.push(',');
+        }
+        self.text.push_str(field);
+        self.ends.push(self.text.len());
+    }
+
     pub(super) fn clear(&mut self) {
         self.text.clear();
         self.ends.clear();

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 
 use crate::aws::Aws;
-use crate::customers::{self, sample};
+use crate::customers;
 use crate::deployment::stack::Stack;
 use crate::deployment::{self, Deployment};
 use crate::local::services::{self, Services};
@@ -52,7 +52,9 @@ async fn prepare_data(context: &Context) -> Result<(Services, Aws)> {
     model::ensure(context, &aws).await?;
 
     let mut client = database::connect(&services.database_url).await?;
-    let columns = model::columns(context, Some(&aws)).await?.unwrap_or_else(sample::own_columns);
+    let columns = model::columns(context, Some(&aws))
+        .await?
+        .unwrap_or_else(limit_increase_portfolio::own_columns);
     customers::ensure(context, &mut client, columns).await?;
     Ok((services, aws))
 }

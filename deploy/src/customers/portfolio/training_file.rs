@@ -5,10 +5,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use chrono::NaiveDate;
+use limit_increase_portfolio::{FEATURES, Portfolio, TRAINING_CUSTOMERS, TRAINING_SEED};
 use limit_increase_workflow::rows::CellValue;
-
-use super::customer::{FEATURES, Portfolio};
-use super::{TRAINING_CUSTOMERS, TRAINING_SEED};
 
 /// The column of the outcome that the model is trained to predict.
 pub(crate) const TARGET: &str = "defaulted";

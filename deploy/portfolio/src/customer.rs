@@ -8,7 +8,7 @@ use rust_decimal::Decimal;
 use super::draw::{Draws, logistic, round, round_3};
 
 /// The features of the portfolio, in the order of the specification's table.
-pub(crate) const FEATURES: [Feature; 12] = [
+pub const FEATURES: [Feature; 12] = [
     Feature { column: "bureau_score", kind: ColumnKind::Number },
     Feature { column: "utilisation", kind: ColumnKind::Number },
     Feature { column: "payment_ratio", kind: ColumnKind::Number },
@@ -25,31 +25,40 @@ pub(crate) const FEATURES: [Feature; 12] = [
 
 /// A feature of the portfolio.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Feature {
+pub struct Feature {
     /// The name of the column in the training file and in `customer_features`.
-    pub(crate) column: &'static str,
+    pub column: &'static str,
     /// Whether the column holds numbers or categories.
-    pub(crate) kind: ColumnKind,
+    pub kind: ColumnKind,
 }
 
 /// A synthetic customer as the specification draws one.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Customer {
+pub struct Customer {
     /// The values of the features, in the order of [`FEATURES`].
-    pub(crate) features: [CellValue<'static>; 12],
+    pub features: [CellValue<'static>; 12],
     /// The current score, 550 to 750 points.
-    pub(crate) current_score: i32,
+    pub current_score: i32,
     /// The current limit, 2,000.00 to 12,000.00 in steps of 100.
-    pub(crate) current_limit: Decimal,
+    pub current_limit: Decimal,
     /// The day of the application, in the six months before the reference day.
-    pub(crate) application_date: NaiveDate,
+    pub application_date: NaiveDate,
     /// Whether the customer defaulted: the outcome that the model learns to predict.
-    pub(crate) defaulted: bool,
+    pub defaulted: bool,
+}
+
+impl Customer {
+    /// The current limit in cents.
+    #[must_use]
+    pub fn limit_cents(&self) -> u64 {
+        // The mantissa of an amount with two decimals, from 200,000 to 1,200,000.
+        u64::try_from(self.current_limit.mantissa()).unwrap_or_default()
+    }
 }
 
 /// All customers of one seed; each is drawn when it is asked for.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Portfolio {
+pub struct Portfolio {
     seed: u64,
     reference_day: NaiveDate,
 }
@@ -131,13 +140,13 @@ struct Risk {
 impl Portfolio {
     /// The customers of `seed`, with application dates on or before `reference_day`.
     #[must_use]
-    pub(crate) const fn new(seed: u64, reference_day: NaiveDate) -> Self {
+    pub const fn new(seed: u64, reference_day: NaiveDate) -> Self {
         Self { seed, reference_day }
     }
 
     /// Draws customer number `index`, counted from 0.
     #[must_use]
-    pub(crate) fn customer(&self, index: u64) -> Customer {
+    pub fn customer(&self, index: u64) -> Customer {
         let mut draw = Draws::new(self.seed, index);
         let z = draw.normal();
         let bureau_score =
@@ -246,7 +255,7 @@ impl Risk {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::customers::portfolio::{CUSTOMER_SEED, TRAINING_CUSTOMERS, TRAINING_SEED};
+    use crate::{CUSTOMER_SEED, TRAINING_CUSTOMERS, TRAINING_SEED};
 
     fn day() -> NaiveDate {
         NaiveDate::from_ymd_opt(2026, 11, 24).unwrap()
