@@ -109,7 +109,8 @@ def table(channel: Path, named: str) -> Path:
         names = ", ".join(str(path.relative_to(channel)) for path in found[:5]) or "none"
         raise job_error(
             f"the channel training has {len(found)} tables ({names})",
-            "give it one CSV or CSV.gz file, or name one with the hyperparameter data-file",
+            "give it one CSV, CSV.gz or Parquet file, or name one with the hyperparameter"
+            " data-file",
         )
     return found[0]
 

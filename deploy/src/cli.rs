@@ -128,7 +128,7 @@ pub(crate) struct TrainArgs {
 /// The table to train on, and the trainer's options.
 #[derive(Debug, Args)]
 pub(crate) struct TableArgs {
-    /// Your own table, CSV or CSV.gz with a header
+    /// Your own table: CSV or CSV.gz with a header, or Parquet
     #[arg(long, value_name = "FILE", requires = "target", requires = "positive")]
     pub(crate) data: Option<PathBuf>,
     /// Column of the outcome

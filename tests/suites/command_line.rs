@@ -29,9 +29,9 @@ fn main() -> ExitCode {
             setup_db_makes_the_tables_alone_when_asked_and_starts_nothing,
             the_sample_goes_only_into_a_database_on_this_machine,
             own_customers_are_loaded_and_a_bad_row_is_named,
-            parquet_loads_what_csv_loads_whatever_the_type_of_the_key,
-            a_key_that_does_not_fit_the_table_is_refused_before_a_row,
-            columns_of_any_name_are_loaded,
+            own_customers_of_parquet_are_those_of_csv_whatever_the_type_of_the_key,
+            own_customers_whose_key_does_not_fit_are_refused_before_a_row,
+            own_customers_have_columns_of_any_name,
             test_schedule_and_test_services_use_what_they_test,
             a_deployment_sets_the_size_of_a_night_and_the_next_one_keeps_it,
             a_second_stage_runs_beside_the_first,
@@ -451,7 +451,7 @@ fn lender_with_key(environment: &Environment, key: &str) -> Result<String> {
                  application_date DATE NOT NULL, limit_increase_decision VARCHAR(10),
                  new_limit DECIMAL(10,2), decision_reason TEXT, updated_at TIMESTAMP)"
         );
-        Ok(client.batch_execute(&table).await?)
+        anyhow::Ok(client.batch_execute(&table).await?)
     })?;
     Ok(url)
 }
@@ -462,7 +462,7 @@ fn loading<'a>(url: &'a str, file: &'a str) -> Vec<&'a str> {
     [&["setup-db", "--database-url", url, "--data", file][..], &columns].concat()
 }
 
-fn parquet_loads_what_csv_loads_whatever_the_type_of_the_key(
+fn own_customers_of_parquet_are_those_of_csv_whatever_the_type_of_the_key(
     environment: &Environment,
 ) -> Result<()> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("parquet_values");
@@ -491,7 +491,7 @@ fn parquet_loads_what_csv_loads_whatever_the_type_of_the_key(
                 let client = limit_increase::database::connect(url).await?;
                 let all = "SELECT string_agg(concat_ws('|', b::text, f::text), ';' ORDER BY b)
                            FROM batch_scores b JOIN customer_features f USING (customer_id)";
-                Ok(client.query_one(all, &[]).await?.get::<_, String>(0))
+                anyhow::Ok(client.query_one(all, &[]).await?.get::<_, String>(0))
             })
         };
         let before = rows(&url)?;
@@ -510,7 +510,7 @@ fn parquet_loads_what_csv_loads_whatever_the_type_of_the_key(
     Ok(())
 }
 
-fn a_key_that_does_not_fit_the_table_is_refused_before_a_row(
+fn own_customers_whose_key_does_not_fit_are_refused_before_a_row(
     environment: &Environment,
 ) -> Result<()> {
     let uuid = "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11";
@@ -553,7 +553,7 @@ fn a_key_that_does_not_fit_the_table_is_refused_before_a_row(
     Ok(())
 }
 
-fn columns_of_any_name_are_loaded(environment: &Environment) -> Result<()> {
+fn own_customers_have_columns_of_any_name(environment: &Environment) -> Result<()> {
     let url = lender_with_key(environment, "VARCHAR")?;
     let path = environment.context.home.root().join("names.csv");
     let file = path.display().to_string();

@@ -12,6 +12,7 @@ from limit_training.names import choose, joined, shown, split
 
 PROJECT = Path(__file__).parents[2]
 CASES = json.loads((PROJECT / "tests" / "column_names.json").read_text())["cases"]
+TRAIN = "train-catboost"
 ODD = [
     " ROA(C) before interest",
     "Net Income to Stockholder's Equity",
@@ -76,20 +77,22 @@ def test_a_missing_name_is_answered_with_names_in_quotes(refused):
 
 
 @pytest.mark.parametrize(
-    ("variable", "option", "value"),
+    ("variable", "option", "value", "goal"),
     [
-        ("POSITIVE", "--positive", "$60K - $80K"),
-        ("POSITIVE", "--positive", "$6"),
-        ("TARGET", "--target", "it's"),
-        ("FEATURES", "--features", 'Net Income to Stockholder\'s Equity,"Income, annual"'),
-        ("EXCLUDE", "--exclude", "a b,#c"),
-        ("SPECIAL", "--special", "*=-9:no record,-8:it's old"),
-        ("POPULATION_BAD_RATE", "--population-bad-rate", "0.03"),
+        ("POSITIVE", "--positive", "$60K - $80K", TRAIN),
+        ("POSITIVE", "--positive", "$6", TRAIN),
+        ("TARGET", "--target", "it's", TRAIN),
+        ("FEATURES", "--features", 'Net Income to Stockholder\'s Equity,"Income, annual"', TRAIN),
+        ("EXCLUDE", "--exclude", "a b,#c", TRAIN),
+        ("SPECIAL", "--special", "*=-9:no record,-8:it's old", TRAIN),
+        ("POPULATION_BAD_RATE", "--population-bad-rate", "0.03", TRAIN),
+        ("FEATURES", "--features", '"Income, annual",it\'s in $', "setup-db"),
+        ("CATEGORICAL", "--categorical", "it's in $", "setup-db"),
     ],
 )
-def test_make_passes_a_variable_on_as_it_is(variable, option, value):
+def test_make_passes_a_variable_on_as_it_is(variable, option, value, goal):
     for place in ("argument", "environment"):
-        command = ["make", "-n", "train-catboost", "DATA=x.csv"]
+        command = ["make", "-n", goal, "DATA=x.csv"]
         environment = {"PATH": "/usr/bin:/bin"}
         if place == "argument":
             command.append(f"{variable}={value}")

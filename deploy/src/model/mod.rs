@@ -140,7 +140,7 @@ fn inputs_sha256(context: &Context, data: &Path, arguments: &[String]) -> Result
     add(&std::fs::read(data).map_err(|error| {
         Problem::usage(format!("cannot read the training data: {error}"))
             .at(data.display().to_string())
-            .next("give the path of a CSV or CSV.gz file with --data")
+            .next("give the path of a CSV, CSV.gz or Parquet file with --data")
     })?);
     for argument in arguments {
         // Where an option names a file, the content of the file is the input, not its path.
