@@ -52,4 +52,4 @@ class Problems:
 
     def _line(self, problem: Problem) -> str:
         place = "" if problem.where == self._path else f" ({problem.where})"
-        return f"{problem.what}{place}. Next: {problem.next_step}"
+        return f"{problem.what}. Next: {problem.next_step}{place}"
