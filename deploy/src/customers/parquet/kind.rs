@@ -326,7 +326,7 @@ mod tests {
         assert_eq!(big_endian(&[0xff, 0x38]), Some(-200));
         assert_eq!(big_endian(&[0x00, 0xc8]), Some(200));
         assert_eq!(big_endian(&[0; 17]), None);
-        let halves = [0x3c00, 0xc000, 0x0001].map(half);
-        assert_eq!(halves.map(f32::to_bits), [1.0, -2.0, 2_f32.powi(-24)].map(f32::to_bits));
+        let bits = [0x3c00, 0xc000, 0x0001].map(|bits| half(bits).to_bits());
+        assert_eq!(bits, [1.0, -2.0, 2_f32.powi(-24)].map(f32::to_bits));
     }
 }
