@@ -36,6 +36,7 @@ fn main() -> ExitCode {
             trial_04_a_row_number_is_left_out,
             trial_06_a_month_is_left_out_and_the_next_month_is_decided,
             trial_16_a_column_is_chosen_by_the_name_it_has,
+            trial_29_a_category_is_found_however_it_is_spelt,
         ],
         |trials| trials.environment.keep_logs(),
     )
@@ -380,5 +381,16 @@ fn trial_16_a_column_is_chosen_by_the_name_it_has(trials: &Trials) -> Result<()>
     let shown = String::from_utf8_lossy(&output.stdout);
     ensure!(shown.contains("--positive '$60K - $80K'"), "make shows: {shown}");
     ensure!(shown.contains("Stockholder'\\''s Equity"), "make shows: {shown}");
+    Ok(())
+}
+
+fn trial_29_a_category_is_found_however_it_is_spelt(trials: &Trials) -> Result<()> {
+    trials.train("29-category-spelling/train.csv", "bad", &["--categorical", "branch"])?;
+    trials.sample()?;
+    trials.sql_file("29-category-spelling/features-table.sql")?;
+    let decided = trials.decide_all()?;
+    let referred = decided.get("REFERRED").copied().unwrap_or_default();
+    let undecided = decided.get("").copied().unwrap_or_default();
+    ensure!(referred == 0 && undecided == 12, "decided {decided:?}");
     Ok(())
 }
