@@ -25,22 +25,21 @@ def run(job: Job, progress: Progress) -> outcome.Outcome:
 
     progress.state("Training", f"{parameters[PROGRAM]} as a process of this machine")
     command = [sys.executable, parameters[PROGRAM], *variables.arguments(parameters)]
-    environment = {
-        **inherited(),
+    limit = job.request["StoppingCondition"]["MaxRuntimeInSeconds"]
+    code, stopped = follow(command, progress.line, limit, cwd=code, env=environment(job, root))
+    return outcome.of_container(code, root, stopped)
+
+
+def environment(job: Job, root: Path) -> dict[str, str]:
+    """The variables of the program: the job's, and of this process what any program needs."""
+    names = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR")
+    return {
+        **{name: os.environ[name] for name in names if name in os.environ},
         **job.request.get("Environment", {}),
         **variables.variables(root),
         "PYTHONUNBUFFERED": "1",
         "TRAINING_JOB_NAME": job.name,
     }
-    limit = job.request["StoppingCondition"]["MaxRuntimeInSeconds"]
-    code, stopped = follow(command, progress.line, limit, cwd=code, env=environment)
-    return outcome.of_container(code, root, stopped)
-
-
-def inherited() -> dict[str, str]:
-    """The variables of this process that a training needs. A container has none of the others."""
-    names = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR")
-    return {name: os.environ[name] for name in names if name in os.environ}
 
 
 def unpack(archive: Path, folder: Path) -> Path:

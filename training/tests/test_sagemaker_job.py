@@ -137,11 +137,13 @@ def test_a_job_that_takes_too_long_is_stopped(tmp_path):
     assert lines == ["begun"]
 
 
-def test_a_job_sees_nothing_of_this_environment_but_what_it_needs(monkeypatch):
+def test_a_job_sees_nothing_of_this_environment_but_what_it_needs(tmp_path, table, monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    monkeypatch.setenv("LIMIT_INCREASE_HOME", "/home")
-    assert {"AWS_SECRET_ACCESS_KEY", "LIMIT_INCREASE_HOME"}.isdisjoint(process.inherited())
-    assert "PATH" in process.inherited()
+    monkeypatch.setenv("SM_HP_TARGET", "of another job")
+    job = make_job(tmp_path, table)
+    given = process.environment(job, layout.make(job))
+    assert "AWS_SECRET_ACCESS_KEY" not in given and given["SM_HP_TARGET"] == "outcome"
+    assert {"PATH", "SOURCE_DATE_EPOCH", "TRAINING_JOB_NAME"} <= set(given)
 
 
 def repacked(archive, change) -> None:
