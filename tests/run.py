@@ -14,7 +14,9 @@ again at the end. The exit code is 1 when a program failed or could not be run.
 import argparse
 import asyncio
 import os
+import shutil
 import sys
+import sysconfig
 import time
 import tomllib
 from dataclasses import dataclass, field
@@ -24,6 +26,10 @@ ROOT = Path(__file__).resolve().parent.parent
 VENVS = Path(os.environ.get("LIMIT_INCREASE_VENVS") or ROOT / ".local" / "venvs")
 INSTALL = [sys.executable, "deploy/localstack/install.py"]
 CARGO = ["cargo", "test", "--workspace"]
+# A program of the operating system, without which its suite is not run. It is in no user's PATH.
+PGBOUNCER = os.environ.get("PGBOUNCER") or shutil.which(
+    "pgbouncer", path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"])
+)
 # The folders with Python tests, each with the environment that it needs.
 PYTHON = {
     "training": ("training", "training/tests"),
@@ -31,8 +37,13 @@ PYTHON = {
     "localstack": ("localstack", "deploy/localstack/tests"),
     "parquet": ("bench", "tests/parquet"),
     "train-sagemaker": ("training", "tests/train_sagemaker"),
+    "guards": ("build", "tests/guards"),
 }
-# Those of them that run the command line too.
+# The image of the SageMaker job. One of its packages is compiled against Python's headers.
+IMAGE = "training/tests/test_image.py"
+# Inputs that are not a part of the project.
+TRIALS = Path(os.environ.get("LIMIT_INCREASE_TRIALS") or ROOT.parent / "shared" / "trials")
+# Those of the folders that run the command line too.
 WITH_PROGRAMS = {"train-sagemaker"}
 
 
@@ -43,6 +54,8 @@ class Program:
     name: str
     command: list[str]
     needs: list["Program"] = field(default_factory=list)
+    # Why it cannot be run here. That is no failure, unless somebody has named the program.
+    lacks: str = ""
     output: list[str] = field(default_factory=list)
     seconds: float = 0.0
     exit_code: int | None = None
@@ -51,7 +64,7 @@ class Program:
     async def run(self, places: asyncio.Semaphore) -> None:
         for other in self.needs:
             await other.ended.wait()
-        if all(other.exit_code == 0 for other in self.needs):
+        if not self.lacks and all(other.exit_code == 0 for other in self.needs):
             async with places:
                 await self.run_now()
         self.ended.set()
@@ -76,7 +89,7 @@ class Program:
 
     def result(self) -> str:
         if self.exit_code is None:
-            return "NOT RUN"
+            return f"NOT RUN: {self.lacks}" if self.lacks else "NOT RUN"
         return "passed" if self.exit_code == 0 else f"FAILED with {self.exit_code}"
 
 
@@ -106,12 +119,41 @@ def test_programs(install: Program, compiling: Program) -> list[Program]:
     python = [
         Program(
             name,
-            [str(VENVS / venv / "bin" / "python"), "-m", "pytest", "-q", folder],
+            [*pytest(venv), folder, f"--ignore={IMAGE}"],
             needs=[install, compiling] if name in WITH_PROGRAMS else [install],
         )
         for name, (venv, folder) in PYTHON.items()
     ]
-    return [*rust, *python]
+    return [*rust, *with_more(install, compiling), *python]
+
+
+def with_more(install: Program, compiling: Program) -> list[Program]:
+    """Those that need more than Rust, a C compiler and Python. Without it they are not run."""
+    headers = Path(sysconfig.get_path("include"), "Python.h")
+    return [
+        Program(
+            "pgbouncer",
+            ["env", f"PGBOUNCER={PGBOUNCER}", *CARGO, "--test", "pgbouncer"],
+            needs=[install, compiling],
+            lacks="" if PGBOUNCER else "there is no PgBouncer (apt-get install pgbouncer)",
+        ),
+        Program(
+            "trials",
+            [*CARGO, "--test", "trials"],
+            needs=[install, compiling],
+            lacks="" if TRIALS.is_dir() else f"there is no {TRIALS} (LIMIT_INCREASE_TRIALS)",
+        ),
+        Program(
+            "image",
+            [*pytest("training"), IMAGE],
+            needs=[install],
+            lacks="" if headers.is_file() else f"there is no {headers} (python3.11-dev)",
+        ),
+    ]
+
+
+def pytest(venv: str) -> list[str]:
+    return [str(VENVS / venv / "bin" / "python"), "-m", "pytest", "-q"]
 
 
 async def run(programs: list[Program], jobs: int) -> None:
@@ -121,8 +163,12 @@ async def run(programs: list[Program], jobs: int) -> None:
             group.create_task(program.run(places))
 
 
-def report(programs: list[Program], seconds: float) -> int:
-    failed = [program for program in programs if program.exit_code != 0]
+def report(programs: list[Program], named: list[str], seconds: float) -> int:
+    failed = [
+        program
+        for program in programs
+        if program.exit_code != 0 and (not program.lacks or program.name in named)
+    ]
     for program in failed:
         print(f"\n--- the output of {program.name}", *program.output, sep="\n")
 
@@ -166,7 +212,7 @@ def main() -> int:
     ]
     begun = time.monotonic()
     asyncio.run(run([*needed, *chosen], arguments.jobs))
-    return report([*needed, *chosen], time.monotonic() - begun)
+    return report([*needed, *chosen], arguments.names, time.monotonic() - begun)
 
 
 if __name__ == "__main__":

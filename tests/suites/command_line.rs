@@ -13,6 +13,7 @@ use anyhow::{Context as _, Result, ensure};
 use limit_increase::model::{BUCKET, KEY};
 use limit_increase_tests::environment::Environment;
 use limit_increase_tests::{cases, suite};
+use limit_increase_workflow::RunRequest;
 use on_aws::*;
 use serde_json::json;
 use training::*;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
             a_second_stage_runs_beside_the_first,
             a_stack_on_aws_is_not_changed_without_a_question,
             awslocal_starts_a_run,
+            the_deployed_function_makes_the_tables_of_an_empty_database,
             on_aws_a_run_is_started_followed_and_read_without_the_database,
             on_aws_a_live_run_is_not_started_without_a_question,
             on_aws_a_run_that_failed_says_how_to_resume_it,
@@ -717,6 +719,70 @@ fn awslocal_starts_a_run(environment: &Environment) -> Result<()> {
         limit_increase_tests::records::decisions(environment)?.len() == 20,
         "20 decisions expected"
     );
+    Ok(())
+}
+
+/// As docs/aws.md says it for a database that only the VPC reaches.
+fn the_deployed_function_makes_the_tables_of_an_empty_database(
+    environment: &Environment,
+) -> Result<()> {
+    const TABLES: [&str; 5] = [
+        "batch_scores",
+        "customer_features",
+        "limit_increase_migrations",
+        "limit_increase_runs",
+        "limit_increase_shards",
+    ];
+    let client = environment.database()?;
+    environment
+        .block_on(client.batch_execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public"))?;
+
+    let answer = environment.context.home.root().join("migrate.json");
+    let event = environment.context.project.root().join("events/update-database-migrate.json");
+    let payload = format!("file://{}", event.display());
+    let migrate = || {
+        let output = run(
+            environment,
+            &[
+                "awslocal",
+                "--",
+                "lambda",
+                "invoke",
+                "--function-name",
+                "update-database",
+                "--payload",
+                &payload,
+                &answer.display().to_string(),
+            ],
+        )?;
+        let said = text(&[output.stdout.as_slice(), &output.stderr].concat());
+        ensure!(output.status.success() && !said.contains("FunctionError"), "it failed: {said}");
+        let answer: serde_json::Value = serde_json::from_slice(&std::fs::read(&answer)?)?;
+        answer["migrations"].as_array().cloned().with_context(|| format!("no list: {answer}"))
+    };
+
+    let (first, second) = (migrate()?, migrate()?);
+    ensure!(
+        first.len() >= 4 && second.is_empty(),
+        "the first call should apply every migration, the second none: {first:?}, {second:?}"
+    );
+
+    let rows = environment.block_on(client.query(
+        "SELECT relname::text FROM pg_class
+         WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY 1",
+        &[],
+    ))?;
+    let tables: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    ensure!(tables == TABLES, "these tables should be there: {TABLES:?}, found {tables:?}");
+    for table in TABLES.iter().filter(|table| **table != "limit_increase_migrations") {
+        let count: i64 = environment
+            .block_on(client.query_one(&format!("SELECT count(*) FROM {table}"), &[]))?
+            .get(0);
+        ensure!(count == 0, "{table} should be empty, nobody asked for customers: {count} rows");
+    }
+
+    environment.reset()?;
+    environment.run_well(&RunRequest::default())?;
     Ok(())
 }
 

@@ -1,7 +1,8 @@
-//! The steps that use the database, through a real PgBouncer, in session mode and in transaction
-//! mode.
+//! PgBouncer before PostgreSQL, in session mode and in transaction mode: six processes that apply
+//! shards, and whole runs of the deployed stack.
 //!
-//! PgBouncer is not a part of `make test-all`, because it comes from the operating system:
+//! PgBouncer comes from the operating system. So this suite is not a part of `cargo test`, and
+//! `make test-all` runs it only where there is one:
 //!
 //! ```sh
 //! PGBOUNCER=/usr/sbin/pgbouncer cargo test --workspace --test pgbouncer
@@ -17,18 +18,20 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use limit_increase::deployment::{self, Deployment};
 use limit_increase_database::{
     Credentials, Database, DatabaseUrl, FailedPart, Selection, ShardLock, begin, migrate,
     open_eligible, record_failure,
 };
 use limit_increase_domain::{Outcome, Policy, SourceColumn};
-use limit_increase_tests::tls_postgres::TlsPostgres;
+use limit_increase_tests::environment::Environment;
+use limit_increase_tests::records::{LedgerRow, RunRecord, decisions};
 use limit_increase_tests::{cases, suite};
 use limit_increase_workflow::contract::RecordedFailure;
 use limit_increase_workflow::rows::Evaluation;
-use limit_increase_workflow::{RunId, ShardIndex};
+use limit_increase_workflow::{RunContext, RunId, RunRequest, ShardIndex};
 use rust_decimal::Decimal;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Set for a process that works as a function. Two processes give their prepared statements the
 /// same names, which is what a pooler can confuse.
@@ -49,33 +52,84 @@ fn main() -> ExitCode {
         };
     }
 
-    suite::run_in(
-        || TlsPostgres::start("pgbouncer"),
+    suite::run(
+        "pgbouncer",
         &cases![
             every_shard_is_applied_once_in_session_mode,
             every_shard_is_applied_once_in_transaction_mode,
+            a_whole_run_works_in_session_mode,
+            a_whole_run_works_in_transaction_mode,
         ],
-        |_| (),
     )
 }
 
-fn every_shard_is_applied_once_in_session_mode(server: &TlsPostgres) -> Result<()> {
-    run(server, "session", WORKERS)
+fn every_shard_is_applied_once_in_session_mode(environment: &Environment) -> Result<()> {
+    apply_shards(environment, "session", WORKERS)
 }
 
 /// All workers share two connections to the server. So each meets what another has left behind.
-fn every_shard_is_applied_once_in_transaction_mode(server: &TlsPostgres) -> Result<()> {
-    run(server, "transaction", 2)
+fn every_shard_is_applied_once_in_transaction_mode(environment: &Environment) -> Result<()> {
+    apply_shards(environment, "transaction", 2)
 }
 
-fn run(server: &TlsPostgres, mode: &str, connections: usize) -> Result<()> {
-    let pooler = PgBouncer::start(server.port(), mode, connections)?;
+/// The functions of a run need no more connections than this: four shards at a time, and the other
+/// states.
+fn a_whole_run_works_in_session_mode(environment: &Environment) -> Result<()> {
+    run_through(environment, "session", 6)
+}
+
+/// All functions share two connections to the server.
+fn a_whole_run_works_in_transaction_mode(environment: &Environment) -> Result<()> {
+    run_through(environment, "transaction", 2)
+}
+
+/// A run of the deployed stack: queried, scored, evaluated, written and closed. And one that fails,
+/// which the ledger records.
+fn run_through(environment: &Environment, mode: &str, connections: usize) -> Result<()> {
+    environment.reset()?;
+    let pooler = PgBouncer::start(environment, mode, connections)?;
+    let deploy = |url: &str| {
+        let mut deployment = Deployment::local(&environment.ready.services)?;
+        deployment.parameters.insert("DatabaseUrl".to_owned(), url.to_owned());
+        deployment.parameters.insert("MaxConcurrency".to_owned(), "4".to_owned());
+        let deployed =
+            deployment::deploy(&environment.context, &environment.ready.aws, &deployment);
+        environment.block_on(deployed).map(|_| ())
+    };
+    deploy(&pooler.url)?;
+
+    let request = RunRequest { limit: None, shard_size: 4, ..RunRequest::default() };
+    let record = RunRecord::read(environment, &environment.run_well(&request)?)?;
+    ensure!(
+        record.summary.shard_count >= 6 && record.summary.counts.stale == 0,
+        "promise 3: in {mode} mode many shards should be applied: {:?}",
+        record.summary
+    );
+    record.check_table(&decisions(environment)?)?;
+
+    let failed = environment.execute(&format!("failed-in-{mode}-mode"), r#"{"limit": 0}"#)?;
+    let row = LedgerRow::read(environment, &RunId::try_from(failed.name.clone())?)?;
+    ensure!(
+        row.status == "FAILED" && row.error.as_deref() == Some("Permanent.InvalidRequest"),
+        "promise 5: in {mode} mode the failure should be in the ledger: {row:?}"
+    );
+    ensure!(
+        pooler.has_served()?,
+        "the functions should connect through PgBouncer, whose log has no session of theirs"
+    );
+
+    deploy(&environment.ready.services.functions_database_url)
+}
+
+fn apply_shards(environment: &Environment, mode: &str, connections: usize) -> Result<()> {
+    environment.reset()?;
+    let pooler = PgBouncer::start(environment, mode, connections)?;
     let database = Database::new(Credentials::fixed(DatabaseUrl::new(&pooler.url)));
     let customers = WORKERS * SHARDS_OF_A_WORKER * CUSTOMERS_OF_A_SHARD;
-    server.block_on(async {
+    let admin = environment.database()?;
+    environment.block_on(async {
         migrate(&mut *database.client().await?).await?;
-        server
-            .admin()
+        admin
             .batch_execute(&format!(
                 "TRUNCATE limit_increase_runs, limit_increase_shards, batch_scores,
                      customer_features;
@@ -84,7 +138,8 @@ fn run(server: &TlsPostgres, mode: &str, connections: usize) -> Result<()> {
                  SELECT 'C' || n, 700, 5000, '2026-01-01' FROM generate_series(0, {customers} - 1) n;
                  INSERT INTO customer_features SELECT customer_id, 1 FROM batch_scores;
                  INSERT INTO limit_increase_runs (run_id, status, context, eligible, started_at)
-                 VALUES ('{RUN}', 'RUNNING', '{{}}', {customers}, now())"
+                 VALUES ('{RUN}', 'RUNNING', '{context}', {customers}, now())",
+                context = serde_json::to_string(&run_context()?)?
             ))
             .await?;
         anyhow::Ok(())
@@ -102,7 +157,7 @@ fn run(server: &TlsPostgres, mode: &str, connections: usize) -> Result<()> {
         ensure!(worker.wait()?.success(), "in {mode} mode a worker failed; its error is above");
     }
 
-    let row = server.block_on(server.admin().query_one(
+    let row = environment.block_on(admin.query_one(
         "SELECT (SELECT count(*) FROM batch_scores WHERE new_limit = 7500),
                 (SELECT coalesce(sum(approved), 0)::bigint FROM limit_increase_shards)",
         &[],
@@ -115,12 +170,20 @@ fn run(server: &TlsPostgres, mode: &str, connections: usize) -> Result<()> {
     Ok(())
 }
 
+/// What the run was opened with.
+fn run_context() -> Result<RunContext> {
+    let mut event: Value =
+        serde_json::from_str(include_str!("../../events/update-database-apply-shard.json"))?;
+    event["run"]["run_id"] = json!(RUN);
+    Ok(serde_json::from_value(event["run"].take())?)
+}
+
 /// Reads the customers and applies shards, as the functions do it.
 fn work(worker: &str) -> Result<()> {
     let (number, url) = worker.split_once(' ').context("no worker")?;
     let number: usize = number.parse()?;
     let database = Database::new(Credentials::fixed(DatabaseUrl::new(url)));
-    let run = RunId::try_from(RUN.to_owned())?;
+    let run = run_context()?;
     let policy = Policy::default();
     let features = [SourceColumn::number("income")];
     let selection =
@@ -198,7 +261,12 @@ struct PgBouncer {
 }
 
 impl PgBouncer {
-    fn start(upstream: u16, mode: &str, connections: usize) -> Result<Self> {
+    fn start(environment: &Environment, mode: &str, connections: usize) -> Result<Self> {
+        let url = &environment.ready.services.database_url;
+        let config: tokio_postgres::Config = url.parse()?;
+        let upstream = *config.get_ports().first().context("the database's URL has no port")?;
+        let user = config.get_user().context("the database's URL has no user")?;
+        let database = config.get_dbname().context("the database's URL has no database")?;
         let program = std::env::var("PGBOUNCER").context(
             "name the program: PGBOUNCER=/usr/sbin/pgbouncer (apt-get install pgbouncer)",
         )?;
@@ -210,7 +278,7 @@ impl PgBouncer {
         std::fs::write(
             &configuration,
             format!(
-                "[databases]\nlimit_increase = host=127.0.0.1 port={upstream} user=limit_increase\n\
+                "[databases]\n{database} = host=127.0.0.1 port={upstream} user={user}\n\
                  [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\
                  auth_type = any\npool_mode = {mode}\ndefault_pool_size = {connections}\n"
             ),
@@ -228,7 +296,7 @@ impl PgBouncer {
             .stderr(std::fs::File::create(&log)?)
             .spawn()
             .with_context(|| format!("cannot start {program}"))?;
-        let url = format!("postgresql://limit_increase@127.0.0.1:{port}/limit_increase");
+        let url = format!("postgresql://{user}@127.0.0.1:{port}/{database}");
         let pooler = Self { child, directory, url };
         for _ in 0..200 {
             if TcpStream::connect(("127.0.0.1", port)).is_ok() {
@@ -239,6 +307,11 @@ impl PgBouncer {
         }
 
         bail!("PgBouncer does not answer; it says: {}", std::fs::read_to_string(&log)?)
+    }
+
+    /// Whether somebody has logged in.
+    fn has_served(&self) -> Result<bool> {
+        Ok(std::fs::read_to_string(self.directory.join("log"))?.contains("login attempt"))
     }
 }
 

@@ -180,8 +180,9 @@ impl Storage {
         prefix: &str,
     ) -> Result<BTreeMap<String, String>, Failure> {
         let mut found = BTreeMap::new();
+        let request = self.client.list_objects_v2().bucket(bucket).prefix(prefix);
         let mut pages =
-            self.client.list_objects_v2().bucket(bucket).prefix(prefix).into_paginator().send();
+            request.set_expected_bucket_owner(self.owner.clone()).into_paginator().send();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| storage_failure("list", bucket, prefix, &error))?;
             found.extend(page.contents.into_iter().flatten().filter_map(|o| o.key.zip(o.e_tag)));

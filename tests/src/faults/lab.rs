@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{Read as _, Write as _};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,8 +66,19 @@ impl Lab {
     /// # Errors
     /// When a part cannot be prepared.
     pub fn open(environment: &Environment) -> Result<Arc<Self>> {
+        Self::open_with(environment, &programs::functions(&environment.context)?, &[])
+    }
+
+    /// Like [`Lab::open`], with other programs for the functions, and the command that runs them.
+    ///
+    /// # Errors
+    /// When a part cannot be prepared.
+    pub fn open_with(
+        environment: &Environment,
+        programs: &HashMap<&'static str, PathBuf>,
+        runner: &[String],
+    ) -> Result<Arc<Self>> {
         environment.reset()?;
-        let programs = programs::functions(&environment.context)?;
         let url = &environment.ready.services.database_url;
         let config: tokio_postgres::Config = url.parse()?;
         let port = *config.get_ports().first().context("the database's URL has no port")?;
@@ -82,15 +94,16 @@ impl Lab {
             let through_proxy = format!("{through_proxy}?options={options}");
 
             let log = environment.context.home.logs().join("functions-under-faults.log");
-            let launch = |(name, program): (&&'static str, &std::path::PathBuf)| {
+            let launch = |(name, program): (&&'static str, &PathBuf)| {
                 // Each function has its own rights only, as docs/grants.sql gives them.
                 let url = roles::login(name)
                     .map_or(Ok(through_proxy.clone()), |user| roles::as_user(&through_proxy, user));
-                let launch = Launch::new(program, name, &storage.endpoint())
+                let mut launch = Launch::new(program, name, &storage.endpoint())
                     .env("DATABASE_URL", &url?)
                     .env("BUCKET", BUCKET)
                     .timeout(Duration::from_secs(60))
                     .log(&log);
+                launch.runner = runner.to_vec();
                 anyhow::Ok(((*name).to_owned(), launch))
             };
 
@@ -320,7 +333,10 @@ async fn environment_object(environment: &Environment, key: &str) -> Result<Byte
 }
 
 /// The same trees with another target score: a valid artifact that gives everybody another score.
-fn another_model(artifact: &[u8]) -> Result<Bytes> {
+///
+/// # Errors
+/// When the artifact cannot be read.
+pub fn another_model(artifact: &[u8]) -> Result<Bytes> {
     let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(artifact));
     let mut builder =
         tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -43,6 +44,8 @@ pub struct Launch {
     pub timeout: Duration,
     /// The file to which its output is appended. Without a file the output is dropped.
     pub log: Option<PathBuf>,
+    /// The command that runs the program, for one of another processor. Empty for none.
+    pub runner: Vec<String>,
 }
 
 impl Launch {
@@ -63,6 +66,7 @@ impl Launch {
             environment: local.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
             timeout: Duration::from_secs(120),
             log: None,
+            runner: Vec::new(),
         }
     }
 
@@ -181,8 +185,10 @@ impl FunctionProcess {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
 
-        let mut command = Command::new(&launch.program);
+        let mut words = launch.runner.iter().map(OsStr::new).chain([launch.program.as_os_str()]);
+        let mut command = Command::new(words.next().unwrap_or_default());
         command
+            .args(words)
             .env_clear()
             .env("TZ", "UTC")
             .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
