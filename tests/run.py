@@ -30,6 +30,7 @@ PYTHON = {
     "cloudformation": ("build", "cloudformation/tests"),
     "localstack": ("localstack", "deploy/localstack/tests"),
     "parquet": ("bench", "tests/parquet"),
+    "pipeline": ("pipeline", "pipeline/tests"),
 }
 
 
@@ -79,7 +80,7 @@ class Program:
 
 def preparations() -> tuple[Program, Program]:
     """Installs the environments; compiles the tests."""
-    environments = ["localstack", "build", "audit", "training", "postgres-tls", "bench"]
+    environments = ["localstack", "build", "audit", "training", "postgres-tls", "bench", "pipeline"]
     return (
         Program("install", [*INSTALL, *environments]),
         Program("compile", [*CARGO, "--no-run"]),
