@@ -4,6 +4,7 @@ import json
 
 import boto3
 import pytest
+
 from limit_pipeline.definition import Functions, define
 from limit_pipeline.executions import ExecutionStore
 from limit_pipeline.local import LocalSession

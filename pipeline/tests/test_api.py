@@ -4,11 +4,12 @@ import json
 
 import boto3
 import pytest
+from moto.server import ThreadedMotoServer
+
 from conftest import FUNCTIONS
 from limit_pipeline.errors import PipelineError
 from limit_pipeline.remote import RemotePipeline
 from limit_pipeline.stack import Stack
-from moto.server import ThreadedMotoServer
 
 ROLE = "arn:aws:iam::123456789012:role/LimitIncreasePipelineRole"
 

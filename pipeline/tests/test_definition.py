@@ -4,8 +4,9 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from conftest import FUNCTIONS
 from sagemaker.workflow.pipeline import PipelineGraph
+
+from conftest import FUNCTIONS
 
 EVENTS = Path(__file__).resolve().parents[2] / "events"
 # The steps of the one shard, in their order.
