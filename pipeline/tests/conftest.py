@@ -5,9 +5,10 @@ import json
 import boto3
 import pytest
 
-from limit_pipeline.definition import Functions, define
+from limit_pipeline.definition import define
 from limit_pipeline.executions import ExecutionStore
 from limit_pipeline.local import LocalSession
+from limit_pipeline.names import Functions
 
 ARN = "arn:aws:sagemaker:us-east-1:000000000000:pipeline/limit-increase-pipeline"
 FUNCTIONS = Functions(
