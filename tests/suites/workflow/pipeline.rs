@@ -33,7 +33,8 @@ fn steps(answer: &Value) -> Vec<&str> {
     steps.filter_map(|step| step["name"].as_str()).collect()
 }
 
-/// The objects of a run by their key, without what differs from run to run: its id and its times.
+/// The objects of a run by their key, without what differs from run to run: its id, its times, and
+/// the versions that S3 gives to the objects.
 fn objects(environment: &Environment, run: &RunId) -> Result<BTreeMap<String, Vec<u8>>> {
     let mut objects = BTreeMap::new();
     for stage in [Stage::Customers, Stage::ScoredCustomers, Stage::Evaluations, Stage::Results] {
@@ -52,6 +53,10 @@ fn timeless(json: &[u8], run: &RunId) -> Result<Vec<u8>> {
     let mut document: Value = serde_json::from_str(&text)?;
     for time in ["started_at", "finished_at"] {
         document.as_object_mut().map(|fields| fields.remove(time));
+    }
+
+    for shard in document.as_array_mut().into_iter().flatten() {
+        shard["file"].as_object_mut().map(|file| file.remove("version_id"));
     }
 
     Ok(serde_json::to_vec_pretty(&document)?)
@@ -161,7 +166,7 @@ pub(super) fn a_step_that_fails_fails_the_pipeline_and_its_run(
         .block_on(environment.ready.aws.s3.delete_object().bucket(BUCKET).key(policy).send())?;
     check_failure(environment, &failed?, "QueryBatchScores", "Permanent.InvalidPolicy")?;
 
-    let run = start_well(environment, &["--dry-run"])?;
+    let run = environment.run_well(&RunRequest { dry_run: true, ..RunRequest::default() })?;
     let dry = RunRecord::read(environment, &run)?;
     let victim = dry.evaluated.keys().next().context("somebody is eligible")?;
     sabotage(environment, victim)?;
