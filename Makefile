@@ -11,7 +11,7 @@ PYTHON_311 = $(if $(PYTHON),$(PYTHON),$(shell command -v python3.11 || command -
 INSTALL = $(PYTHON_311) deploy/localstack/install.py
 # While cargo compiles the command line for the first time, the Python environments are made beside
 # it.
-INSTALL_MEANWHILE = $(if $(COMPILED),,$(INSTALL) localstack build training &)
+INSTALL_MEANWHILE = $(if $(COMPILED),,$(INSTALL) localstack build training $(1) &)
 
 # A variable that is set becomes an option, and one that is not becomes nothing. Its value goes on as
 # it is: make expands no dollar sign in it, and the shell finds no quote.
@@ -75,10 +75,10 @@ deploy-stack: ## Build the functions and deploy the stack
 	@$(CLI) $(JSON_FLAG) deploy
 
 run-workflow: ## Run everything, from a fresh clone to decisions (LIMIT=all, DRY_RUN=1, POLICY=file.json)
-	@$(INSTALL_MEANWHILE) $(CLI) $(JSON_FLAG) run $(RUN)
+	@$(call INSTALL_MEANWHILE) $(CLI) $(JSON_FLAG) run $(RUN)
 
 run-pipeline: ## The same as a SageMaker pipeline in the SDK's local mode (LIMIT=20, DRY_RUN=1, POLICY=file.json)
-	@$(INSTALL_MEANWHILE) $(CLI) $(JSON_FLAG) pipeline start $(PIPELINE)
+	@$(call INSTALL_MEANWHILE,pipeline) $(CLI) $(JSON_FLAG) pipeline start $(PIPELINE)
 
 check-results: ## Show what was decided
 	@$(CLI) $(JSON_FLAG) results $(call option,TOP,--top)

@@ -38,6 +38,7 @@ PYTHON = {
     "parquet": ("bench", "tests/parquet"),
     "train-sagemaker": ("training", "tests/train_sagemaker"),
     "guards": ("build", "tests/guards"),
+    "pipeline": ("pipeline", "pipeline/tests"),
 }
 # The image of the SageMaker job. One of its packages is compiled against Python's headers.
 IMAGE = "training/tests/test_image.py"
@@ -95,7 +96,7 @@ class Program:
 
 def preparations() -> tuple[Program, Program]:
     """Installs the environments; compiles the tests."""
-    environments = ["localstack", "build", "audit", "training", "postgres-tls", "bench"]
+    environments = ["localstack", "build", "audit", "training", "postgres-tls", "bench", "pipeline"]
     return (
         Program("install", [*INSTALL, *environments]),
         Program("compile", [*CARGO, "--no-run"]),

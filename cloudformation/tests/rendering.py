@@ -90,6 +90,9 @@ class Rendering:
             ((name, argument),) = value.items()
             if name == "Ref" or name.startswith("Fn::"):
                 return self.function(name, argument)
+            # The condition of a policy's statement is a map.
+            if name == "Condition" and isinstance(argument, str):
+                return self.condition(argument)
         rendered = {key: self.render(item) for key, item in value.items()}
         return {key: item for key, item in rendered.items() if item is not NO_VALUE}
 
@@ -115,6 +118,8 @@ class Rendering:
             case "Fn::Equals":
                 left, right = self.render(argument)
                 return str(left) == str(right)
+            case "Fn::And":
+                return all(self.render(argument))
             case "Fn::Not":
                 (negated,) = self.render(argument)
                 return not negated

@@ -18,6 +18,11 @@ FROM_AWS = {
         "ExecutionsStarted",
         "ExecutionTime",
     },
+    "AWS/Sagemaker/ModelBuildingPipeline": {
+        "ExecutionStarted",
+        "ExecutionFailed",
+        "ExecutionStopped",
+    },
     "AWS/SQS": {"ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage"},
     "AWS/Lambda": {"Errors", "Throttles"},
 }
@@ -49,6 +54,8 @@ def test_there_is_an_alarm_for_everything_that_an_operator_must_know(alarms):
     assert set(alarms) == {
         "LimitIncreaseRunFailed",
         "LimitIncreaseRunNotStarted",
+        "LimitIncreasePipelineFailed",
+        "LimitIncreasePipelineNotStarted",
         "LimitIncreaseEventNotDelivered",
         "LimitIncreaseEventForgotten",
         "LimitIncreaseFunctionErrors",
@@ -100,10 +107,11 @@ def test_an_alarm_compares_one_value_with_a_number(alarms):
 
 def test_silence_is_an_alarm_only_where_a_start_is_missing(alarms):
     silent = {name for name, alarm in alarms.items() if alarm["TreatMissingData"] == "breaching"}
-    assert silent == {"LimitIncreaseRunNotStarted"}
-    missing = alarms["LimitIncreaseRunNotStarted"]
-    assert missing["Period"] * missing["EvaluationPeriods"] == 26 * 3600
-    assert "DatapointsToAlarm" not in missing, "every period counts"
+    # The stack has one of the two: what the schedule starts.
+    assert silent == {"LimitIncreaseRunNotStarted", "LimitIncreasePipelineNotStarted"}
+    for missing in (alarms[name] for name in silent):
+        assert missing["Period"] * missing["EvaluationPeriods"] == 26 * 3600
+        assert "DatapointsToAlarm" not in missing, "every period counts"
 
 
 def test_every_alarm_looks_no_further_back_than_cloudwatch_does(alarms):

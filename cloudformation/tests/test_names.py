@@ -40,6 +40,8 @@ ESTABLISHED = {
     "EventBridgeRole": "EventBridgeStepFunctionsInvokeRole",
     "DailySchedule": "LimitIncreaseDailySchedule",
     "RunInterrupted": "LimitIncreaseRunInterrupted",
+    "PipelineSchedule": "LimitIncreasePipelineSchedule",
+    "PipelineInterrupted": "LimitIncreasePipelineInterrupted",
     "DeadLetterQueue": "limit-increase-events-not-delivered",
     "AlarmTopic": "LimitIncreaseAlarms",
     "UpdateDatabaseLogs": "/aws/lambda/update-database",

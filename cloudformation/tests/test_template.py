@@ -1,8 +1,13 @@
 """Rules that hold for every role, function, log and parameter of the template."""
 
+import json
 import re
 from fnmatch import fnmatch
 from pathlib import Path
+
+import pytest
+
+from rendering import ACCOUNT, Rendering
 
 # The statements whose actions have no ARN in AWS. Only these may have "*" as their resource.
 WITHOUT_ARN = {
@@ -16,6 +21,7 @@ FUNCTIONS = {
     "EvaluateLimitIncreaseFunction": "evaluate-limit-increase",
     "UpdateDatabaseFunction": "update-database",
 }
+EVENTS = Path(__file__).resolve().parents[2] / "events"
 STATE_MACHINE = "AWS::StepFunctions::StateMachine"
 USE_THE_DATABASE = {"QueryBatchScoresFunction", "UpdateDatabaseFunction"}
 
@@ -93,6 +99,10 @@ def test_every_role_is_for_one_service_and_one_user(template):
         used += [
             t["RoleArn"]["Fn::GetAtt"][0] for t in rule["Properties"]["Targets"] if "RoleArn" in t
         ]
+    # One of the two schedules is off: that of the state machine, or that of the pipeline.
+    used.remove("EventBridgeRole")
+    # The pipeline is made outside of the stack.
+    used.append("PipelineRole")
     assert sorted(used) == sorted(of_type(template, "AWS::IAM::Role"))
     for name, role in of_type(template, "AWS::IAM::Role").items():
         (trust,) = role["Properties"]["AssumeRolePolicyDocument"]["Statement"]
@@ -170,6 +180,7 @@ def test_each_step_writes_only_its_own_folder(template):
         "UpdateDatabaseRole": ["results"],
         "StateMachineRole": ["map_results"],
         "EventBridgeRole": [],
+        "PipelineRole": [],
     }
     assert set(expected) == set(of_type(template, "AWS::IAM::Role"))
     for name, folders in expected.items():
@@ -366,6 +377,89 @@ def test_the_schedule_passes_the_event_on_as_it_comes(template):
     # LocalStack 4.9.2 cannot handle a target with an input of its own.
     assert not {"Input", "InputPath", "InputTransformer"} & target.keys()
     assert target["RetryPolicy"] and target["DeadLetterConfig"]
+
+
+PIPELINE = f"arn:aws:sagemaker:eu-west-1:{ACCOUNT}:pipeline/limit-increase-pipeline"
+
+
+def pipeline_stack(template, **parameters: str) -> Rendering:
+    required = {name: "x" for name, item in template["Parameters"].items() if "Default" not in item}
+    return Rendering(template, "eu-west-1", {**required, **parameters})
+
+
+@pytest.mark.parametrize(
+    ("choice", "workflow", "pipeline", "resources"),
+    [
+        ("none", "ENABLED", False, set()),
+        ("manual", "ENABLED", False, {"PipelineRole", "PipelineInterrupted"}),
+        ("scheduled", "DISABLED", True, {"PipelineRole", "PipelineInterrupted"}),
+    ],
+)
+def test_a_pipeline_is_off_by_default_and_runs_instead_of_the_state_machine(
+    template, choice, workflow, pipeline, resources
+):
+    assert template["Parameters"]["Pipeline"]["Default"] == "none"
+    stack = pipeline_stack(template, Pipeline=choice)
+    assert stack.resource("DailySchedule")["State"] == workflow
+    assert stack.exists("PipelineSchedule") == pipeline
+    assert {name for name in ("PipelineRole", "PipelineInterrupted") if stack.exists(name)} == (
+        resources
+    )
+    # A night without a start is an alarm, whichever of the two should have started.
+    assert stack.exists("RunNotStartedAlarm") != pipeline
+    assert stack.exists("PipelineNotStartedAlarm") == pipeline
+    off = pipeline_stack(template, Pipeline=choice, ScheduleState="DISABLED")
+    assert not off.exists("RunNotStartedAlarm") and not off.exists("PipelineNotStartedAlarm")
+
+    started = [
+        s["Action"]
+        for s in stack.resource("EventBridgeRole")["Policies"][0]["PolicyDocument"]["Statement"]
+    ]
+    assert ("sagemaker:StartPipelineExecution" in started) == pipeline
+
+
+def test_the_schedule_gives_the_pipeline_the_size_of_a_night(template):
+    for limit, expected in (("40", "40"), ("all", 300)):
+        stack = pipeline_stack(
+            template, Pipeline="scheduled", NightlyLimit=limit, NightlyShardSize=300
+        )
+        rule = stack.resource("PipelineSchedule")
+        assert rule["ScheduleExpression"] == "cron(0 2 * * ? *)"
+        (target,) = rule["Targets"]
+        assert target["Arn"] == PIPELINE
+        assert target["RetryPolicy"] and target["DeadLetterConfig"]
+        parameters = target["SageMakerPipelineParameters"]["PipelineParameterList"]
+        assert {p["Name"]: p["Value"] for p in parameters} == {"Limit": expected, "ShardSize": 300}
+
+
+def test_the_pipeline_s_role_calls_the_four_functions_and_nothing_else(template):
+    role = pipeline_stack(template, Pipeline="manual").resource("PipelineRole")
+    (policy,) = role["Policies"]
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert statement["Action"] == "lambda:InvokeFunction"
+    names = [arn.rsplit(":", 2)[1] for arn in statement["Resource"]]
+    assert names == [
+        "query-batch-scores",
+        "score-customers",
+        "evaluate-limit-increase",
+        "update-database",
+    ]
+
+
+def test_the_ledger_learns_of_every_end_of_the_pipeline_that_is_no_success(template):
+    stack = pipeline_stack(template, Pipeline="manual")
+    pattern = stack.resource("PipelineInterrupted")["EventPattern"]
+    event = json.loads((EVENTS / "update-database-pipeline-step-failed.json").read_text())
+    assert event["source"] in pattern["source"] and event["detail-type"] in pattern["detail-type"]
+    assert pattern["detail"]["pipelineArn"] == [PIPELINE]
+    assert event["detail"]["pipelineArn"].rsplit("/")[-1] == PIPELINE.rsplit("/")[-1]
+    fields = {
+        name: values for either in pattern["detail"]["$or"] for name, values in either.items()
+    }
+    assert fields == {
+        "currentStepStatus": ["Failed", "Stopped"],
+        "currentPipelineExecutionStatus": ["Failed", "Stopped"],
+    }
 
 
 def test_the_size_of_a_night_is_a_parameter(template):

@@ -6,30 +6,33 @@ import os
 import sys
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import boto3
-from botocore.exceptions import BotoCoreError, ClientError
-
-from limit_pipeline.definition import (
+from limit_pipeline.errors import PipelineError
+from limit_pipeline.executions import ExecutionRecord, ExecutionStore
+from limit_pipeline.names import (
     DEFAULT_DATE,
     DEFAULT_LIMIT,
     DEFAULT_POLICY,
     DEFAULT_SHARD_SIZE,
+    LOCAL_ARN,
     MAX_SHARD_SIZE,
+    MAX_TEXT,
     NAME,
-    define,
+    REGION,
 )
-from limit_pipeline.errors import PipelineError
-from limit_pipeline.executions import ExecutionRecord, ExecutionStore
-from limit_pipeline.local import ACCOUNT, REGION, LocalPipeline, LocalSession
-from limit_pipeline.remote import RemotePipeline
-from limit_pipeline.stack import DEFAULT_STACK, Stack, find
+
+# The SDK is imported where it is used, because that takes seconds: an error in the command line,
+# `list` and `describe` need none.
+if TYPE_CHECKING:
+    import boto3
+
+    from limit_pipeline.local import LocalSession
+    from limit_pipeline.remote import RemotePipeline
+    from limit_pipeline.stack import Stack
 
 PROJECT = Path(__file__).resolve().parents[2]
-LOCAL_ARN = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:pipeline/{NAME}"
-# The longest value of a parameter in the API.
-MAX_TEXT = 1_024
+DEFAULT_STACK = "limit-increase"
 RUN_FAILED = 3
 USAGE = 2
 
@@ -46,10 +49,15 @@ EXAMPLES = """
 def main() -> int:
     arguments = parser().parse_args()
     try:
+        if arguments.check:
+            return check(arguments)
         return COMMANDS[arguments.command](arguments)
     except PipelineError as error:
         return complain(arguments, str(error), error.next, error.exit_code)
-    except (BotoCoreError, ClientError) as error:
+    except Exception as error:
+        # The errors of AWS; those of a defect keep their traceback.
+        if not type(error).__module__.startswith("botocore."):
+            raise
         return complain(arguments, str(error), "look at the cause and repeat the command", 1)
 
 
@@ -63,6 +71,8 @@ def complain(arguments: argparse.Namespace, what: str, next: str, code: int) -> 
 def parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--json", action="store_true", help="answer with one JSON object")
+    # For the command line, which checks what was typed before it prepares the stack.
+    common.add_argument("--check", action="store_true", help=argparse.SUPPRESS)
     common.add_argument("--target", choices=["local", "aws"], default="local")
     common.add_argument("--region", help="region of the stack (AWS)")
     common.add_argument("--stack-name", default=DEFAULT_STACK, help="name of the stack (AWS)")
@@ -97,10 +107,19 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
+def check(arguments: argparse.Namespace) -> int:
+    """Checks what was typed, and does nothing."""
+    if arguments.command == "start":
+        request(arguments)
+    return 0
+
+
 def render(arguments: argparse.Namespace) -> int:
     if arguments.target == "aws":
         definition = remote(arguments).pipeline.definition()
     else:
+        from limit_pipeline.definition import define
+
         definition = define(local_stack().functions, local_session()).definition()
     print(json.dumps(json.loads(definition), indent=2))
     return 0
@@ -110,6 +129,8 @@ def upsert(arguments: argparse.Namespace) -> int:
     if arguments.target == "aws":
         answer = remote(arguments).upsert(arguments.role)
         return show(arguments, answer, [f"{answer['pipeline_arn']} has this definition"])
+
+    from limit_pipeline.definition import define
 
     session = local_session()
     version, fresh = session.store.upsert(define(local_stack().functions, session).definition())
@@ -126,6 +147,9 @@ def start(arguments: argparse.Namespace) -> int:
         id = answer["arn"].rsplit("/", 1)[-1]
         follow = f"follow it: limit-increase pipeline describe {id} --target aws"
         return show(arguments, answer, [f"started {answer['arn']}", follow])
+
+    from limit_pipeline.definition import define
+    from limit_pipeline.local import LocalPipeline
 
     session, stack = local_session(), local_stack()
     pipeline = define(stack.functions, session)
@@ -267,12 +291,16 @@ def store() -> ExecutionStore:
     return ExecutionStore(home / "pipeline", LOCAL_ARN)
 
 
-def local_session() -> LocalSession:
+def local_session() -> "LocalSession":
     """A session of the local AWS. Whose credentials this machine has does not matter."""
+    from limit_pipeline.local import LocalSession
+
     return LocalSession(store(), local_boto())
 
 
-def local_boto() -> boto3.Session:
+def local_boto() -> "boto3.Session":
+    import boto3
+
     if "AWS_ENDPOINT_URL" not in os.environ:
         raise PipelineError(
             "AWS_ENDPOINT_URL does not name the local AWS",
@@ -282,11 +310,18 @@ def local_boto() -> boto3.Session:
     return boto3.Session("test", "test", region_name=REGION)
 
 
-def local_stack() -> Stack:
+def local_stack() -> "Stack":
+    from limit_pipeline.stack import find
+
     return find(local_boto())
 
 
-def remote(arguments: argparse.Namespace) -> RemotePipeline:
+def remote(arguments: argparse.Namespace) -> "RemotePipeline":
+    import boto3
+
+    from limit_pipeline.remote import RemotePipeline
+    from limit_pipeline.stack import find
+
     session = boto3.Session(region_name=arguments.region)
     return RemotePipeline(session, find(session, arguments.stack_name))
 

@@ -27,19 +27,16 @@ from sagemaker.workflow.lambda_step import LambdaOutput, LambdaOutputTypeEnum, L
 from sagemaker.workflow.parameters import ParameterBoolean, ParameterInteger, ParameterString
 from sagemaker.workflow.pipeline import Pipeline
 
-# The name of the pipeline in lower case, as SageMaker writes it into its ARN.
-NAME = "limit-increase-pipeline"
-# The form of the messages; the functions look for it.
-CALLER = "sagemaker-pipeline"
-# A run is called like its execution, with this before it.
-RUN_PREFIX = "pipeline"
-# A parameter always has a value. These two stand for what a request leaves out.
-DEFAULT_POLICY = "in force"
-DEFAULT_DATE = "today"
-DEFAULT_LIMIT = 20
-DEFAULT_SHARD_SIZE = 25_000
-# The bounds of a request: shared/workflow/src/request.rs.
-MAX_SHARD_SIZE = 50_000
+from limit_pipeline.names import (
+    CALLER,
+    DEFAULT_DATE,
+    DEFAULT_LIMIT,
+    DEFAULT_POLICY,
+    DEFAULT_SHARD_SIZE,
+    NAME,
+    RUN_PREFIX,
+    Functions,
+)
 
 STRING = LambdaOutputTypeEnum.String
 INTEGER = LambdaOutputTypeEnum.Integer
@@ -66,16 +63,6 @@ SUMMARY = {
     "stale": INTEGER,
     "total_increase": STRING,
 }
-
-
-@dataclass(frozen=True)
-class Functions:
-    """The ARNs of the four functions, each with its version."""
-
-    query_batch_scores: str
-    score_customers: str
-    evaluate_limit_increase: str
-    update_database: str
 
 
 @dataclass(frozen=True)

@@ -32,13 +32,12 @@ from sagemaker.workflow.steps import Step, StepTypeEnum
 
 from limit_pipeline import SDK_CONFIG
 from limit_pipeline.executions import ExecutionRecord, ExecutionStore
+from limit_pipeline.names import ACCOUNT, REGION
 
 # SageMaker ends a Lambda step that runs longer.
 STEP_SECONDS = 600
 # The longest FailureReason of a step: PipelineExecutionStep in the API.
 MAX_REASON = 1_024
-REGION = "us-east-1"
-ACCOUNT = "000000000000"
 PYTHON_TYPES = {"String": str, "Integer": int, "Boolean": bool, "Float": (int, float)}
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import boto3
 from botocore.exceptions import ClientError
 
-from limit_pipeline.definition import NAME, Functions
 from limit_pipeline.errors import PipelineError
+from limit_pipeline.names import NAME, Functions
 
 DEFAULT_STACK = "limit-increase"
 # The output of a stack without a role for the pipeline.

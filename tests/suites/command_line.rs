@@ -316,6 +316,21 @@ fn setup_db_never_overwrites_decisions_unless_asked(environment: &Environment) -
     );
 
     let client = environment.database()?;
+    let counted = environment.block_on(client.query_one(
+        "SELECT count(*) FILTER (WHERE current_score >= 600),
+                count(*) FILTER (WHERE current_limit < 10000),
+                count(*) FILTER (WHERE current_score >= 600 AND current_limit < 10000)
+         FROM batch_scores",
+        &[],
+    ))?;
+    let [score, limit, both] = [0, 1, 2].map(|column| counted.get::<_, i64>(column));
+    let expected =
+        json!({ "score_reached": score, "limit_below": limit, "both": both, "eligible": both });
+    ensure!(
+        reset["breakdown"] == expected && both > 20,
+        "setup-db should count whom the policy takes, {expected}: {reset}"
+    );
+
     let row = environment.block_on(client.query_one(
         "SELECT min(customer_id), max(customer_id),
                 min(current_score) >= 550 AND max(current_score) <= 750,

@@ -4,6 +4,8 @@
 
 #[path = "workflow/categories.rs"]
 mod categories;
+#[path = "workflow/pipeline.rs"]
+mod pipeline;
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -25,6 +27,7 @@ use limit_increase_tests::{cases, roles, suite};
 use limit_increase_workflow::ShardRef;
 use limit_increase_workflow::keys::{Stage, remaining_list_key};
 use limit_increase_workflow::{RunId, RunRequest};
+use pipeline::*;
 use rust_decimal::Decimal;
 use serde_json::json;
 use tokio_postgres::error::SqlState;
@@ -50,6 +53,10 @@ fn main() -> ExitCode {
             a_poisoned_shard_fails_alone_and_a_redrive_does_only_that_one,
             a_deployment_during_a_run_counts_for_later_runs_alone,
             a_whole_run_needs_no_more_rights_than_each_function_has,
+            the_pipeline_decides_as_the_state_machine,
+            the_pipeline_and_the_state_machine_decide_nobody_twice,
+            a_step_that_fails_fails_the_pipeline_and_its_run,
+            the_pipeline_refuses_a_run_of_several_shards,
         ],
     )
 }

@@ -3,7 +3,7 @@
 //! The SDK is a Python library, so the program is one too: `pipeline/sagemaker_pipeline.py`. This
 //! command prepares what the program needs, and passes on what was typed.
 
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 
 use anyhow::{Context as _, Result};
 
@@ -24,6 +24,16 @@ pub(super) async fn run(context: &Context, arguments: &PipelineArgs) -> Result<E
         .env("LIMIT_INCREASE_HOME", context.home.root());
 
     if needs_stack(typed) {
+        // What was typed is checked before anything is started, since starting can take minutes.
+        let checked = Command::new(&program)
+            .args(command.get_args())
+            .arg("--check")
+            .status()
+            .with_context(|| format!("cannot start {}", program.display()))?;
+        if !checked.success() {
+            return Ok(exit(checked));
+        }
+
         let ready = runs::prepare(context).await?;
         // The user's own profile and credentials must not reach an account by mistake.
         command
@@ -36,12 +46,16 @@ pub(super) async fn run(context: &Context, arguments: &PipelineArgs) -> Result<E
     }
 
     let status = command.status().with_context(|| format!("cannot start {}", program.display()))?;
-    Ok(match status.code() {
+    Ok(exit(status))
+}
+
+fn exit(status: ExitStatus) -> Exit {
+    match status.code() {
         Some(0) => Exit::Ok,
         Some(2) => Exit::Usage,
         Some(3) => Exit::RunFailed,
         _ => Exit::Failed,
-    })
+    }
 }
 
 /// The Python of the environment, which is made when it is first needed.

@@ -13,9 +13,12 @@ use limit_increase::database;
 use limit_increase::local::Context;
 use limit_increase::local::services;
 use limit_increase::model;
+use limit_increase::runs;
+use limit_increase::runs::breakdown::{self, Breakdown};
 use limit_increase::terminal::Problem;
-use limit_increase::terminal::thousands;
+use limit_increase::terminal::{money, thousands};
 use limit_increase_domain::{ColumnKind, SourceColumn};
+use tokio_postgres::Client;
 
 pub(super) async fn run(context: &Context, arguments: SetupDbArgs) -> Result<()> {
     if arguments.schema_only {
@@ -44,7 +47,29 @@ pub(super) async fn run(context: &Context, arguments: SetupDbArgs) -> Result<()>
     context
         .ui
         .line(format!("\n  {} customers are in batch_scores.", thousands(total.unsigned_abs())));
-    context.ui.json(&serde_json::json!({ "loaded": loaded, "customers": total }))
+    let breakdown = show_breakdown(context, &aws, &client).await;
+    context.ui.json(&serde_json::json!({
+        "loaded": loaded,
+        "customers": total,
+        "breakdown": breakdown,
+    }))
+}
+
+/// Shows how many customers the policy in force would take. A policy or a table that cannot be used
+/// is for the run to refuse, by name. Here it only means that there is nothing to count.
+async fn show_breakdown(context: &Context, aws: &Aws, client: &Client) -> Option<Breakdown> {
+    let eligibility = runs::policy::in_force(aws).await.ok()?.eligibility;
+    let counts = breakdown::breakdown(client, &eligibility).await.ok()?;
+    let line = |what: &str, count: i64| {
+        context.ui.line(format!("    {what:<34} {:>9}", thousands(count.unsigned_abs())));
+    };
+
+    let score = eligibility.minimum_current_score.value();
+    line(&format!("score of {score} or more"), counts.score_reached);
+    line(&format!("limit below {}", money(eligibility.current_limit_below)), counts.limit_below);
+    line("both", counts.both);
+    line("both, and not decided: eligible", counts.eligible);
+    Some(counts)
 }
 
 fn show_preview(context: &Context, preview: &Preview) {

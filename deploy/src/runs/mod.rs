@@ -1,5 +1,6 @@
 //! Runs the workflow: prepares everything, starts a run, follows it to its end, reads its results.
 
+pub mod breakdown;
 pub mod execution;
 pub mod policy;
 mod prepare;
