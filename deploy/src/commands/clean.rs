@@ -36,7 +36,7 @@ pub(super) fn run(context: &Context, arguments: &CleanArgs) -> Result<()> {
 /// Removes the files that this program puts into the home, and returns their names. Other files
 /// stay.
 fn remove_home(context: &Context) -> Result<Vec<String>> {
-    const OURS: [&str; 9] = [
+    const OURS: [&str; 11] = [
         "postgres",
         "localstack",
         "logs",
@@ -46,6 +46,8 @@ fn remove_home(context: &Context) -> Result<Vec<String>> {
         "state.json",
         "lock",
         "tmp",
+        "sagemaker",
+        "pipeline",
     ];
 
     let root = context.home.root();

@@ -58,7 +58,7 @@ pub(super) async fn run(context: &Context, arguments: SetupDbArgs) -> Result<()>
 /// Shows how many customers the policy in force would take. A policy or a table that cannot be used
 /// is for the run to refuse, by name. Here it only means that there is nothing to count.
 async fn show_breakdown(context: &Context, aws: &Aws, client: &Client) -> Option<Breakdown> {
-    let eligibility = runs::policy::in_force(aws).await.ok()?.eligibility;
+    let eligibility = runs::policy::in_force(aws, model::BUCKET).await.ok()?.eligibility;
     let counts = breakdown::breakdown(client, &eligibility).await.ok()?;
     let line = |what: &str, count: i64| {
         context.ui.line(format!("    {what:<34} {:>9}", thousands(count.unsigned_abs())));
