@@ -20,7 +20,7 @@ use limit_increase_tests::faults::injector::Injector;
 use limit_increase_tests::faults::lab::Lab;
 use limit_increase_tests::faults::plan::{self, Plan};
 use limit_increase_tests::faults::schedule::{self, Report};
-use limit_increase_tests::simulator::function::FunctionError;
+use limit_increase_tests::simulator::function::{FunctionError, FunctionProcess};
 use limit_increase_tests::simulator::machine::ExecutionEnd;
 use limit_increase_tests::simulator::storage_proxy::{Rule, StorageFault};
 use limit_increase_tests::{cases, suite};
@@ -36,6 +36,8 @@ fn main() -> ExitCode {
         "faults",
         &cases![
             two_simultaneous_events_open_one_run,
+            two_simultaneous_attempts_apply_a_shard_once,
+            a_shard_whose_record_cannot_be_written_decides_nobody,
             an_attempt_that_has_lost_its_shard_leaves_the_record_alone,
             a_late_failure_of_a_shard_leaves_a_closed_run_closed,
             a_query_attempt_that_wakes_up_late_changes_nothing,
@@ -66,27 +68,86 @@ fn two_simultaneous_events_open_one_run(environment: &Environment) -> Result<()>
             lab.pool.take("query-batch-scores").await?,
         );
 
-        // On a busy machine the second one may give up on the lock, which is short here. The state
-        // machine would repeat it then.
         let late = async {
             tokio::time::sleep(Duration::from_millis(100)).await;
-            let mut answer = second.invoke(&event).await;
-            for _ in 0..20 {
-                let Err(FunctionError { error_type, .. }) = &answer else { break };
-                if error_type != "Transient.Database" {
-                    break;
-                }
-                answer = second.invoke(&event).await;
-            }
-            answer
+            invoke_patiently(&second, &event).await
         };
 
-        let (one, other) = tokio::join!(first.invoke(&event), late);
+        // On a busy machine either of them may come to the lock first.
+        let (one, other) = tokio::join!(invoke_patiently(&first, &event), late);
         ensure!(
             one.is_ok() && one == other,
             "promise 7: both events should get one answer, the first got {one:?}, the \
              second {other:?}"
         );
+        Ok(())
+    })
+}
+
+/// Promise 6: a second attempt begins while the first one has written its decisions and has not
+/// committed. It waits for the shard's lock, and then finds the shard applied.
+fn two_simultaneous_attempts_apply_a_shard_once(environment: &Environment) -> Result<()> {
+    let lab = Lab::open(environment)?;
+    environment.block_on(async {
+        lab.reset().await?;
+        let (apply, _) = evaluated_shard(&lab, "applied-twice").await?;
+        lab.storage.add(Rule {
+            method: Method::PUT,
+            path: vec!["results/run=applied-twice/".to_owned()],
+            fault: StorageFault::Slow(Duration::from_millis(300)),
+            times: 1,
+        });
+
+        let (first, second) =
+            (lab.pool.take("update-database").await?, lab.pool.take("update-database").await?);
+        let admin = lab.admin().await?;
+        let late = async {
+            idle_in_transaction(&admin).await?;
+            anyhow::Ok(invoke_patiently(&second, &apply).await)
+        };
+
+        let (one, other) = tokio::join!(first.invoke(&apply), late);
+        let (one, other) = (one?, other?.context("promise 6: the second attempt should succeed")?);
+        ensure!(
+            one["counts"] == other["counts"] && one["replayed"] == false,
+            "promise 6: both attempts should have the counts of the first, {one} and {other}"
+        );
+        ensure!(
+            other["replayed"] == true,
+            "promise 6: the second attempt should find the shard applied, it got {other}"
+        );
+        Ok(())
+    })
+}
+
+/// Promise 8: the record comes before the commit, so without a record there is no decision.
+fn a_shard_whose_record_cannot_be_written_decides_nobody(environment: &Environment) -> Result<()> {
+    let lab = Lab::open(environment)?;
+    environment.block_on(async {
+        lab.reset().await?;
+        let (apply, eligible) = evaluated_shard(&lab, "no-record").await?;
+        lab.storage.add(Rule {
+            method: Method::PUT,
+            path: vec!["results/run=no-record/".to_owned()],
+            fault: StorageFault::Status(403),
+            times: 1,
+        });
+
+        let refused = invoke(&lab, "update-database", &apply).await;
+        ensure!(refused.is_err(), "the record should be refused, the answer is {refused:?}");
+        let written = "SELECT (SELECT count(*) FROM decisions_written),
+                              (SELECT count(*) FROM limit_increase_shards)";
+        let row = lab.admin().await?.query_one(written, &[]).await?;
+        let (decisions, shards): (i64, i64) = (row.get(0), row.get(1));
+        ensure!(
+            (decisions, shards) == (0, 0),
+            "promise 8: without a record {decisions} decisions and {shards} shards are written"
+        );
+
+        let applied = invoke(&lab, "update-database", &apply).await?;
+        let counts = applied["counts"].as_object().context("no counts")?;
+        let sum: u64 = counts.values().filter_map(serde_json::Value::as_u64).sum();
+        ensure!(sum == eligible, "the next attempt should apply the shard, it got {applied}");
         Ok(())
     })
 }
@@ -101,21 +162,7 @@ fn an_attempt_that_has_lost_its_shard_leaves_the_record_alone(
     environment.block_on(async {
         lab.reset().await?;
 
-        let event =
-            json!({ "run_id": "late-record", "request": { "limit": null, "shard_size": 50 } });
-        let opened = invoke(&lab, "query-batch-scores", &event).await?;
-        let eligible = opened["eligible"].as_u64().context("no count of the eligible")?;
-        let key = opened["shards"]["key"].as_str().context("no list of the shards")?;
-
-        let list =
-            storage::get(&lab.ready.aws.s3, BUCKET, key).await?.context("no list of the shards")?;
-        let shards: Vec<serde_json::Value> = serde_json::from_slice(&list)?;
-        let task = json!({ "run": opened["run"], "shard": shards.first().context("no shard")? });
-
-        let mut evaluate = task.clone();
-        evaluate["scored"] = invoke(&lab, "score-customers", &task).await?;
-        let evaluations = invoke(&lab, "evaluate-limit-increase", &evaluate).await?;
-
+        let (apply, eligible) = evaluated_shard(&lab, "late-record").await?;
         lab.storage.add(Rule {
             method: Method::PUT,
             path: vec!["results/run=late-record/".to_owned()],
@@ -123,9 +170,6 @@ fn an_attempt_that_has_lost_its_shard_leaves_the_record_alone(
             times: 1,
         });
 
-        let mut apply = task.clone();
-        apply["action"] = json!("apply_shard");
-        apply["evaluations"] = evaluations;
         let (first, second) =
             (lab.pool.take("update-database").await?, lab.pool.take("update-database").await?);
         let overtaking = async {
@@ -297,6 +341,48 @@ async fn invoke(lab: &Lab, function: &str, event: &serde_json::Value) -> Result<
     let answer = process.invoke(event).await;
     lab.pool.give_back(function, process);
     answer.with_context(|| format!("{function} of {event}"))
+}
+
+/// Sends an event to a function that may have to wait for a lock. On a busy machine it may give up
+/// on the lock, whose time-out is short here. The state machine would repeat it then.
+async fn invoke_patiently(
+    function: &FunctionProcess,
+    event: &serde_json::Value,
+) -> std::result::Result<serde_json::Value, FunctionError> {
+    let mut answer = function.invoke(event).await;
+    for _ in 0..20 {
+        match &answer {
+            Err(error) if error.error_type == "Transient.Database" => {
+                answer = function.invoke(event).await;
+            }
+            _ => break,
+        }
+    }
+
+    answer
+}
+
+/// Opens a run as one shard, scores and evaluates it. Returns the event that applies it, and the
+/// number of its customers.
+async fn evaluated_shard(lab: &Lab, run: &str) -> Result<(serde_json::Value, u64)> {
+    let event = json!({ "run_id": run, "request": { "limit": null, "shard_size": 50 } });
+    let opened = invoke(lab, "query-batch-scores", &event).await?;
+    let eligible = opened["eligible"].as_u64().context("no count of the eligible")?;
+    let key = opened["shards"]["key"].as_str().context("no list of the shards")?;
+
+    let list =
+        storage::get(&lab.ready.aws.s3, BUCKET, key).await?.context("no list of the shards")?;
+    let shards: Vec<serde_json::Value> = serde_json::from_slice(&list)?;
+    let task = json!({ "run": opened["run"], "shard": shards.first().context("no shard")? });
+
+    let mut evaluate = task.clone();
+    evaluate["scored"] = invoke(lab, "score-customers", &task).await?;
+    let evaluations = invoke(lab, "evaluate-limit-increase", &evaluate).await?;
+
+    let mut apply = task;
+    apply["action"] = json!("apply_shard");
+    apply["evaluations"] = evaluations;
+    Ok((apply, eligible))
 }
 
 /// Waits until an update has run all its statements and has not committed.

@@ -9,8 +9,9 @@
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use hyper::Method;
 use limit_increase_tests::environment::Environment;
 use limit_increase_tests::faults::events;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         &cases![
             a_run_whose_summary_cannot_be_written_is_failed_everywhere_and_can_be_redriven,
             a_reused_name_is_not_taken_for_the_old_run,
+            a_run_that_fails_again_after_its_redrive_ends,
             one_redrive_is_enough_wherever_and_however_an_execution_ended,
         ],
     )
@@ -95,6 +97,36 @@ fn a_reused_name_is_not_taken_for_the_old_run(environment: &Environment) -> Resu
                 "promise 5: the old run should stay SUCCEEDED"
             );
             ended = machine.redrive(&calm, "reused", redrive + 1, &ended).await?;
+        }
+
+        Ok(())
+    })
+}
+
+/// Promise 5: a redrive resumes a run once, so one whose cause is not repaired ends again.
+fn a_run_that_fails_again_after_its_redrive_ends(environment: &Environment) -> Result<()> {
+    let lab = Lab::open(environment)?;
+    let (calm, machine) = (Injector::new(&lab, None), lab.machine(2)?);
+    let broken = |call: &Call| call.state == "SaveResults" || call.state == "EvaluateLimitIncrease";
+    let scripted =
+        Script::new(&calm, move |call| broken(call).then_some(Act::Before("Permanent.Broken")));
+    environment.block_on(async {
+        lab.reset().await?;
+        let request = json!({ "limit": null, "shard_size": 8 });
+        let mut ended = machine.start(&scripted, "broken", &request).await?;
+        for redrive in 0..=2 {
+            if redrive > 0 {
+                let redriven = machine.redrive(&scripted, "broken", redrive, &ended);
+                ended = tokio::time::timeout(Duration::from_secs(60), redriven)
+                    .await
+                    .context("promise 5: the redrive does not end")??;
+            }
+
+            let status = lab.status("broken").await?;
+            ensure!(
+                matches!(ended, ExecutionEnd::Failed { .. }) && status == "FAILED",
+                "promise 5: redrive {redrive} should fail in the ledger too: {status}, {ended:?}"
+            );
         }
 
         Ok(())

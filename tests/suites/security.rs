@@ -15,6 +15,7 @@ use limit_increase_domain::policy::{Affordability, Policy};
 use limit_increase_domain::{CreditLimit, Decision, Outcome, SourceColumn, sha256_hex};
 use limit_increase_handoff::evaluations::{Evaluations, EvaluationsWriter, Facts};
 use limit_increase_tests::environment::Environment;
+use limit_increase_tests::faults::lab::another_model;
 use limit_increase_tests::records::{LedgerRow, decisions};
 use limit_increase_tests::simulator::function::{FunctionError, FunctionProcess, Launch};
 use limit_increase_tests::{cases, programs, suite};
@@ -33,6 +34,12 @@ fn main() -> ExitCode {
             a_request_s_policy_is_for_dry_runs_and_no_policy_exceeds_a_ceiling,
             a_model_or_policy_that_is_not_approved_ends_the_run_before_anyone_is_read,
             a_forged_event_is_refused_by_what_the_run_was_opened_with,
+            a_run_is_closed_only_when_its_shards_add_up,
+            a_failed_run_is_closed_only_by_a_redrive,
+            a_run_that_failed_before_it_was_open_is_opened_only_by_a_redrive,
+            no_shard_is_applied_above_the_deployment_s_ceiling,
+            a_model_that_is_kept_in_memory_scores_only_its_own_run,
+            a_redriven_nightly_run_keeps_the_request_with_which_it_was_opened,
             the_row_of_a_violated_constraint_reaches_no_log_no_history_and_no_ledger,
             a_closed_run_and_a_failure_are_metrics_in_the_log,
             a_rotated_password_is_read_again_and_is_in_no_log,
@@ -163,30 +170,39 @@ impl<'e> ForgedRun<'e> {
     /// Opens a run of the sample's customers, as one shard.
     fn open(environment: &'e Environment, name: &str, dry_run: bool) -> Result<Self> {
         environment.reset()?;
-        let programs = programs::functions(&environment.context)?;
-        let services = &environment.ready.services;
-        let log = environment.context.home.logs().join("forged.log");
-        let mut functions = BTreeMap::new();
+        let (run, shard) = (Value::Null, Value::Null);
+        let mut opened = Self { environment, functions: BTreeMap::new(), run, shard };
         for step in
             ["query-batch-scores", "score-customers", "evaluate-limit-increase", "update-database"]
         {
-            let program = programs.get(step).with_context(|| format!("no program {step}"))?;
-            let launch = Launch::new(program, step, &services.endpoint())
-                .env("DATABASE_URL", &services.functions_database_url)
-                .env("BUCKET", BUCKET)
-                .log(&log);
-            functions.insert(step, environment.block_on(FunctionProcess::start(&launch))?);
+            opened.restart(step, &[])?;
         }
 
-        let (run, shard) = (Value::Null, Value::Null);
-        let mut opened = Self { environment, functions, run, shard };
-        let request = json!({ "dry_run": dry_run });
-        let event = json!({ "run_id": name, "request": request });
-        opened.run = opened.call("query-batch-scores", &event)?["run"].clone();
-        let list = environment.object(&format!("pipeline/customers/run={name}/manifest.json"))?;
-        let shards: Vec<Value> = serde_json::from_slice(&list)?;
-        opened.shard = shards.first().context("no shard")?.clone();
+        opened.open_next(name, dry_run)?;
         Ok(opened)
+    }
+
+    /// Opens another run with the same processes.
+    fn open_next(&mut self, name: &str, dry_run: bool) -> Result<()> {
+        let event = json!({ "run_id": name, "request": { "dry_run": dry_run } });
+        self.run = self.call("query-batch-scores", &event)?["run"].clone();
+        let key = format!("pipeline/customers/run={name}/manifest.json");
+        let shards: Vec<Value> = serde_json::from_slice(&self.environment.object(&key)?)?;
+        self.shard = shards.first().context("no shard")?.clone();
+        Ok(())
+    }
+
+    /// Starts a new process of a function, with these variables besides the usual ones.
+    fn restart(&mut self, step: &'static str, variables: &[(&str, &str)]) -> Result<()> {
+        let mut launch = launch(self.environment, step)?
+            .log(&self.environment.context.home.logs().join("forged.log"));
+        for (name, value) in variables {
+            launch = launch.env(name, value);
+        }
+
+        let process = self.environment.block_on(FunctionProcess::start(&launch))?;
+        self.functions.insert(step, process);
+        Ok(())
     }
 
     fn call(&self, function: &str, event: &Value) -> Answer {
@@ -222,6 +238,15 @@ impl<'e> ForgedRun<'e> {
     }
 
     /// Writes an object as an intruder would: the hash beside it is right.
+    /// Closes the run, with the counts with which it was opened.
+    fn close(&self, run: &Value, redrives: u32) -> Answer {
+        let event = json!({
+            "action": "finish_run", "run": run, "eligible": self.shard["rows"], "shard_count": 1,
+            "execution": { "RedriveCount": redrives }
+        });
+        self.call("update-database", &event)
+    }
+
     fn put(&self, key: &str, content: &Bytes) -> Result<Value> {
         let sha256 = sha256_hex(content);
         self.environment.block_on(
@@ -341,15 +366,19 @@ fn a_forged_shard_is_refused_by_the_list_of_shards(environment: &Environment) ->
     forged.refused("promise 2: forged scores", answer, "Permanent.HandoffInvalid")
 }
 
+/// How a function is started.
+fn launch(environment: &Environment, function: &str) -> Result<Launch> {
+    let programs = programs::functions(&environment.context)?;
+    let program = programs.get(function).with_context(|| format!("no program {function}"))?;
+    let services = &environment.ready.services;
+    Ok(Launch::new(program, function, &services.endpoint())
+        .env("DATABASE_URL", &services.functions_database_url)
+        .env("BUCKET", BUCKET))
+}
+
 /// A function that opens runs, under what a deployment allows.
 fn query(environment: &Environment, allowed: &[(&str, &str)]) -> Result<FunctionProcess> {
-    let programs = programs::functions(&environment.context)?;
-    let services = &environment.ready.services;
-    let name = "query-batch-scores";
-    let mut launch =
-        Launch::new(programs.get(name).context("no program")?, name, &services.endpoint())
-            .env("DATABASE_URL", &services.functions_database_url)
-            .env("BUCKET", BUCKET);
+    let mut launch = launch(environment, "query-batch-scores")?;
     for (variable, value) in allowed {
         launch = launch.env(variable, value);
     }
@@ -434,12 +463,130 @@ fn a_forged_event_is_refused_by_what_the_run_was_opened_with(
     let answer = forged.apply(&live, &evaluations);
     forged.refused("promise 2: a dry run made live", answer, "Permanent.RunConflict")?;
 
-    let mut close = json!({ "action": "finish_run", "eligible": 20, "shard_count": 1 });
-    close["run"] = live;
-    let answer = forged.call("update-database", &close);
-    forged.refused("promise 2: a live run closed", answer, "Permanent.RunConflict")?;
-
     forged.apply(&forged.run, &evaluations)?;
+    let answer = forged.close(&live, 0);
+    forged.refused("promise 2: a live run closed", answer, "Permanent.RunConflict")?;
+    forged.close(&forged.run, 0)?;
+    Ok(())
+}
+
+/// Promise 3: neither a run whose shards are not applied is closed, nor one of other sums.
+fn a_run_is_closed_only_when_its_shards_add_up(environment: &Environment) -> Result<()> {
+    let forged = ForgedRun::open(environment, "closed-early", true)?;
+    let answer = forged.close(&forged.run, 0);
+    forged.refused("promise 3: no shard applied", answer, "Permanent.RunConflict")?;
+
+    let smaller = json!({
+        "action": "finish_run", "run": forged.run, "eligible": 0, "shard_count": 0
+    });
+    let answer = forged.call("update-database", &smaller);
+    forged.refused("promise 3: a smaller run", answer, "Permanent.RunConflict")
+}
+
+/// Promise 5: a run that has failed is closed by a redrive alone, and a closed run takes no further
+/// shard.
+fn a_failed_run_is_closed_only_by_a_redrive(environment: &Environment) -> Result<()> {
+    let mut forged = ForgedRun::open(environment, "failed-run", true)?;
+    let (_, evaluations) = forged.score_and_evaluate()?;
+    forged.apply(&forged.run, &evaluations)?;
+    let failure = json!({
+        "action": "record_failure", "run_id": "failed-run", "error": "E", "cause": "c",
+        "execution": { "RedriveCount": 0 }
+    });
+    forged.call("update-database", &failure)?;
+    let answer = forged.close(&forged.run, 0);
+    forged.refused("promise 5: a failed run", answer, "Permanent.RunConflict")?;
+    forged.close(&forged.run, 1)?;
+
+    let part = |number| format!("pipeline/evaluations/run=failed-run/part-0000{number}.parquet");
+    let further = forged.put(&part(1), &environment.object(&part(0))?)?;
+    forged.shard["index"] = json!(1);
+    let answer = forged.apply(&forged.run, &further);
+    forged.refused("promise 5: a shard of a closed run", answer, "Permanent.RunConflict")
+}
+
+/// Promise 5: an attempt that comes after its run has failed opens it no more. A redrive does.
+fn a_run_that_failed_before_it_was_open_is_opened_only_by_a_redrive(
+    environment: &Environment,
+) -> Result<()> {
+    let forged = ForgedRun::open(environment, "another-run", true)?;
+    let failure = json!({
+        "action": "record_failure", "run_id": "never-open", "error": "E", "cause": "c",
+        "execution": { "RedriveCount": 0 }
+    });
+    forged.call("update-database", &failure)?;
+
+    let open = |redrives: u32| {
+        let execution =
+            json!({ "Name": "never-open", "Input": { "limit": 3 }, "RedriveCount": redrives });
+        forged.call("query-batch-scores", &json!({ "execution": execution }))
+    };
+    forged.refused("promise 5: a late attempt", open(0), "Permanent.RunConflict")?;
+    ensure!(open(1)?["eligible"] == 3, "promise 4: the redrive should open the run");
+    Ok(())
+}
+
+/// Promise 2: whoever can open a run without the deployment's ceilings cannot apply it.
+fn no_shard_is_applied_above_the_deployment_s_ceiling(environment: &Environment) -> Result<()> {
+    let mut forged = ForgedRun::open(environment, "above-the-ceiling", false)?;
+    let (_, evaluations) = forged.score_and_evaluate()?;
+    for ceiling in [("MAX_LIMIT_CEILING", "19999.99"), ("MAX_GROWTH_CEILING", "0.49")] {
+        forged.restart("update-database", &[ceiling])?;
+        let answer = forged.apply(&forged.run, &evaluations);
+        let what = format!("promise 2: a shard above {ceiling:?}");
+        forged.refused(&what, answer, "Permanent.PolicyNotAllowed")?;
+    }
+
+    Ok(())
+}
+
+/// Promise 2: a function keeps the model of the last run. The next run may have pinned another.
+fn a_model_that_is_kept_in_memory_scores_only_its_own_run(environment: &Environment) -> Result<()> {
+    let mut runs = ForgedRun::open(environment, "first-model", true)?;
+    let first = runs.call("score-customers", &runs.event(&[]))?;
+
+    let model = environment.object(KEY)?;
+    environment.put_object(KEY, another_model(&model)?)?;
+    runs.open_next("second-model", true)?;
+    environment.put_object(KEY, model)?;
+
+    let kept = runs.call("score-customers", &runs.event(&[]))?;
+    runs.restart("score-customers", &[])?;
+    let fresh = runs.call("score-customers", &runs.event(&[]))?;
+    ensure!(
+        first["sha256"] != fresh["sha256"],
+        "the two models should give different scores, both gave {fresh}"
+    );
+    ensure!(
+        kept["sha256"] == fresh["sha256"],
+        "promise 2: the second run should be scored by its own model, as a new process does"
+    );
+    Ok(())
+}
+
+/// Promise 4: a deployment between a nightly run and its redrive may change the size of a night. A
+/// request by hand under the same name is another run's (promise 7).
+fn a_redriven_nightly_run_keeps_the_request_with_which_it_was_opened(
+    environment: &Environment,
+) -> Result<()> {
+    environment.reset()?;
+    let mut event: Value =
+        serde_json::from_str(include_str!("../../events/query-batch-scores-scheduled.json"))?;
+    let before = query(environment, &[("NIGHTLY_LIMIT", "5")])?;
+    let opened = environment.block_on(before.invoke(&event))?;
+
+    let after = query(environment, &[("NIGHTLY_LIMIT", "7")])?;
+    event["execution"]["RedriveCount"] = json!(1);
+    let redriven = environment.block_on(after.invoke(&event)).context("promise 4: the redrive")?;
+    ensure!(
+        redriven["eligible"] == 5 && redriven == opened,
+        "promise 4: the redrive should go on with the 5 customers: {opened}, {redriven}"
+    );
+
+    event["execution"]["Input"] = json!({ "limit": 7 });
+    let answer = environment.block_on(after.invoke(&event));
+    let error = answer.err().context("promise 7: another request is accepted")?;
+    ensure!(error.error_type == "Permanent.RunConflict", "expected RunConflict, got {error}");
     Ok(())
 }
 

@@ -44,6 +44,7 @@ fn main() -> ExitCode {
             a_row_that_changed_since_the_query_is_stale_whatever_its_types,
             a_table_that_was_dropped_is_told_from_one_that_was_never_made,
             a_table_with_a_key_of_its_own_is_migrated,
+            the_ledger_refuses_counts_that_do_not_add_up,
             the_statements_of_the_ordinary_table_have_no_cast,
         ],
         |_| (),
@@ -982,25 +983,33 @@ fn a_row_that_changed_since_the_query_is_stale_whatever_its_types(servers: &Serv
                  INSERT INTO batch_scores VALUES
                      ('more', 700, 4000, '2026-01-01'), ('less', 700, 4000, '2026-01-01'),
                      ('gone', 700, 4000, '2026-01-01'), ('same', 700, 4000, '2026-01-01'),
+                     ('taken', 700, 4000, '2026-01-01'),
                      ('odd', 700, 4000.125, '2026-01-01'), ('odder', 700, 4000.125, '2026-01-01'),
                      ('oddest', 700, 4000.125, '2026-01-01')"
             ))?;
             let meanwhile = "UPDATE batch_scores SET current_limit = 4001 WHERE customer_id = 'more';
                              UPDATE batch_scores SET current_score = 699 WHERE customer_id = 'less';
                              DELETE FROM batch_scores WHERE customer_id = 'gone';
+                             UPDATE batch_scores SET limit_increase_decision = 'REFERRED',
+                                 decision_reason = 'By hand.', updated_at = now() AT TIME ZONE 'UTC'
+                             WHERE customer_id = 'taken';
                              UPDATE batch_scores SET current_limit = 4000.625 WHERE customer_id = 'oddest';
                              UPDATE batch_scores SET current_limit = 4002 WHERE customer_id = 'odder'";
             let run = lender.run_with(meanwhile)?.map_err(|failure| anyhow::anyhow!("{case}: {failure}"))?;
             ensure!(
-                run.stale == ["gone", "less", "more", "odder", "oddest"],
+                run.stale == ["gone", "less", "more", "odder", "oddest", "taken"],
                 "promise 1: {case}: the changed ones should be stale, found {:?}",
                 run.stale
             );
             let stored = lender.stored()?;
             let written: Vec<&str> = stored.keys().map(String::as_str).collect();
             ensure!(
-                written == ["1001", "1002", "odd", "same"],
+                written == ["1001", "1002", "odd", "same", "taken"],
                 "promise 1: {case}: the others should be decided, found {written:?}"
+            );
+            ensure!(
+                stored["taken"].reason == "By hand.",
+                "promise 1: {case}: who was decided meanwhile keeps that decision: {stored:?}"
             );
         }
 
@@ -1086,6 +1095,28 @@ fn a_table_with_a_key_of_its_own_is_migrated(servers: &Servers) -> Result<()> {
                 && failure.message.contains("ADD PRIMARY KEY (customer_id)"),
             "{failure}"
         );
+        Ok(())
+    })
+}
+
+/// Promise 3, whatever a program would write.
+fn the_ledger_refuses_counts_that_do_not_add_up(servers: &Servers) -> Result<()> {
+    const RUN: &str = "INSERT INTO limit_increase_runs
+        (run_id, status, context, eligible, approved, declined, referred, stale, started_at)";
+    const SHARD: &str = "INSERT INTO limit_increase_shards
+        (run_id, shard_index, approved, declined, referred, stale, total_increase, applied_at, rows)";
+    servers.each(|lender| {
+        lender.table("")?;
+        lender.sql(&format!("{RUN} VALUES ('r', 'SUCCEEDED', '{{}}', 10, 4, 3, 2, 1, now())"))?;
+        lender.sql(&format!("{SHARD} VALUES ('r', 0, 4, 3, 2, 1, 0, now(), 10)"))?;
+        for statement in [
+            format!("{RUN} VALUES ('s', 'SUCCEEDED', '{{}}', 11, 4, 3, 2, 1, now())"),
+            format!("{SHARD} VALUES ('r', 1, 4, 3, 2, 1, 0, now(), 11)"),
+        ] {
+            let refused = lender.sql(&statement).err().context("promise 3: it was accepted")?;
+            let refused = format!("{refused:?}");
+            ensure!(refused.contains("violates check constraint"), "{statement}: {refused}");
+        }
         Ok(())
     })
 }

@@ -178,3 +178,24 @@ pub struct Prediction {
     /// The score in points.
     pub score: CreditScore,
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::encode::Column;
+
+    /// Promise 13. No model that loads breaks it, because its golden rows are checked, so this one
+    /// is damaged in memory.
+    #[test]
+    fn a_score_whose_reasons_do_not_add_up_is_refused() {
+        let archive = include_bytes!("../tests/golden/one_feature.tar.gz");
+        let mut model = Model::load(&Artifact::open(archive).unwrap()).unwrap();
+        let columns = model.inputs().iter().map(|_| Column::Numbers(vec![1.0])).collect();
+        let frame = Frame { columns, has_features: vec![true] };
+        assert!(model.score(&frame).is_ok());
+
+        model.interpretation.base_value += 1e-6;
+        assert!(matches!(model.score(&frame), Err(ScoringError::NotAdditive { row: 0, .. })));
+    }
+}

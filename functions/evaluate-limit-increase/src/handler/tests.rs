@@ -87,8 +87,9 @@ fn each_customer_is_decided_by_the_policy_and_counted() {
 }
 
 #[test]
-fn a_customer_whose_limit_could_not_be_read_is_referred_whatever_the_score() {
+fn a_customer_who_could_not_be_read_is_referred_whatever_the_score() {
     const PROBLEM: &str = "the current limit 4700.1234 is not a valid amount";
+    const PROBLEM_OF_SCORE: &str = "the current score 700.5 is not a whole number";
     let mut customers = CustomersWriter::new(&[]);
     let row = CustomerRow {
         customer_id: "CUST_0",
@@ -102,6 +103,14 @@ fn a_customer_whose_limit_could_not_be_read_is_referred_whatever_the_score() {
     let without_reason = CustomerRow { unreadable: None, ..row.clone() };
     assert!(customers.push(&without_reason, []).is_err(), "a missing limit has its reason");
     customers.push(&row, []).unwrap();
+    let of_score = CustomerRow {
+        customer_id: "CUST_1",
+        current_score: None,
+        current_limit: Some(Decimal::new(400_000, 2)),
+        unreadable: Some(PROBLEM_OF_SCORE),
+        ..row
+    };
+    customers.push(&of_score, []).unwrap();
 
     let mut writer = ScoredWriter::new(Vec::new());
     let scores = ScoreRow {
@@ -112,16 +121,20 @@ fn a_customer_whose_limit_could_not_be_read_is_referred_whatever_the_score() {
         shap_values: &[],
     };
     writer.push_scored::<&str>(&scores, &[]).unwrap();
-    let customers = Customers::read(customers.finish().unwrap(), 1).unwrap();
-    let scored = Scored::read_for_decisions(writer.finish(&customers).unwrap(), 1).unwrap();
+    writer.push_scored::<&str>(&scores, &[]).unwrap();
+    let customers = Customers::read(customers.finish().unwrap(), 2).unwrap();
+    let scored = Scored::read_for_decisions(writer.finish(&customers).unwrap(), 2).unwrap();
 
     let (writer, counts) = evaluate(&Policy::default(), &scored).unwrap();
-    assert_eq!(counts, Counts { referred: 1, ..Counts::default() });
-    let evaluations = Evaluations::read(writer.finish().unwrap(), 1).unwrap();
-    let row = evaluations.iter().unwrap().next().unwrap().unwrap();
-    assert_eq!((row.current_score, row.current_limit), (Some(640), None));
-    assert_eq!(row.unreadable, Some(PROBLEM));
-    assert!(row.reason.contains(PROBLEM), "{}", row.reason);
+    assert_eq!(counts, Counts { referred: 2, ..Counts::default() });
+    let evaluations = Evaluations::read(writer.finish().unwrap(), 2).unwrap();
+    let rows: Vec<_> = evaluations.iter().unwrap().map(Result::unwrap).collect();
+    assert_eq!((rows[0].current_score, rows[0].current_limit), (Some(640), None));
+    assert_eq!(rows[1].current_limit, Some(Decimal::new(400_000, 2)));
+    for (row, problem) in rows.iter().zip([PROBLEM, PROBLEM_OF_SCORE]) {
+        assert_eq!(row.unreadable, Some(problem));
+        assert!(row.reason.contains(problem), "{}", row.reason);
+    }
 }
 
 #[test]
