@@ -36,6 +36,7 @@ fn main() -> ExitCode {
             a_forged_event_is_refused_by_what_the_run_was_opened_with,
             a_run_is_closed_only_when_its_shards_add_up,
             a_failed_run_is_closed_only_by_a_redrive,
+            the_first_cause_of_a_failed_run_stays_until_a_redrive_fails,
             a_run_that_failed_before_it_was_open_is_opened_only_by_a_redrive,
             no_shard_is_applied_above_the_deployment_s_ceiling,
             a_model_that_is_kept_in_memory_scores_only_its_own_run,
@@ -503,6 +504,31 @@ fn a_failed_run_is_closed_only_by_a_redrive(environment: &Environment) -> Result
     forged.shard["index"] = json!(1);
     let answer = forged.apply(&forged.run, &further);
     forged.refused("promise 5: a shard of a closed run", answer, "Permanent.RunConflict")
+}
+
+/// Promise 5: what fails later is a consequence.
+fn the_first_cause_of_a_failed_run_stays_until_a_redrive_fails(
+    environment: &Environment,
+) -> Result<()> {
+    let forged = ForgedRun::open(environment, "first-cause", true)?;
+    for (redrive, failed, kept) in
+        [(0, "first", "first"), (0, "second", "first"), (1, "third", "third")]
+    {
+        let failure = json!({
+            "action": "record_failure", "run_id": "first-cause", "error": failed, "cause": failed,
+            "execution": { "RedriveCount": redrive }
+        });
+        let answer = forged.call("update-database", &failure)?;
+        let row = LedgerRow::read(environment, &RunId::try_from("first-cause".to_owned())?)?;
+        ensure!(
+            answer == json!({ "error": kept, "cause": kept })
+                && row.error.as_deref() == Some(kept)
+                && row.cause.as_deref() == Some(kept),
+            "promise 5: after {failed} the ledger should have {kept}: {answer}, {row:?}"
+        );
+    }
+
+    Ok(())
 }
 
 /// Promise 5: an attempt that comes after its run has failed opens it no more. A redrive does.
