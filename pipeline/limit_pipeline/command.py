@@ -341,7 +341,7 @@ def lines_of(record: ExecutionRecord, inputs: bool = False) -> list[str]:
     for step in record.steps:
         mark = {"Succeeded": "✓", "Failed": "✗"}.get(step["status"], "…")
         seconds = step.get("ended", step["started"]) - step["started"]
-        lines.append(f"  {mark} {step['name']:<24} {seconds:.1f} s")
+        lines.append(f"  {mark} {step['name']:<24} {seconds:.1f} s  {counts_of(step)}".rstrip())
         for name, value in [*step.get("inputs", {}).items()] if inputs else []:
             lines.append(f"      → {name}: {value}")
         for name, value in step.get("outputs", {}).items() if inputs else []:
@@ -361,6 +361,17 @@ def lines_of(record: ExecutionRecord, inputs: bool = False) -> list[str]:
         lines.append(f"  {record.unrecorded}")
     lines.append(f"  Definition version {record.version}, sha256 {record.definition_sha256:.12}")
     return lines
+
+
+def counts_of(step: dict) -> str:
+    """What a step says of customers."""
+    outputs = step.get("outputs", {})
+    if step["name"] == "QueryBatchScores" and "eligible" in outputs:
+        return f"{outputs['eligible']} customers"
+    if "counts" in outputs:
+        counts = json.loads(outputs["counts"])
+        return ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    return ""
 
 
 def moment(seconds: float) -> str:

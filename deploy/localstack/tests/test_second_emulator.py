@@ -132,3 +132,20 @@ def test_the_template_is_created_with_a_key_of_the_lender():
     (url,) = sqs.list_queues()["QueueUrls"]
     attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
     assert attributes["KmsMasterKeyId"] == KEY
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_the_template_is_created_with_a_pipeline_instead_of_the_state_machine_at_night():
+    stack = create("piped", Pipeline="scheduled")
+    assert stack["StackStatus"] == "CREATE_COMPLETE"
+    outputs = {item["OutputKey"]: item["OutputValue"] for item in stack["Outputs"]}
+    role = boto3.client("iam").get_role(RoleName=outputs["PipelineRoleArn"].rsplit("/", 1)[1])
+    assert role["Role"]["Arn"] == outputs["PipelineRoleArn"]
+
+    events = boto3.client("events", region_name=REGION)
+    states = {rule["Name"]: rule["State"] for rule in events.list_rules()["Rules"]}
+    assert states["LimitIncreaseDailySchedule"] == "DISABLED"
+    assert states["LimitIncreasePipelineSchedule"] == "ENABLED"
+    assert states["LimitIncreasePipelineInterrupted"] == "ENABLED"
+    (target,) = events.list_targets_by_rule(Rule="LimitIncreasePipelineSchedule")["Targets"]
+    assert target["Arn"].endswith(f"pipeline/{outputs['PipelineName']}")
