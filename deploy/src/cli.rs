@@ -558,7 +558,7 @@ Examples:
   limit-increase pipeline start --target aws --yes
 
 The pipeline calls the same four functions as the state machine. An execution works on one shard,
-and is kept in .local/pipeline. The options of a command: limit-increase pipeline start -- --help")]
+and is kept in .local/pipeline. The options of a command: limit-increase pipeline start --help")]
 pub(crate) struct PipelineArgs {
     /// render, upsert, start, list or describe, and its options
     #[arg(
