@@ -42,6 +42,8 @@ PYTHON = {
 }
 # The image of the SageMaker job. One of its packages is compiled against Python's headers.
 IMAGE = "training/tests/test_image.py"
+# Another version of PostgreSQL for the suite `tables`, if the operating system has it.
+DEBIAN_POSTGRES = Path("/usr/lib/postgresql/15")
 # Inputs that are not a part of the project.
 TRIALS = Path(os.environ.get("LIMIT_INCREASE_TRIALS") or ROOT.parent / "shared" / "trials")
 # Those of the folders that run the command line too.
@@ -113,6 +115,8 @@ def test_programs(install: Program, compiling: Program) -> list[Program]:
         "units": ["--lib", "--bins"],
         "documentation": ["--doc"],
     }
+    if (DEBIAN_POSTGRES / "bin" / "initdb").is_file():
+        os.environ.setdefault("POSTGRES_FOLDER", str(DEBIAN_POSTGRES))
     rust = [
         Program(name, [*CARGO, *options], needs=[install, compiling])
         for name, options in {**suites, **crates}.items()

@@ -36,6 +36,7 @@ fn main() -> ExitCode {
             training_says_what_the_policy_would_do_and_keeps_directions,
             own_customers_of_parquet_are_those_of_csv_whatever_the_type_of_the_key,
             own_customers_whose_key_does_not_fit_are_refused_before_a_row,
+            own_customers_whose_limit_would_be_rounded_are_refused,
             own_customers_have_columns_of_any_name,
             test_schedule_and_test_services_use_what_they_test,
             a_deployment_sets_the_size_of_a_night_and_the_next_one_keeps_it,
@@ -569,6 +570,41 @@ fn own_customers_whose_key_does_not_fit_are_refused_before_a_row(
             output.status.code() == Some(2) && said.contains("a key of the sample"),
             "{key}: the sample should be refused: {said}"
         );
+    }
+
+    Ok(())
+}
+
+fn own_customers_whose_limit_would_be_rounded_are_refused(environment: &Environment) -> Result<()> {
+    let path = environment.context.home.root().join("limits.csv");
+    let file = path.display().to_string();
+    for (kind, whole, fraction) in
+        [("integer", "4000", "4700.50"), ("numeric(8,1)", "4700.5", "4700.55")]
+    {
+        let url = lender_with_key(environment, "TEXT")?;
+        environment.block_on(async {
+            let client = limit_increase::database::connect(&url).await?;
+            let change = format!("ALTER TABLE batch_scores ALTER COLUMN current_limit TYPE {kind}");
+            anyhow::Ok(client.batch_execute(&change).await?)
+        })?;
+
+        let load = [&loading(&url, &file)[..], &["--features", "income"]].concat();
+        let header = "id,score,limit,income\n";
+        std::fs::write(&path, format!("{header}7,700,{whole},1.5\n8,700,{fraction},1.5\n"))?;
+        for last in [&["--dry-run"][..], &[]] {
+            let output = run(environment, &[&load[..], last].concat())?;
+            let said = text(&output.stderr);
+            ensure!(
+                output.status.code() == Some(2)
+                    && said.contains("of 8 would be rounded to a")
+                    && said.contains(kind),
+                "{kind}: expected the limit, its customer and the type, got {said}"
+            );
+        }
+
+        std::fs::write(&path, format!("{header}7,700,{whole},1.5\n"))?;
+        let loaded = environment.command_json(&load)?;
+        ensure!(loaded["customers"] == 1, "{kind}: one customer expected: {loaded}");
     }
 
     Ok(())

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conftest import ROWS, notices_of
+from conftest import notices_of
 from limit_training.categories import STEPS, normal_form, respelt, steps_of
+from tables import ROWS
 
 CASES = json.loads(
     (Path(__file__).parents[2] / "tests" / "category_spelling.json").read_text(encoding="utf-8")

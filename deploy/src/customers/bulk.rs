@@ -14,6 +14,7 @@ use tokio_postgres::{Client, Transaction};
 
 use super::key::TableKey;
 use crate::customers::columns::{ensure_columns, sql_type};
+use crate::terminal::Problem;
 use limit_increase_domain::SourceColumn;
 use limit_increase_portfolio::{CopyRows, Head};
 
@@ -149,8 +150,45 @@ where
     // say that the copy was interrupted.
     producer.await.context("the thread that reads the customers died")??;
     let rows = copied?;
+    check_limits(transaction).await?;
     progress(rows);
     Ok(rows)
+}
+
+/// Refuses a limit that a lender's own column would round: a limit of 4700.50 in an INTEGER.
+async fn check_limits(transaction: &Transaction<'_>) -> Result<()> {
+    let kind = transaction
+        .query_opt(
+            "SELECT format_type(atttypid, atttypmod) FROM pg_attribute
+             WHERE attrelid = to_regclass('batch_scores') AND attname = 'current_limit'
+               AND NOT (atttypid = 'numeric'::regtype
+                        -- Without a bound, or with at least two decimals.
+                        AND (atttypmod = -1 OR ((atttypmod - 4) & 2047) BETWEEN 2 AND 1000))",
+            &[],
+        )
+        .await?;
+    let Some(kind) = kind else { return Ok(()) };
+
+    let kind: &str = kind.try_get(0)?;
+    let rounded = transaction
+        .query_opt(
+            &format!(
+                "SELECT customer_id, current_limit::text FROM incoming
+                 WHERE current_limit::{kind}::numeric <> current_limit LIMIT 1"
+            ),
+            &[],
+        )
+        .await?;
+    let Some(row) = rounded else { return Ok(()) };
+
+    let (customer, limit): (&str, &str) = (row.try_get(0)?, row.try_get(1)?);
+    Err(Problem::usage(format!("the limit {limit} of {customer} would be rounded to a {kind}"))
+        .at("batch_scores.current_limit")
+        .next(
+            "ALTER TABLE batch_scores ALTER COLUMN current_limit TYPE NUMERIC(12, 2), or correct \
+             the file; nothing was loaded",
+        )
+        .into())
 }
 
 fn incoming_table(columns: &[SourceColumn]) -> String {
