@@ -59,6 +59,8 @@ class Program:
     needs: list["Program"] = field(default_factory=list)
     # Why it cannot be run here. That is no failure, unless somebody has named the program.
     lacks: str = ""
+    # It takes minutes and tests one corner, so that it is run when somebody names it.
+    only_named: bool = False
     output: list[str] = field(default_factory=list)
     seconds: float = 0.0
     exit_code: int | None = None
@@ -141,6 +143,7 @@ def with_more(install: Program, compiling: Program) -> list[Program]:
             ["env", f"PGBOUNCER={PGBOUNCER}", *CARGO, "--test", "pgbouncer"],
             needs=[install, compiling],
             lacks="" if PGBOUNCER else "there is no PgBouncer (apt-get install pgbouncer)",
+            only_named=True,
         ),
         Program(
             "trials",
@@ -153,6 +156,7 @@ def with_more(install: Program, compiling: Program) -> list[Program]:
             [*pytest("training"), IMAGE],
             needs=[install],
             lacks="" if headers.is_file() else f"there is no {headers} (python3.11-dev)",
+            only_named=True,
         ),
     ]
 
@@ -211,6 +215,9 @@ def main() -> int:
         print(*(program.name for program in everything), sep="\n")
         return 0
 
+    for program in everything:
+        if program.only_named and not arguments.names:
+            program.lacks = f"it takes minutes; make test-all TESTS={program.name}"
     chosen = [one for one in everything if not arguments.names or one.name in arguments.names]
     needed = [
         one for one in (install, compiling) if any(one in program.needs for program in chosen)

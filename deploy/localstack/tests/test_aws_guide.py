@@ -23,7 +23,7 @@ GUIDE = (ROOT / "docs" / "aws.md").read_text(encoding="utf-8")
 # The beginning of a command, and why it is not run here.
 NOT_HERE = {
     "cargo lambda build": "tests/arm64/run.py builds the functions",
-    "cargo run -p limit-increase -- deploy": "the suite command_line deploys",
+    "cargo limit-increase deploy": "the suite command_line deploys",
     "limit-increase ": "the suite command_line runs it; here its options are checked",
     "psql ": "every suite with roles applies grants.sql",
     "aws stepfunctions list-executions --map-run-arn": "the functions here run no Map",
