@@ -25,6 +25,7 @@ NOT_HERE = {
     "cargo lambda build": "tests/arm64/run.py builds the functions",
     "cargo limit-increase deploy": "the suite command_line deploys",
     "limit-increase ": "the suite command_line runs it; here its options are checked",
+    "make train-sagemaker": "tests/train_sagemaker starts a job on a stand-in",
     "psql ": "every suite with roles applies grants.sql",
     "aws stepfunctions list-executions --map-run-arn": "the functions here run no Map",
     "aws stepfunctions describe-state-machine --state-machine-arn $MACHINE:3": "no versions there",
