@@ -6,7 +6,7 @@
     python3.11 tests/run.py --jobs 1         # one after the other
 
 It installs the Python environments and compiles the tests first, both simultaneously. Most tests
-wait for services, so on two cores three programs at a time take half as long as one. A line of
+wait for services, so on two cores four programs at a time take half as long as one. A line of
 output has the name of its program before it. The whole output of a program that fails is shown
 again at the end. The exit code is 1 when a program failed or could not be run.
 """
@@ -202,8 +202,8 @@ def main() -> int:
     parser.add_argument(
         "--jobs",
         type=int,
-        default=(os.cpu_count() or 1) + 1,
-        help="how many programs run at a time (default: one more than there are processors)",
+        default=(os.cpu_count() or 1) + 2,
+        help="how many programs run at a time (default: two more than there are processors)",
     )
     arguments = parser.parse_args()
     unknown = set(arguments.names) - {program.name for program in everything}
