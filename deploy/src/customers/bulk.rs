@@ -229,6 +229,10 @@ async fn copy(
 /// Moves the incoming rows into both tables. Returns the number of customers that were inserted,
 /// and the number that were updated.
 async fn merge(transaction: &Transaction<'_>, plan: &Load) -> Result<(u64, u64)> {
+    if plan.reset {
+        return fill_empty(transaction, plan).await;
+    }
+
     let on_conflict = match plan.existing {
         ExistingCustomers::Keep => "DO NOTHING",
         ExistingCustomers::UpdateUndecided => {
@@ -271,27 +275,52 @@ async fn merge(transaction: &Transaction<'_>, plan: &Load) -> Result<(u64, u64)>
     Ok((inserted, updated))
 }
 
+/// Moves the incoming rows into tables that were emptied. Without a row that could conflict,
+/// PostgreSQL need not look for one. Returns what [`merge`] does.
+async fn fill_empty(transaction: &Transaction<'_>, plan: &Load) -> Result<(u64, u64)> {
+    let customers = format!(
+        "INSERT INTO batch_scores (customer_id, current_score, current_limit, application_date)
+         SELECT customer_id{cast}, current_score, current_limit, application_date FROM incoming",
+        cast = plan.key.cast
+    );
+    let inserted = transaction.execute(&customers, &[]).await?;
+    if !plan.columns.is_empty() {
+        let features = features_insert(&plan.columns, &plan.key.features_cast);
+        transaction.batch_execute(&features).await?;
+    }
+
+    Ok((inserted, 0))
+}
+
+/// The statement that writes the features of customers who have none.
+fn features_insert(columns: &[SourceColumn], cast: &str) -> String {
+    let names: Vec<String> = columns.iter().map(|column| quote_identifier(&column.name)).collect();
+    let values: Vec<String> =
+        (0..columns.len()).map(|position| format!("feature_{position}")).collect();
+    format!(
+        "INSERT INTO customer_features AS known (customer_id, {names})
+         SELECT customer_id{cast}, {values} FROM incoming",
+        names = names.join(", "),
+        values = values.join(", ")
+    )
+}
+
 /// The statement that writes the features. Features are facts and not decisions, so they always
 /// take the newest data. A row whose features are the same is not written.
 fn features_statement(columns: &[SourceColumn], cast: &str) -> String {
-    let list = |pattern: &dyn Fn(usize, String) -> String| {
-        let parts: Vec<String> = columns
-            .iter()
-            .enumerate()
-            .map(|(position, column)| pattern(position, quote_identifier(&column.name)))
-            .collect();
+    let list = |pattern: &dyn Fn(String) -> String| {
+        let parts: Vec<String> =
+            columns.iter().map(|column| pattern(quote_identifier(&column.name))).collect();
         parts.join(", ")
     };
 
     format!(
-        "INSERT INTO customer_features AS known (customer_id, {names})
-         SELECT customer_id{cast}, {values} FROM incoming
+        "{insert}
          ON CONFLICT (customer_id) DO UPDATE SET {assignments}
          WHERE ROW({old}) IS DISTINCT FROM ROW({new})",
-        names = list(&|_, name| name),
-        values = list(&|position, _| format!("feature_{position}")),
-        assignments = list(&|_, name| format!("{name} = excluded.{name}")),
-        old = list(&|_, name| format!("known.{name}")),
-        new = list(&|_, name| format!("excluded.{name}")),
+        insert = features_insert(columns, cast),
+        assignments = list(&|name| format!("{name} = excluded.{name}")),
+        old = list(&|name| format!("known.{name}")),
+        new = list(&|name| format!("excluded.{name}")),
     )
 }
