@@ -233,13 +233,8 @@ pub fn column_names(path: &Path, skipped_lines: u64) -> Result<Vec<String>> {
 fn positions(place: &str, header: &Record, columns: &CsvColumns) -> Result<Positions> {
     let known: Vec<String> = header.fields().map(str::to_owned).collect();
     let find = |name: &str, option: &str| -> Result<usize> {
-        let exact = names::one(name, &known).unwrap_or(name);
-        let mut found = known
-            .iter()
-            .enumerate()
-            .filter(|(_, column)| *column == exact)
-            .map(|(position, _)| position);
-        let Some(position) = found.next() else {
+        let found = names::positions(name, &known);
+        let Some(position) = found.first() else {
             let note = match known.len() {
                 1 => "if the header is below a note, leave the note out with --skip-lines; else ",
                 _ => "",
@@ -250,14 +245,14 @@ fn positions(place: &str, header: &Record, columns: &CsvColumns) -> Result<Posit
                 .into());
         };
 
-        if found.next().is_some() {
+        if found.len() > 1 {
             return Err(Problem::usage(format!("the header names {name:?} twice"))
                 .at(place)
                 .next("give every column a name of its own")
                 .into());
         }
 
-        Ok(position)
+        Ok(*position)
     };
 
     Ok(Positions {

@@ -54,6 +54,13 @@ pub(super) fn one<'a>(word: &str, known: &'a [String]) -> Option<&'a str> {
     })
 }
 
+/// The positions of the columns that a word names. More than one is a name that is there twice.
+pub(super) fn positions(word: &str, known: &[String]) -> Vec<usize> {
+    let exact = one(word, known).unwrap_or(word);
+    let named = known.iter().enumerate().filter(|(_, name)| *name == exact);
+    named.map(|(position, _)| position).collect()
+}
+
 /// The words of a list, without their quotes and with the blanks around them.
 fn split(text: &str) -> Vec<String> {
     let (mut words, mut rest) = (Vec::new(), text);

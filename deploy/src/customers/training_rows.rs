@@ -7,7 +7,7 @@ use rust_decimal::{Decimal, RoundingStrategy};
 
 use super::rows::Record;
 use super::source::Source;
-use super::values;
+use super::{names, values};
 use crate::terminal::Problem;
 
 /// Which columns to read, and how the trainer read the table.
@@ -43,14 +43,15 @@ pub(crate) fn read_money(
     rows: impl Iterator<Item = u64>,
 ) -> Result<MoneyOfRows> {
     let (mut table, header) = Source::open(path, wanted.skipped_lines)?;
+    let known: Vec<String> = header.fields().map(str::to_owned).collect();
     let limit = match wanted.limit_column {
         Some(name) => Some(
-            find(&header, name)
-                .ok_or_else(|| no_column_error(&table.place(path, header.line), &header, name))?,
+            find(&known, name)
+                .ok_or_else(|| no_column_error(&table.place(path, header.line), &known, name))?,
         ),
         None => None,
     };
-    let income = wanted.income_column.and_then(|name| find(&header, name));
+    let income = wanted.income_column.and_then(|name| find(&known, name));
     table.select(path, limit.into_iter().chain(income))?;
 
     let mut rows = rows.peekable();
@@ -84,19 +85,15 @@ pub(crate) fn read_money(
     Ok(found)
 }
 
-/// The position of a column. A name without the blanks around it will do, if there is one such.
-fn find(header: &Record, name: &str) -> Option<usize> {
-    let only = |is: &dyn Fn(&str) -> bool| {
-        let mut found = header.fields().enumerate().filter(|(_, column)| is(column));
-        let first = found.next()?;
-        found.next().is_none().then_some(first.0)
-    };
-
-    only(&|column| column == name).or_else(|| only(&|column| column.trim() == name.trim()))
+/// The position of the one column that a name stands for.
+fn find(known: &[String], name: &str) -> Option<usize> {
+    match names::positions(name, known).as_slice() {
+        [position] => Some(*position),
+        _ => None,
+    }
 }
 
-fn no_column_error(place: &str, header: &Record, name: &str) -> Problem {
-    let known: Vec<&str> = header.fields().collect();
+fn no_column_error(place: &str, known: &[String], name: &str) -> Problem {
     Problem::usage(format!("there is no one column {name:?} (--limit-column)"))
         .at(place)
         .next(format!("use one of the file's columns: {}", known.join(", ")))
