@@ -1,5 +1,7 @@
 //! The AWS clients of one account and region, or of the local AWS.
 
+use std::process::Command;
+
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::ProvideCredentials as _;
 use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
@@ -11,6 +13,22 @@ use crate::terminal::Problem;
 
 /// The region of everything local.
 pub const LOCAL_REGION: &str = "us-east-1";
+
+/// Makes a program call the local AWS on `port`. Like [`Aws::local`], it gets nothing of the user's
+/// own profile and credentials.
+pub fn send_to_local(program: &mut Command, port: u16) {
+    program
+        .env("AWS_ENDPOINT_URL", local_endpoint(port))
+        .env("AWS_DEFAULT_REGION", LOCAL_REGION)
+        .env("AWS_ACCESS_KEY_ID", "test")
+        .env("AWS_SECRET_ACCESS_KEY", "test")
+        .env_remove("AWS_PROFILE")
+        .env_remove("AWS_SESSION_TOKEN");
+}
+
+fn local_endpoint(port: u16) -> String {
+    format!("http://127.0.0.1:{port}")
+}
 
 /// The AWS clients that the commands use, for one account and region.
 #[derive(Debug, Clone)]
@@ -42,7 +60,7 @@ impl Aws {
         let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(LOCAL_REGION))
-            .endpoint_url(format!("http://127.0.0.1:{port}"))
+            .endpoint_url(local_endpoint(port))
             .credentials_provider(SharedCredentialsProvider::new(credentials))
             .http_client(Builder::new().build_http())
             .build();

@@ -8,7 +8,7 @@ use std::process::{Command, ExitStatus};
 use anyhow::{Context as _, Result};
 
 use crate::cli::PipelineArgs;
-use limit_increase::aws::clients::LOCAL_REGION;
+use limit_increase::aws::clients::send_to_local;
 use limit_increase::local::{Context, Venv, python};
 use limit_increase::runs;
 use limit_increase::terminal::Exit;
@@ -35,14 +35,7 @@ pub(super) async fn run(context: &Context, arguments: &PipelineArgs) -> Result<E
         }
 
         let ready = runs::prepare(context).await?;
-        // The user's own profile and credentials must not reach an account by mistake.
-        command
-            .env("AWS_ENDPOINT_URL", ready.services.endpoint())
-            .env("AWS_DEFAULT_REGION", LOCAL_REGION)
-            .env("AWS_ACCESS_KEY_ID", "test")
-            .env("AWS_SECRET_ACCESS_KEY", "test")
-            .env_remove("AWS_PROFILE")
-            .env_remove("AWS_SESSION_TOKEN");
+        send_to_local(&mut command, ready.services.localstack_port);
     }
 
     let status = command.status().with_context(|| format!("cannot start {}", program.display()))?;
