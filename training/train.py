@@ -35,10 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         result = run(options)
     except TrainingError as error:
-        print(error.render(), file=sys.stderr)
-        if options.json:
-            print(json.dumps(error.as_json()))
-        return error.exit_code
+        return error.tell(options.json)
     except KeyboardInterrupt:
         print("interrupted; nothing was written", file=sys.stderr)
         return EXIT_INTERRUPTED

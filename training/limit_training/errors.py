@@ -1,5 +1,7 @@
 """The error of the trainer: what went wrong, where, and what to do next."""
 
+import json
+import sys
 from collections.abc import Iterable
 
 EXIT_OK = 0
@@ -39,6 +41,13 @@ class TrainingError(Exception):
             lines.append(f"  where: {self.where}")
         lines.append(f"  next:  {self.next_step}")
         return "\n".join(lines)
+
+    def tell(self, as_json: bool) -> int:
+        """Prints the error, for programs too if they asked for it. Returns the exit code."""
+        print(self.render(), file=sys.stderr)
+        if as_json:
+            print(json.dumps(self.as_json()))
+        return self.exit_code
 
     def as_json(self) -> dict:
         error = {
