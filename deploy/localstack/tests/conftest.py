@@ -97,11 +97,11 @@ class LocalStack:
         except OSError:
             return False
 
-    def client(self, service: str):
+    def client(self, service: str, region: str = "us-east-1"):
         return boto3.client(
             service,
             endpoint_url=f"http://127.0.0.1:{self.port}",
-            region_name="us-east-1",
+            region_name=region,
             aws_access_key_id="test",
             aws_secret_access_key="test",
             config=Config(retries={"total_max_attempts": 1}, max_pool_connections=32),
@@ -154,3 +154,12 @@ def localstack(tmp_path_factory):
 def function(localstack) -> str:
     localstack.create_function("scripted", COLOUR="green")
     return "scripted"
+
+
+@pytest.fixture
+def no_account(monkeypatch):
+    """Credentials that belong to nobody, for moto, whatever the environment has."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)

@@ -11,7 +11,6 @@ import sys
 import zipfile
 from pathlib import Path
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 
@@ -19,6 +18,7 @@ from conftest import HERE, SCRIPTS
 from test_runbook import fields_of
 
 ROOT = SCRIPTS.parents[1]
+REGION = "eu-west-1"
 GUIDE = (ROOT / "docs" / "aws.md").read_text(encoding="utf-8")
 # The beginning of a command, and why it is not run here.
 NOT_HERE = {
@@ -106,19 +106,9 @@ def checkout(tmp_path) -> Path:
     return tmp_path
 
 
-def client_of(localstack, service: str):
-    return boto3.client(
-        service,
-        endpoint_url=f"http://127.0.0.1:{localstack.port}",
-        region_name="eu-west-1",
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
-
-
 def reasons(localstack) -> str:
     """Why a stack could not be made."""
-    client = client_of(localstack, "cloudformation")
+    client = localstack.client("cloudformation", REGION)
     try:
         events = client.describe_stack_events(StackName="limit-increase")["StackEvents"]
     except ClientError as error:
@@ -132,7 +122,7 @@ def reasons(localstack) -> str:
 
 def network(localstack) -> dict[str, str]:
     """A VPC's subnets and security group, by the names that the guide gives them."""
-    client = client_of(localstack, "ec2")
+    client = localstack.client("ec2", REGION)
     vpc = client.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
     made = {}
     for name, block in (("subnet-aaaa", "10.0.1.0/24"), ("subnet-bbbb", "10.0.2.0/24")):
@@ -153,7 +143,7 @@ def test_the_guide_s_commands_deploy_run_and_go_back(localstack, checkout):
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
             "HOME": str(checkout),
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{localstack.port}",
-            "AWS_DEFAULT_REGION": "eu-west-1",
+            "AWS_DEFAULT_REGION": REGION,
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
             "ASK": json.dumps({"do": "error", "type": "Permanent.Internal"}),
@@ -166,7 +156,7 @@ def test_the_guide_s_commands_deploy_run_and_go_back(localstack, checkout):
 
     # The last commands have put the first model back.
     bucket, key = "credit-scoring-models-000000000000-eu-west-1", "models/catboost_model.tar.gz"
-    model = client_of(localstack, "s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+    model = localstack.client("s3", REGION).get_object(Bucket=bucket, Key=key)["Body"].read()
     assert model == b"a model"
     answer = json.loads((checkout / "answer.json").read_text())
     assert "pid" in answer, answer

@@ -34,11 +34,7 @@ KEY = f"arn:aws:kms:{REGION}:123456789012:key/12345678-1234-1234-1234-1234567890
 
 
 @pytest.fixture(autouse=True)
-def aws(monkeypatch):
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
+def aws(monkeypatch, no_account):
     # moto's CloudFormation has no aliases, and fails for a permission on one.
     monkeypatch.setattr(Permission, "cloudformation_type", staticmethod(lambda: ""))
     with mock_aws(config={"lambda": {"use_docker": False}}):

@@ -22,11 +22,7 @@ MODEL = "s3://models/training/a-job/output/a-job/output/model.tar.gz"
 
 
 @pytest.fixture(autouse=True)
-def credentials(monkeypatch):
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
+def emulator(no_account):
     with mock_aws():
         yield
 
