@@ -32,10 +32,22 @@ ALTER TABLE batch_scores OWNER TO limit_increase_owner;
 ALTER TABLE customer_features OWNER TO limit_increase_owner;
 ALTER TABLE limit_increase_runs OWNER TO limit_increase_owner;
 ALTER TABLE limit_increase_shards OWNER TO limit_increase_owner;
+ALTER TABLE limit_increase_decisions OWNER TO limit_increase_owner;
 ALTER TABLE limit_increase_migrations OWNER TO limit_increase_owner;
+-- It makes the table of each month, with the rights of its owner. Everybody may call it.
+ALTER FUNCTION limit_increase_add_months() OWNER TO limit_increase_owner;
+DO $$
+DECLARE
+    month REGCLASS;
+BEGIN
+    FOR month IN SELECT inhrelid FROM pg_inherits WHERE inhparent = 'limit_increase_decisions'::regclass LOOP
+        EXECUTE format('ALTER TABLE %s OWNER TO limit_increase_owner', month);
+    END LOOP;
+END $$;
 
 REVOKE ALL ON batch_scores, customer_features, limit_increase_runs, limit_increase_shards,
-    limit_increase_migrations FROM PUBLIC, limit_increase_query, limit_increase_update;
+    limit_increase_decisions, limit_increase_migrations
+    FROM PUBLIC, limit_increase_query, limit_increase_update;
 
 -- Both functions read PostgreSQL's catalogue first, which everybody may.
 --
@@ -55,3 +67,5 @@ GRANT UPDATE (limit_increase_decision, new_limit, decision_reason, updated_at)
     ON batch_scores TO limit_increase_update;
 GRANT SELECT, INSERT, UPDATE ON limit_increase_runs TO limit_increase_update;
 GRANT SELECT, INSERT ON limit_increase_shards TO limit_increase_update;
+-- It adds to the history of decisions. Nobody can change or delete a row of it.
+GRANT INSERT ON limit_increase_decisions TO limit_increase_update;

@@ -293,7 +293,7 @@ def test_every_folder_has_its_retention_and_keeps_the_originals_of_decisions(tem
     }
     days = {prefix: rule["ExpirationInDays"] for prefix, rule in rules.items()}
     assert days == {
-        "pipeline/customers/": {"Ref": "HandoffRetentionDays"},
+        "pipeline/customers/": {"Ref": "InputRetentionDays"},
         "pipeline/map_results/": {"Ref": "HandoffRetentionDays"},
         "pipeline/scored_customers/": {"Ref": "RecordsRetentionDays"},
         "pipeline/evaluations/": {"Ref": "RecordsRetentionDays"},
@@ -304,6 +304,8 @@ def test_every_folder_has_its_retention_and_keeps_the_originals_of_decisions(tem
         kept = rule["NoncurrentVersionExpiration"]["NoncurrentDays"]
         assert kept in (14, days[prefix]), prefix
     assert template["Parameters"]["RecordsRetentionDays"]["Default"] == 0
+    # Regulation B keeps the inputs of a decision for 25 months.
+    assert template["Parameters"]["InputRetentionDays"]["Default"] >= 25 * 31
 
 
 def test_each_function_has_a_role_and_a_log_of_its_own(template):

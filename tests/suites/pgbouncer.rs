@@ -215,7 +215,7 @@ fn work(worker: &str) -> Result<()> {
                     }
                     ShardLock::Held(held) => {
                         ensure!(attempt == 0, "promise 6: shard {index} is applied twice");
-                        held.apply(false, &evaluations).await?;
+                        held.apply(&evaluations).await?;
                         held.commit().await?;
                     }
                 }

@@ -244,7 +244,7 @@ impl<'s> Lender<'s> {
         let ShardLock::Held(held) = ShardLock::hold(&mut client, &run, ShardIndex(0)).await? else {
             anyhow::bail!("the shard is applied already")
         };
-        let stale = match held.apply(false, &rows).await {
+        let stale = match held.apply(&rows).await {
             Ok((_, stale)) => stale,
             Err(failure) => return Ok(Err(failure)),
         };

@@ -99,7 +99,8 @@ impl Trials {
     fn without_tables(&self) -> Result<()> {
         self.sql(
             "DROP TABLE IF EXISTS customer_features, batch_scores, batch_scores_before,
-                 limit_increase_runs, limit_increase_shards, limit_increase_migrations CASCADE",
+                 limit_increase_runs, limit_increase_shards, limit_increase_decisions,
+                 limit_increase_migrations CASCADE",
         )
     }
 

@@ -4,6 +4,8 @@
 
 #[path = "workflow/categories.rs"]
 mod categories;
+#[path = "workflow/history.rs"]
+mod history;
 #[path = "workflow/pipeline.rs"]
 mod pipeline;
 
@@ -12,6 +14,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use categories::a_category_is_found_by_what_it_means_and_mostly_unknown_ones_end_the_run;
+use history::*;
 use limit_increase::deployment::stack::Stack;
 use limit_increase::deployment::{self, Deployment, schedule};
 use limit_increase::model::{BUCKET, KEY};
@@ -53,6 +56,8 @@ fn main() -> ExitCode {
             a_poisoned_shard_fails_alone_and_a_redrive_does_only_that_one,
             a_deployment_during_a_run_counts_for_later_runs_alone,
             a_whole_run_needs_no_more_rights_than_each_function_has,
+            a_customer_s_decisions_are_found_in_the_history,
+            the_history_is_only_added_to,
             the_pipeline_decides_as_the_state_machine,
             the_pipeline_and_the_state_machine_decide_nobody_twice,
             a_step_that_fails_fails_the_pipeline_and_its_run,
@@ -87,6 +92,9 @@ fn a_whole_run_needs_no_more_rights_than_each_function_has(
             ("update-database", "SELECT * FROM customer_features"),
             ("update-database", "DELETE FROM limit_increase_runs"),
             ("update-database", "UPDATE limit_increase_shards SET approved = 0"),
+            ("update-database", "UPDATE limit_increase_decisions SET new_limit = 1"),
+            ("update-database", "DELETE FROM limit_increase_decisions"),
+            ("query-batch-scores", "SELECT customer_id FROM limit_increase_decisions"),
             ("update-database", "ALTER TABLE batch_scores ADD COLUMN x INTEGER"),
         ] {
             let user = roles::login(function).context("a function of the database")?;
@@ -386,6 +394,17 @@ fn a_customer_who_changed_meanwhile_is_left_alone(environment: &Environment) -> 
         table.len() as u64 == eligible - 1,
         "promise 1: all but the stale one of {eligible} should be decided, {} are",
         table.len()
+    );
+
+    let history: i64 = environment
+        .block_on(client.query_one(
+            "SELECT count(*) FROM limit_increase_decisions WHERE run_id = $1",
+            &[&record.summary.run_id.as_str()],
+        ))?
+        .get(0);
+    ensure!(
+        history.unsigned_abs() == eligible - 1,
+        "promise 14: the history should have all but the stale one of {eligible}: {history}"
     );
 
     // The next run takes the customer who was left.

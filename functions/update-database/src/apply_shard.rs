@@ -65,7 +65,7 @@ async fn apply_and_record(
     evaluations: &[Evaluation<'_>],
 ) -> Result<ShardOutcome, Failure> {
     let previous = files.etag(Stage::Results).await?;
-    let (outcome, stale) = held.apply(dry_run, evaluations).await?;
+    let (outcome, stale) = held.apply(evaluations).await?;
 
     let record = effects(dry_run, evaluations, &stale).finish();
     files.replace(Stage::Results, previous.as_deref(), record).await?;

@@ -5,15 +5,16 @@ use std::collections::HashSet;
 use std::fmt;
 use std::pin::pin;
 
-use limit_increase_domain::{Counts, Outcome, Policy};
+use limit_increase_domain::{Counts, Outcome};
 use limit_increase_workflow::rows::Evaluation;
-use limit_increase_workflow::{Failure, FailureKind, RunContext, RunId, ShardIndex};
+use limit_increase_workflow::{Failure, FailureKind, RunContext, ShardIndex};
 use rust_decimal::Decimal;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row, Transaction};
 
 use crate::error::database_failure;
+use crate::history::add_decisions;
 use crate::ledger::{ShardOutcome, find_shard, insert_shard, require_open, status_of};
 use crate::schema::{TablePlan, plan_write};
 use crate::transaction::begin;
@@ -36,15 +37,14 @@ pub enum ShardLock<'c> {
 /// when two attempts run simultaneously (promise 6).
 pub struct HeldShard<'c> {
     transaction: Transaction<'c>,
-    run: &'c RunId,
+    run: &'c RunContext,
     shard: ShardIndex,
-    policy: &'c Policy,
 }
 
 impl fmt::Debug for HeldShard<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HeldShard")
-            .field("run", &self.run)
+            .field("run", &self.run.run_id)
             .field("shard", &self.shard)
             .finish_non_exhaustive()
     }
@@ -82,13 +82,13 @@ impl<'c> ShardLock<'c> {
         }
 
         require_open(id, status)?;
-        Ok(Self::Held(HeldShard { transaction, run: id, shard, policy: &run.policy }))
+        Ok(Self::Held(HeldShard { transaction, run, shard }))
     }
 }
 
 impl HeldShard<'_> {
-    /// Writes the shard's decisions and its ledger row. Returns the counts, and the ids of the
-    /// stale customers. Both count after [`HeldShard::commit`].
+    /// Writes the shard's decisions, their rows in the history, and the shard's ledger row. Returns
+    /// the counts, and the ids of the stale customers. Both count after [`HeldShard::commit`].
     ///
     /// A dry run finds the stale customers in the same way, and writes no customer.
     ///
@@ -98,27 +98,41 @@ impl HeldShard<'_> {
     /// the program; otherwise by SQLSTATE.
     pub async fn apply(
         &self,
-        dry_run: bool,
         evaluations: &[Evaluation<'_>],
     ) -> Result<(ShardOutcome, StaleIds), Failure> {
-        let Self { transaction, run, shard, policy } = self;
-        let plan = plan_write(transaction.client(), policy).await?;
-        copy_decisions(transaction, evaluations).await.map_err(applying_failure)?;
-        let stale = if dry_run {
-            find_stale(transaction, &plan).await
-        } else {
-            write_decisions(transaction, &plan).await
-        }
-        .map_err(applying_failure)?;
+        let (stale, customer_filter) = self.write(evaluations).await?;
 
+        let Self { transaction, run, shard } = self;
         let (counts, total_increase) = count(evaluations, &stale);
         check_counts(*shard, counts, evaluations.len())?;
 
-        insert_shard(transaction, run, *shard, counts, total_increase)
+        let outcome = ShardOutcome { counts, total_increase, replayed: false };
+        insert_shard(transaction, &run.run_id, *shard, &outcome, customer_filter.as_deref())
             .await
             .map_err(applying_failure)?;
 
-        Ok((ShardOutcome { counts, total_increase, replayed: false }, stale))
+        Ok((outcome, stale))
+    }
+
+    /// Writes the decisions and the history. Returns the stale customers, and the filter of those
+    /// who were written; a dry run has none.
+    async fn write(
+        &self,
+        evaluations: &[Evaluation<'_>],
+    ) -> Result<(StaleIds, Option<Vec<u8>>), Failure> {
+        let Self { transaction, run, shard } = self;
+        let plan = plan_write(transaction.client(), &run.policy).await?;
+        copy_decisions(transaction, evaluations).await.map_err(applying_failure)?;
+        if run.dry_run {
+            let stale = find_stale(transaction, &plan).await.map_err(applying_failure)?;
+            return Ok((stale, None));
+        }
+
+        let stale = write_decisions(transaction, &plan).await.map_err(applying_failure)?;
+        let filter = add_decisions(transaction, run, *shard, evaluations, &stale)
+            .await
+            .map_err(applying_failure)?;
+        Ok((stale, Some(filter)))
     }
 
     /// Makes the decisions and the ledger row durable, and releases the lock.

@@ -209,7 +209,7 @@ pub(crate) async fn applied_shards(
         .collect()
 }
 
-/// Enters a shard that was applied.
+/// Enters a shard that was applied. The filter finds the customers whose decisions it wrote.
 ///
 /// # Errors
 /// The error of the driver.
@@ -217,17 +217,18 @@ pub(crate) async fn insert_shard(
     client: &impl GenericClient,
     run: &RunId,
     shard: ShardIndex,
-    counts: Counts,
-    total_increase: Decimal,
+    outcome: &ShardOutcome,
+    customer_filter: Option<&[u8]>,
 ) -> Result<(), tokio_postgres::Error> {
+    let ShardOutcome { counts, total_increase, .. } = outcome;
     // A shard has at most 50,000 customers, so the casts keep every value.
     let number = |count: u64| count as i64;
     client
         .execute(
             "INSERT INTO limit_increase_shards
                  (run_id, shard_index, rows, approved, declined, referred, stale, total_increase,
-                  applied_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now())",
+                  customer_filter, applied_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, now())",
             &[
                 &run.as_str(),
                 &(shard.0 as i32),
@@ -236,7 +237,8 @@ pub(crate) async fn insert_shard(
                 &number(counts.declined),
                 &number(counts.referred),
                 &number(counts.stale),
-                &total_increase,
+                total_increase,
+                &customer_filter,
             ],
         )
         .await?;

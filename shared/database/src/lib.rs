@@ -1,4 +1,5 @@
-//! PostgreSQL: the connection, the migrations, the eligible customers, the decisions, the ledger.
+//! PostgreSQL: the connection, the migrations, the eligible customers, the decisions and their
+//! history, the ledger.
 //!
 //! A guard ([`OpeningRun`], [`HeldShard`], [`ClosingRun`]) owns its transaction. What must run
 //! inside a lock is a method of the guard; `commit` consumes the guard, and dropping it rolls back.
@@ -10,10 +11,12 @@ mod address;
 mod closing;
 mod connect;
 mod credentials;
+mod customer_filter;
 mod decisions;
 mod eligible;
 mod environment;
 mod error;
+mod history;
 mod ledger;
 mod migrate;
 mod opening;
@@ -29,6 +32,7 @@ pub use credentials::{Credentials, DatabaseUrl};
 pub use decisions::{HeldShard, ShardLock, StaleIds};
 pub use eligible::{EligibleRow, EligibleStream, Selection, open_eligible};
 pub use error::{database_failure, pool_failure};
+pub use history::{PastDecision, find_decisions};
 pub use ledger::{FailedPart, ShardOutcome, open_runs, record_failure, resume_run};
 pub use migrate::migrate;
 pub use opening::{OpeningRun, RecordedRun, Schedule};

@@ -12,6 +12,7 @@ use tokio_postgres::{Client, Transaction};
 
 use crate::eligible::{EligibleStream, Selection, open_eligible};
 use crate::error::database_failure;
+use crate::history::add_months;
 use crate::ledger::{
     LedgerRow, applied_shards, conflict_failure, reading_failure, redrive_of, same_execution,
     writing_failure,
@@ -54,7 +55,8 @@ impl fmt::Debug for OpeningRun<'_> {
 }
 
 impl<'c> OpeningRun<'c> {
-    /// Takes the lock of a run, for an attempt of this execution.
+    /// Takes the lock of a run, for an attempt of this execution. The history gets the tables of
+    /// its next months before that.
     ///
     /// # Errors
     /// `Transient.Database` when another attempt holds the lock longer than the lock time-out;
@@ -64,6 +66,7 @@ impl<'c> OpeningRun<'c> {
         run: &'c RunId,
         execution: Execution,
     ) -> Result<Self, Failure> {
+        add_months(client).await?;
         let transaction = begin(client, "writing the ledger").await?;
         // The locks of the run's shards count from 0, so -1 is free.
         transaction

@@ -228,7 +228,11 @@ impl Lab {
         self.end_backends(&client).await?;
         client
             .batch_execute(
-                "TRUNCATE limit_increase_runs, limit_increase_shards, batch_scores,
+                "BEGIN;
+                 SET LOCAL session_replication_role = replica;
+                 TRUNCATE limit_increase_decisions;
+                 COMMIT;
+                 TRUNCATE limit_increase_runs, limit_increase_shards, batch_scores,
                  customer_features, decisions_written;
                  INSERT INTO batch_scores SELECT * FROM pristine;
                  INSERT INTO customer_features SELECT * FROM pristine_features;

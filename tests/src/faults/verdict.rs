@@ -38,6 +38,7 @@ struct LedgerRunRow {
 /// A shard of the ledger, with its records in S3.
 struct LedgerShard {
     run: RunId,
+    index: ShardIndex,
     counts: Counts,
     total_increase: Decimal,
     decisions: Vec<RecordedDecision>,
@@ -68,6 +69,7 @@ pub async fn check(
     let table = read_table(&client).await?;
 
     decided_at_most_once(&client, &shards, changed).await?;
+    history_leads_to_the_records(&client, &shards).await?;
     table_says_what_the_records_say(&table, &shards, &runs, changed, undisturbed)?;
     for run in &runs {
         adds_up(lab, run, &shards).await?;
@@ -78,6 +80,49 @@ pub async fn check(
     }
 
     nobody_is_left(&client, &table, changed, undisturbed).await
+}
+
+/// Promise 14: the history has one row for each decision that was written, at its place in the
+/// record, and no other row.
+async fn history_leads_to_the_records(client: &Client, shards: &[LedgerShard]) -> Result<()> {
+    let rows = client
+        .query(
+            "SELECT run_id, shard_index, row_index, customer_id, outcome, new_limit::text
+             FROM limit_increase_decisions ORDER BY run_id, shard_index, row_index",
+            &[],
+        )
+        .await?;
+    let found: Vec<String> = rows
+        .iter()
+        .map(|row| {
+            let (run, shard, at): (&str, i32, i32) = (row.get(0), row.get(1), row.get(2));
+            let (customer, outcome): (&str, &str) = (row.get(3), row.get(4));
+            let limit: Option<&str> = row.get(5);
+            format!("{run} {shard} {at} {customer} {outcome} {limit:?}")
+        })
+        .collect();
+
+    let mut expected = Vec::new();
+    for shard in shards {
+        for (at, decided) in shard.decisions.iter().enumerate().filter(|(_, d)| d.written) {
+            let StoredDecision { decision, new_limit, .. } = &decided.evaluated;
+            let limit = new_limit.map(|limit| limit.to_string());
+            expected.push(format!(
+                "{} {} {at} {} {decision} {limit:?}",
+                shard.run, shard.index, decided.customer
+            ));
+        }
+    }
+
+    let first = found.iter().zip(&expected).find(|(found, expected)| found != expected);
+    ensure!(
+        found == expected,
+        "promise 14: the history has {} rows for {} decisions that were written; the first that \
+         differs: {first:?}",
+        found.len(),
+        expected.len()
+    );
+    Ok(())
 }
 
 /// Promise 1: the trigger noted each customer at most once, and no two runs say that they decided
@@ -382,7 +427,13 @@ async fn read_ledger_shards(lab: &Lab, client: &Client) -> Result<Vec<LedgerShar
         let counts =
             Counts { approved: count(3), declined: count(4), referred: count(5), stale: count(6) };
         let decisions = read_decisions(lab, &run, index, size).await?;
-        Ok::<_, anyhow::Error>(LedgerShard { run, counts, total_increase: row.get(7), decisions })
+        Ok::<_, anyhow::Error>(LedgerShard {
+            run,
+            index,
+            counts,
+            total_increase: row.get(7),
+            decisions,
+        })
     };
 
     futures_util::stream::iter(rows.into_iter().map(read)).buffered(8).try_collect().await
