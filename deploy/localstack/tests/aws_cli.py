@@ -15,11 +15,12 @@ from awscli.clidriver import create_clidriver
 
 
 class AwsCli:
-    """Runs commands in a directory, with these variables."""
+    """Runs commands in a directory, with these variables and these options before each."""
 
-    def __init__(self, directory: Path, environment: dict[str, str]) -> None:
+    def __init__(self, directory: Path, environment: dict[str, str], *options: str) -> None:
         self.directory = directory
         self.environment = environment
+        self.options = options
         self.driver = create_clidriver()
 
     def run(self, words: list[str]) -> tuple[int, str, str]:
@@ -33,7 +34,7 @@ class AwsCli:
         ):
             for name, value in self.environment.items():
                 patched.setenv(name, value)
-            status = self.driver.main(words)
+            status = self.driver.main([*self.options, *words])
         texts = []
         for stream in (output, errors):
             stream.flush()

@@ -126,13 +126,13 @@ class Operator:
         self.environment = {
             "PATH": os.pathsep.join([*map(str, programs), os.environ["PATH"]]),
             "HOME": str(directory),
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.port}",
             "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
             "ADMIN_URL": database,
         }
-        self.cli = AwsCli(directory, self.environment)
+        endpoint = f"http://127.0.0.1:{server.port}"
+        self.cli = AwsCli(directory, self.environment, "--endpoint-url", endpoint)
         self.placeholders = {"<run>": RUN, "<the cause>": "no features"}
 
     def filled(self, command: str) -> str:
