@@ -8,14 +8,8 @@ os.environ.setdefault("SAGEMAKER_SUPPRESS_V2_WARNING", "1")
 # The SDK tells at every import where it looked for its configuration, and that its next major
 # version has other modules. Both would stand between the lines that people read.
 logging.getLogger("sagemaker.config").setLevel(logging.WARNING)
-logging.getLogger("sagemaker").setLevel(logging.WARNING)
+logging.getLogger("sagemaker").setLevel(logging.ERROR)
 logging.getLogger("botocore").setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", module=r"sagemaker(\.|$)")
 warnings.filterwarnings("ignore", message="Lambda function won't be updated")
 warnings.filterwarnings("ignore", message="Running within a PipelineSession")
-
-# The SDK reports each call to its maker, unless its configuration says otherwise.
-SDK_CONFIG = {
-    "SchemaVersion": "1.0",
-    "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}},
-}

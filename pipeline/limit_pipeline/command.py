@@ -4,26 +4,17 @@ import argparse
 import json
 import os
 import sys
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from limit_pipeline.errors import PipelineError
-from limit_pipeline.executions import ExecutionRecord, ExecutionStore
-from limit_pipeline.names import (
-    DEFAULT_DATE,
-    DEFAULT_LIMIT,
-    DEFAULT_POLICY,
-    DEFAULT_SHARD_SIZE,
-    LOCAL_ARN,
-    MAX_SHARD_SIZE,
-    MAX_TEXT,
-    NAME,
-    REGION,
-)
+from limit_pipeline.executions import STOPPED, ExecutionRecord, ExecutionStore
+from limit_pipeline.names import LOCAL_ARN, NAME, REGION
+from limit_pipeline.options import USAGE, check, parser, request, stack_name, training
 
-# The SDK is imported where it is used, because that takes seconds: an error in the command line,
-# `list` and `describe` need none.
+# The SDK is imported where it is used, because that takes seconds: only the definition and its
+# local execution need it.
 if TYPE_CHECKING:
     import boto3
 
@@ -32,25 +23,15 @@ if TYPE_CHECKING:
     from limit_pipeline.stack import Stack
 
 PROJECT = Path(__file__).resolve().parents[2]
-DEFAULT_STACK = "limit-increase"
 RUN_FAILED = 3
-USAGE = 2
-
-EXAMPLES = """
-  limit-increase pipeline start                       20 customers, on the local services
-  limit-increase pipeline start --limit 500 --dry-run
-  limit-increase pipeline describe 1f0c5b9d3a7e       an execution, step by step
-  limit-increase pipeline render > pipeline.json      the definition, as SageMaker reads it
-  limit-increase pipeline upsert --target aws         creates or updates the pipeline of your stack
-  limit-increase pipeline start --target aws --yes
-"""
 
 
-def main() -> int:
-    arguments = parser().parse_args()
+def main(typed: list[str] | None = None) -> int:
+    arguments = parser().parse_args(typed)
     try:
+        check(arguments)
         if arguments.check:
-            return check(arguments)
+            return 0
         return COMMANDS[arguments.command](arguments)
     except PipelineError as error:
         return complain(arguments, str(error), error.next, error.exit_code)
@@ -68,59 +49,14 @@ def complain(arguments: argparse.Namespace, what: str, next: str, code: int) -> 
     return code
 
 
-def parser() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--json", action="store_true", help="answer with one JSON object")
-    # For the command line, which checks what was typed before it prepares the stack.
-    common.add_argument("--check", action="store_true", help=argparse.SUPPRESS)
-    common.add_argument("--target", choices=["local", "aws"], default="local")
-    common.add_argument("--region", help="region of the stack (AWS)")
-    common.add_argument("--stack-name", default=DEFAULT_STACK, help="name of the stack (AWS)")
-
-    parser = argparse.ArgumentParser(
-        prog="limit-increase pipeline",
-        description="The nightly job as a SageMaker pipeline, over the same four functions.",
-        epilog=f"examples:{EXAMPLES}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    def command(name: str, help: str) -> argparse.ArgumentParser:
-        return commands.add_parser(name, help=help, description=help, parents=[common])
-
-    command("render", "print the definition, as SageMaker reads it")
-    upsert = command("upsert", "create the pipeline, or give it this definition")
-    upsert.add_argument("--role", metavar="ARN", help="role that the pipeline runs as (AWS)")
-    start = command("start", "start an execution; a local one is followed to its end")
-    start.add_argument("--limit", default=DEFAULT_LIMIT, metavar="N", help="most customers to take")
-    start.add_argument("--shard-size", default=DEFAULT_SHARD_SIZE, type=int, metavar="N")
-    start.add_argument(
-        "--dry-run", action="store_true", help="decide, and leave the table as it is"
-    )
-    start.add_argument("--as-of", metavar="DATE", help="business date of the run [default: today]")
-    start.add_argument("--policy", type=Path, metavar="FILE", help="policy of this execution alone")
-    start.add_argument("--token", help="a start with the same token is the same execution")
-    start.add_argument("--yes", action="store_true", help="do not ask before a live run on AWS")
-    command("list", "list the executions, the newest first")
-    describe = command("describe", "show the pipeline, or one execution step by step")
-    describe.add_argument("execution", nargs="?", metavar="ID")
-    return parser
-
-
-def check(arguments: argparse.Namespace) -> int:
-    """Checks what was typed, and does nothing."""
-    if arguments.command == "start":
-        request(arguments)
-    return 0
-
-
 def render(arguments: argparse.Namespace) -> int:
     if arguments.target == "aws":
-        definition = remote(arguments).pipeline.definition()
+        definition = remote(arguments).definition()
     else:
         from limit_pipeline.definition import define
 
-        definition = define(local_stack().functions, local_session()).definition()
+        functions, first = local_stack().functions, training(arguments)
+        definition = define(functions, local_session(), training=first).definition()
     print(json.dumps(json.loads(definition), indent=2))
     return 0
 
@@ -148,27 +84,43 @@ def start(arguments: argparse.Namespace) -> int:
         follow = f"follow it: limit-increase pipeline describe {id} --target aws"
         return show(arguments, answer, [f"started {answer['arn']}", follow])
 
+    if (known := store().find_token(arguments.token, parameters)) is not None:
+        return show_known(arguments, known)
+
     from limit_pipeline.definition import define
-    from limit_pipeline.local import LocalPipeline
+    from limit_pipeline.local import LocalPipeline, StatusEvents
 
     session, stack = local_session(), local_stack()
     pipeline = define(stack.functions, session)
     version, _ = session.store.upsert(pipeline.definition())
+    StatusEvents(session.lambda_client, stack.functions.update_database).send_missing(session.store)
     record, fresh = session.store.begin(version, parameters, arguments.token)
-    if fresh:
-        local = LocalPipeline(pipeline, local_session=session)
-        record = local.execute(record, stack.functions.update_database)
-    elif not arguments.json:
-        print(f"The token {arguments.token} has started this execution before:")
+    if not fresh:
+        return show_known(arguments, record)
 
+    local = LocalPipeline(pipeline, local_session=session)
+    return show_started(arguments, local.execute(record, stack.functions.update_database))
+
+
+def show_known(arguments: argparse.Namespace, record: ExecutionRecord) -> int:
+    if not arguments.json:
+        print(f"The token {arguments.token} has started this execution before:")
+    return show_started(arguments, record)
+
+
+def show_started(arguments: argparse.Namespace, record: ExecutionRecord) -> int:
     show(arguments, described(record), lines_of(record))
-    return 0 if record.status != "Failed" else RUN_FAILED
+    return RUN_FAILED if record.status in ("Failed", STOPPED) else 0
 
 
 def list_executions(arguments: argparse.Namespace) -> int:
     if arguments.target == "aws":
         found = remote(arguments).list()
-        lines = [f"{e['PipelineExecutionArn']}  {e['PipelineExecutionStatus']}" for e in found]
+        lines = [
+            f"{e['PipelineExecutionArn'].rsplit('/', 1)[-1]}  {e['StartTime']:%Y-%m-%d %H:%M:%S}"
+            f"  {e['PipelineExecutionStatus']}"
+            for e in found
+        ]
         return show(arguments, {"executions": found}, lines or ["no execution yet"])
 
     records = store().list()
@@ -182,13 +134,11 @@ def list_executions(arguments: argparse.Namespace) -> int:
 
 def describe(arguments: argparse.Namespace) -> int:
     if arguments.target == "aws":
-        pipeline = remote(arguments)
-        found = (
-            pipeline.describe(arguments.execution)
-            if arguments.execution
-            else pipeline.describe_pipeline()
-        )
-        return show(arguments, found, [json.dumps(found, indent=2, default=str)])
+        if arguments.execution is None:
+            found = remote(arguments).describe_pipeline()
+            return show(arguments, found, [json.dumps(found, indent=2, default=str)])
+        found = remote(arguments).describe(arguments.execution)
+        return show(arguments, found, lines_of_remote(found))
 
     if arguments.execution is not None:
         record = store().find(arguments.execution)
@@ -215,61 +165,6 @@ COMMANDS = {
     "list": list_executions,
     "describe": describe,
 }
-
-
-def request(arguments: argparse.Namespace) -> dict[str, str | int | bool]:
-    """The parameters that were typed, checked before anything is started."""
-    try:
-        limit = int(arguments.limit)
-    except ValueError:
-        raise PipelineError(
-            f"--limit: {arguments.limit!r} is not a number of customers; an execution of the"
-            " pipeline has one shard, so it takes no `all`",
-            "give a number, or use Step Functions: limit-increase run --limit all",
-            USAGE,
-        ) from None
-
-    if limit < 1:
-        raise PipelineError(f"--limit: must be 1 or more, found {limit}", "correct it", USAGE)
-    if not 1 <= arguments.shard_size <= MAX_SHARD_SIZE:
-        what = f"--shard-size: must be from 1 to {MAX_SHARD_SIZE}, found {arguments.shard_size}"
-        raise PipelineError(what, "correct it", USAGE)
-    return {
-        "Limit": limit,
-        "ShardSize": arguments.shard_size,
-        "DryRun": arguments.dry_run,
-        "AsOf": business_date(arguments.as_of),
-        "Policy": policy_text(arguments.policy),
-    }
-
-
-def business_date(given: str | None) -> str:
-    if given is None:
-        return DEFAULT_DATE
-    try:
-        return date.fromisoformat(given).isoformat()
-    except ValueError as error:
-        raise PipelineError(f"--as-of: {error}", "write it as 2026-11-24", USAGE) from error
-
-
-def policy_text(file: Path | None) -> str:
-    """The document as one short line. The function checks what is in it."""
-    if file is None:
-        return DEFAULT_POLICY
-    try:
-        text = json.dumps(json.loads(file.read_text("utf-8-sig")), separators=(",", ":"))
-    except (OSError, ValueError) as error:
-        raise PipelineError(
-            f"the policy {file} cannot be used: {error}", "correct the file", USAGE
-        ) from error
-    if len(text) > MAX_TEXT:
-        raise PipelineError(
-            f"the policy {file} has {len(text)} characters as JSON, and a parameter of a pipeline"
-            f" at most {MAX_TEXT}",
-            "start this run with Step Functions: limit-increase run --policy",
-            USAGE,
-        )
-    return text
 
 
 def agree(arguments: argparse.Namespace) -> None:
@@ -323,7 +218,8 @@ def remote(arguments: argparse.Namespace) -> "RemotePipeline":
     from limit_pipeline.stack import find
 
     session = boto3.Session(region_name=arguments.region)
-    return RemotePipeline(session, find(session, arguments.stack_name))
+    stack = find(session, stack_name(arguments))
+    return RemotePipeline(session, stack, training(arguments))
 
 
 def show(arguments: argparse.Namespace, answer: Any, lines: list[str]) -> int:
@@ -335,12 +231,20 @@ def described(record: ExecutionRecord) -> dict:
     return {**vars(record), "run_id": record.run_id}
 
 
-def lines_of(record: ExecutionRecord, inputs: bool = False) -> list[str]:
-    """An execution for a person: its steps, and what became of the customers."""
+def lines_of_remote(found: dict) -> list[str]:
+    """An execution on AWS for a person, in the same form."""
+    lines = lines_of_steps(found["steps"], None)
+    lines.append(f"\n{found['PipelineExecutionStatus'].upper()}  {found['PipelineExecutionArn']}")
+    if found.get("FailureReason"):
+        lines.append(f"  {found['FailureReason']}")
+    return lines
+
+
+def lines_of_steps(steps: list[dict], ended: float | None, inputs: bool = False) -> list[str]:
     lines = []
-    for step in record.steps:
-        mark = {"Succeeded": "✓", "Failed": "✗"}.get(step["status"], "…")
-        seconds = step.get("ended", step["started"]) - step["started"]
+    for step in steps:
+        mark = {"Succeeded": "✓", "Failed": "✗", STOPPED: "✗"}.get(step["status"], "…")
+        seconds = (step.get("ended") or ended or step["started"]) - step["started"]
         lines.append(f"  {mark} {step['name']:<24} {seconds:.1f} s  {counts_of(step)}".rstrip())
         for name, value in [*step.get("inputs", {}).items()] if inputs else []:
             lines.append(f"      → {name}: {value}")
@@ -348,7 +252,12 @@ def lines_of(record: ExecutionRecord, inputs: bool = False) -> list[str]:
             lines.append(f"      ← {name}: {value}")
         if "failure_reason" in step:
             lines.append(f"      {step['failure_reason']}")
+    return lines
 
+
+def lines_of(record: ExecutionRecord, inputs: bool = False) -> list[str]:
+    """An execution for a person: its steps, and what became of the customers."""
+    lines = lines_of_steps(record.steps, record.ended, inputs)
     took = (record.ended or record.started) - record.started
     lines.append(f"\n{record.status.upper()}  {record.run_id} in {took:.1f} s")
     summary = record.steps[-1].get("outputs", {}) if record.steps else {}
@@ -357,6 +266,8 @@ def lines_of(record: ExecutionRecord, inputs: bool = False) -> list[str]:
         stale = f", {summary['stale']} changed meanwhile" if summary["stale"] else ""
         lines.append(f"  {summary['eligible']} customers: {counts}{stale}")
         lines.append(f"  Limits raised by {summary['total_increase']} in total")
+    if record.status == STOPPED:
+        lines.append(f"  Stopped: {record.failure_reason}")
     if record.unrecorded:
         lines.append(f"  {record.unrecorded}")
     lines.append(f"  Definition version {record.version}, sha256 {record.definition_sha256:.12}")

@@ -8,6 +8,8 @@ Lambda step can carry (shared/workflow/src/pipeline.rs). One execution works on 
         no ─> RefuseLargeRun                     no                    UpdateDatabase
                                                  └─> SaveEmptyResults  SaveResults
 
+If it trains, TrainModel and the registration of its model come before QueryBatchScores.
+
 A step cannot depend on a condition, and a condition cannot be inside of another one. So AnyEligible
 depends on the answer of QueryBatchScores, and each of its branches closes the run.
 """
@@ -26,6 +28,7 @@ from sagemaker.workflow.functions import Join
 from sagemaker.workflow.lambda_step import LambdaOutput, LambdaOutputTypeEnum, LambdaStep
 from sagemaker.workflow.parameters import ParameterBoolean, ParameterInteger, ParameterString
 from sagemaker.workflow.pipeline import Pipeline
+from sagemaker.workflow.step_collections import StepCollection
 
 from limit_pipeline.names import (
     CALLER,
@@ -36,7 +39,9 @@ from limit_pipeline.names import (
     NAME,
     RUN_PREFIX,
     Functions,
+    Training,
 )
+from limit_pipeline.training import define_training
 
 STRING = LambdaOutputTypeEnum.String
 INTEGER = LambdaOutputTypeEnum.Integer
@@ -89,16 +94,20 @@ class Parameters:
         return [self.limit, self.shard_size, self.dry_run, self.as_of, self.policy]
 
 
-def define(functions: Functions, session: Session, name: str = NAME) -> Pipeline:
-    """The pipeline over these functions."""
+def define(
+    functions: Functions, session: Session, name: str = NAME, training: Training | None = None
+) -> Pipeline:
+    """The pipeline over these functions, which trains a model first if it is told how."""
     steps = Steps(functions, session)
     parameters = Parameters.with_defaults()
+    trained = define_training(training, session) if training is not None else None
+    first = [trained.train, trained.register] if trained is not None else []
 
-    query = steps.query(parameters)
+    query = steps.query(parameters, after=[trained.register] if trained is not None else [])
     one_shard = ConditionStep(
         name="OneShard",
         conditions=[ConditionLessThanOrEqualTo(parameters.limit, parameters.shard_size)],
-        if_steps=[query],
+        if_steps=[*first, query],
         else_steps=[refuse_large_run(parameters)],
     )
 
@@ -113,7 +122,7 @@ def define(functions: Functions, session: Session, name: str = NAME) -> Pipeline
     # No experiment, because a night is not one.
     return Pipeline(
         name=name,
-        parameters=parameters.all(),
+        parameters=[*parameters.all(), *([trained.data] if trained is not None else [])],
         pipeline_experiment_config=None,
         steps=[one_shard, any_eligible],
         sagemaker_session=session,
@@ -145,7 +154,7 @@ class Steps:
         self.functions = functions
         self.session = session
 
-    def query(self, parameters: Parameters) -> LambdaStep:
+    def query(self, parameters: Parameters, after: Sequence[StepCollection]) -> LambdaStep:
         """Opens the run: pins the model and the policy, and writes the shard."""
         execution = ExecutionVariables.PIPELINE_EXECUTION_ID
         return self.step(
@@ -160,6 +169,7 @@ class Steps:
                 "policy": parameters.policy,
             },
             OPENED,
+            after,
         )
 
     def shard(self, query: LambdaStep) -> list[LambdaStep]:
@@ -199,7 +209,7 @@ class Steps:
         function: str,
         inputs: dict,
         outputs: dict[str, LambdaOutputTypeEnum],
-        after: Sequence[LambdaStep] = (),
+        after: Sequence[LambdaStep | StepCollection] = (),
     ) -> LambdaStep:
         return LambdaStep(
             name=name,

@@ -3,6 +3,7 @@
 .local/pipeline/pipeline.json               the versions, the newest last
 .local/pipeline/definitions/<sha256>.json   the definition of each version
 .local/pipeline/executions/<id>.json        an execution, written anew after each step
+.local/pipeline/executions/<id>.lock        locked as long as its process lives
 """
 
 import fcntl
@@ -15,8 +16,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TextIO
 
 from limit_pipeline.errors import PipelineError
+
+EXECUTING = "Executing"
+STOPPED = "Stopped"
+NOT_TOLD = "the ledger is told of this end by the next start"
 
 
 @dataclass
@@ -32,7 +38,7 @@ class ExecutionRecord:
     parameters: dict[str, str | int | bool]
     # A start with the same token is the same execution.
     token: str | None = None
-    status: str = "Executing"
+    status: str = EXECUTING
     started: float = 0.0
     ended: float | None = None
     failure_reason: str | None = None
@@ -62,6 +68,8 @@ class ExecutionStore:
         self.pipeline_arn = pipeline_arn
         self.definitions = folder / "definitions"
         self.executions = folder / "executions"
+        # The locks of the executions that this process has begun; the system frees them at its end.
+        self.held: list[TextIO] = []
 
     def upsert(self, definition: str) -> tuple[Version, bool]:
         """Makes the definition the newest version. Returns it, and whether it is new."""
@@ -88,14 +96,8 @@ class ExecutionStore:
     ) -> tuple[ExecutionRecord, bool]:
         """A new execution, or the one that this token has started. Returns whether it is new."""
         with self.locked():
-            for record in self.list() if token is not None else []:
-                if record.token == token:
-                    if record.parameters != parameters:
-                        raise PipelineError(
-                            f"the token {token} has started {record.id} with other parameters",
-                            "give this start another --token",
-                        )
-                    return record, False
+            if (known := self.find_token(token, parameters)) is not None:
+                return known, False
 
             # As AWS names an execution: twelve characters.
             id = uuid.uuid4().hex[:12]
@@ -109,15 +111,50 @@ class ExecutionStore:
                 token=token,
                 started=time.time(),
             )
+            self.hold(id)
             self.save(record)
             return record, True
+
+    def find_token(self, token: str | None, parameters: dict) -> ExecutionRecord | None:
+        """The execution that this token has started, which had to be the same."""
+        for record in self.list() if token is not None else []:
+            if record.token != token:
+                continue
+            if record.parameters != parameters:
+                raise PipelineError(
+                    f"the token {token} has started {record.id} with other parameters",
+                    "give this start another --token",
+                )
+            return record
+        return None
+
+    def hold(self, id: str) -> None:
+        """Locks an execution for as long as this process lives."""
+        file = self.lock_of(id)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        self.held.append(file.open("w"))
+        fcntl.flock(self.held[-1], fcntl.LOCK_EX)
+
+    def is_held(self, id: str) -> bool:
+        """Whether the process that executes it lives."""
+        try:
+            with self.lock_of(id).open() as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except FileNotFoundError:
+            return False
+        return False
+
+    def lock_of(self, id: str) -> Path:
+        return self.executions / f"{id}.lock"
 
     def save(self, record: ExecutionRecord) -> None:
         write(self.executions / f"{record.id}.json", asdict(record))
 
     def list(self) -> list[ExecutionRecord]:
         """All executions, the newest first."""
-        found = [ExecutionRecord(**read(file)) for file in self.executions.glob("*.json")]
+        found = [self.read(file) for file in self.executions.glob("*.json")]
         return sorted(found, key=lambda record: record.started, reverse=True)
 
     def find(self, id: str) -> ExecutionRecord:
@@ -128,7 +165,27 @@ class ExecutionStore:
             raise PipelineError(
                 f"there is no execution {id}", "look at: limit-increase pipeline list"
             )
-        return ExecutionRecord(**read(file))
+        return self.read(file)
+
+    def read(self, file: Path) -> ExecutionRecord:
+        """An execution. One whose process is gone was stopped, whatever its file says."""
+        record = ExecutionRecord(**read(file))
+        if record.status != EXECUTING or self.is_held(record.id):
+            return record
+
+        # It may have ended since. The lock is freed after the last writing, so this is final.
+        record = ExecutionRecord(**read(file))
+        if record.status != EXECUTING:
+            return record
+
+        record.status = STOPPED
+        record.ended = file.stat().st_mtime
+        record.failure_reason = "the process that executed it was killed, or this machine restarted"
+        record.unrecorded = NOT_TOLD
+        for step in record.steps:
+            if step["status"] == EXECUTING:
+                step["status"] = STOPPED
+        return record
 
     @contextmanager
     def locked(self) -> Iterator[None]:

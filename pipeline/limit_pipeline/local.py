@@ -30,8 +30,7 @@ from sagemaker.local.pipeline import (
 from sagemaker.workflow.pipeline_context import LocalPipelineSession
 from sagemaker.workflow.steps import Step, StepTypeEnum
 
-from limit_pipeline import SDK_CONFIG
-from limit_pipeline.executions import ExecutionRecord, ExecutionStore
+from limit_pipeline.executions import EXECUTING, ExecutionRecord, ExecutionStore
 from limit_pipeline.names import ACCOUNT, REGION
 
 # SageMaker ends a Lambda step that runs longer.
@@ -48,7 +47,7 @@ class LocalSession(LocalPipelineSession):
         self.store = store
         super().__init__(boto_session=boto_session, disable_local_code=True)
         # The configuration of this machine's SDK has nothing to say here.
-        self.sagemaker_config = SDK_CONFIG
+        self.sagemaker_config = {}
 
     def _initialize(self, boto_session: boto3.Session, *arguments: Any, **options: Any) -> None:
         super()._initialize(boto_session, *arguments, **options)
@@ -74,8 +73,7 @@ class LocalPipeline(_LocalPipeline):
         LocalExecutor(execution, self.local_session).execute()
         execution.save()
         if execution.failure_reason is not None:
-            events = StatusEvents(self.local_session.lambda_client, update_function)
-            events.send(record, execution.failed_step())
+            StatusEvents(self.local_session.lambda_client, update_function).send(record)
             execution.save()
         return record
 
@@ -105,17 +103,13 @@ class LocalExecution(_LocalPipelineExecution):
         super().update_step_properties(step_name, step_properties)
         self.save()
 
-    def failed_step(self) -> _LocalPipelineExecutionStep | None:
-        failed = [step for step in self.step_execution.values() if step.failure_reason]
-        return failed[0] if failed else None
-
     def save(self) -> None:
         """Writes the execution as it is now."""
         begun = [step for step in self.step_execution.values() if step.start_time is not None]
         begun.sort(key=lambda step: step.start_time)
         self.record.status = self.status
         self.record.failure_reason = self.failure_reason
-        self.record.ended = None if self.status == "Executing" else self.last_modified_time
+        self.record.ended = None if self.status == EXECUTING else self.last_modified_time
         self.record.steps = [describe_step(step) for step in begun]
         self.local_session.store.save(self.record)
 
@@ -220,25 +214,35 @@ class LambdaStepExecutor(_StepExecutor):
 
 
 class StatusEvents:
-    """Tells the ledger of an execution that has failed, as EventBridge does on AWS."""
+    """Tells the ledger of executions that have failed or were stopped, as EventBridge on AWS."""
 
     def __init__(self, lambda_client: Any, function: str) -> None:
         self.lambda_client = lambda_client
         self.function = function
 
-    def send(self, record: ExecutionRecord, step: _LocalPipelineExecutionStep | None) -> None:
+    def send_missing(self, store: ExecutionStore) -> None:
+        """Sends the events of earlier executions of which the ledger does not know the end."""
+        for record in store.list():
+            if record.unrecorded is not None:
+                record.unrecorded = None
+                self.send(record)
+                store.save(record)
+
+    def send(self, record: ExecutionRecord) -> None:
         """Sends the event of the step, then that of the execution. The ledger keeps the first."""
         details = []
-        if step is not None:
+        for step in record.steps:
+            if "failure_reason" not in step:
+                continue
             details.append(
                 (
                     "SageMaker Model Building Pipeline Execution Step Status Change",
                     {
-                        "stepName": step.name,
-                        "stepType": step.type.value,
+                        "stepName": step["name"],
+                        "stepType": step["type"],
                         "previousStepStatus": "Executing",
                         "currentStepStatus": "Failed",
-                        "failureReason": step.failure_reason,
+                        "failureReason": step["failure_reason"],
                     },
                 )
             )
@@ -247,7 +251,7 @@ class StatusEvents:
                 "SageMaker Model Building Pipeline Execution Status Change",
                 {
                     "previousPipelineExecutionStatus": "Executing",
-                    "currentPipelineExecutionStatus": "Failed",
+                    "currentPipelineExecutionStatus": record.status,
                 },
             )
         )

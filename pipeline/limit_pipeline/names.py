@@ -23,6 +23,10 @@ LOCAL_ARN = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:pipeline/{NAME}"
 MAX_TEXT = 1_024
 
 
+# The model package group of the models that a pipeline trains.
+MODEL_GROUP = "limit-increase-models"
+
+
 @dataclass(frozen=True)
 class Functions:
     """The ARNs of the four functions, each with its version."""
@@ -31,3 +35,18 @@ class Functions:
     score_customers: str
     evaluate_limit_increase: str
     update_database: str
+
+
+@dataclass(frozen=True)
+class Training:
+    """What the pipeline trains with before it decides."""
+
+    # The URI of the image of training/Dockerfile, and the role that the job runs as.
+    image: str
+    role: str
+    # Where the table is in S3, and where SageMaker puts the model.
+    data: str
+    output: str
+    # The options of train.py. One that is repeated has a list.
+    options: dict[str, str | list[str]]
+    group: str = MODEL_GROUP

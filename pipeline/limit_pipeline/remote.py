@@ -5,11 +5,9 @@ from typing import Any
 
 import boto3
 from botocore.exceptions import ClientError
-from sagemaker.workflow.pipeline_context import PipelineSession
 
-from limit_pipeline import SDK_CONFIG
-from limit_pipeline.definition import define
 from limit_pipeline.errors import PipelineError
+from limit_pipeline.names import Training
 from limit_pipeline.stack import Stack
 
 # A token of the API has at least so many characters.
@@ -19,24 +17,49 @@ MIN_TOKEN = 32
 class RemotePipeline:
     """The pipeline of one stack in an account."""
 
-    def __init__(self, session: boto3.Session, stack: Stack) -> None:
+    def __init__(
+        self, session: boto3.Session, stack: Stack, training: Training | None = None
+    ) -> None:
+        self.session = session
         self.client = session.client("sagemaker")
         self.stack = stack
         self.name = stack.pipeline_name
-        sagemaker_session = PipelineSession(
-            boto_session=session, sagemaker_client=self.client, sagemaker_config=SDK_CONFIG
-        )
-        self.pipeline = define(stack.functions, sagemaker_session, self.name)
+        self.training = training
+
+    def definition(self) -> str:
+        """The definition, as SageMaker reads it. It alone needs the SDK, whose import is slow."""
+        from sagemaker.workflow.pipeline_context import PipelineSession
+
+        from limit_pipeline.definition import define
+
+        session = PipelineSession(boto_session=self.session, sagemaker_client=self.client)
+        # The configuration of this machine's SDK has nothing to say here.
+        session.sagemaker_config = {}
+        return define(self.stack.functions, session, self.name, self.training).definition()
 
     def upsert(self, role: str | None) -> dict:
-        """Creates the pipeline, or gives it this definition."""
+        """Creates the pipeline, or gives it this definition.
+
+        The SDK's own `upsert` makes the same two calls, and reports them to its maker.
+        """
         role = role or self.stack.role
         if role is None:
             raise PipelineError(
                 "the stack has no role for a pipeline",
                 "deploy it with --parameter Pipeline=manual, or give --role ARN",
             )
-        answer = self.pipeline.upsert(role, "The nightly credit-limit increases, one shard a night")
+        content = {
+            "PipelineName": self.name,
+            "PipelineDefinition": self.definition(),
+            "PipelineDescription": "The nightly credit-limit increases, one shard a night",
+            "RoleArn": role,
+        }
+        try:
+            answer = self.client.create_pipeline(**content)
+        except ClientError as error:
+            if "already exists" not in error.response["Error"]["Message"]:
+                raise
+            answer = self.client.update_pipeline(**content)
         return {"pipeline_arn": answer["PipelineArn"], "role": role}
 
     def start(self, parameters: dict[str, str | int | bool], token: str | None) -> dict:
@@ -73,14 +96,31 @@ class RemotePipeline:
             arn = f"{pipeline}/execution/{id}"
         try:
             described = self.client.describe_pipeline_execution(PipelineExecutionArn=arn)
-            steps = self.client.list_pipeline_execution_steps(
+            pages = self.client.get_paginator("list_pipeline_execution_steps").paginate(
                 PipelineExecutionArn=arn, SortOrder="Ascending"
             )
+            steps = [
+                describe_step(step) for page in pages for step in page["PipelineExecutionSteps"]
+            ]
         except ClientError as error:
             raise PipelineError(
                 f"{arn} cannot be described: {error}", "look at: limit-increase pipeline list"
             ) from error
-        return without_metadata(described) | {"steps": steps["PipelineExecutionSteps"]}
+        return without_metadata(described) | {"steps": steps}
+
+
+def describe_step(step: dict[str, Any]) -> dict[str, Any]:
+    """A step of the API in the form of the local ones; what is unknown is left out."""
+    function = step.get("Metadata", {}).get("Lambda", {})
+    described = {
+        "name": step["StepName"],
+        "status": step.get("StepStatus", "Executing"),
+        "started": step["StartTime"].timestamp(),
+        "ended": step["EndTime"].timestamp() if "EndTime" in step else None,
+        "outputs": {one["Name"]: one["Value"] for one in function.get("OutputParameters", [])},
+        "failure_reason": step.get("FailureReason"),
+    }
+    return {name: value for name, value in described.items() if value not in (None, {})}
 
 
 def without_metadata(answer: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from pathlib import Path
 from sagemaker.workflow.pipeline import PipelineGraph
 
 from conftest import FUNCTIONS
+from limit_pipeline.definition import define
+from limit_pipeline.options import parser, training
 
 EVENTS = Path(__file__).resolve().parents[2] / "events"
 # The steps of the one shard, in their order.
@@ -112,6 +114,41 @@ def test_no_condition_is_inside_of_another_and_no_step_waits_for_one(definition)
         assert not names & {step["Name"] for step in inside}
     for step in all_steps(definition["Steps"]):
         assert not names & set(step.get("DependsOn", [])), step["Name"]
+
+
+def test_a_pipeline_that_trains_registers_the_model_before_it_decides(
+    local_session, training_options
+):
+    """The model waits for a person: this execution uses the one that is published."""
+    typed = parser().parse_args(["render", *training_options])
+    pipeline = define(FUNCTIONS, local_session, training=training(typed))
+    edges = PipelineGraph.from_pipeline(pipeline).adjacency_list
+    assert edges["TrainModel"] == ["CreditModel-RegisterModel"]
+    assert edges["CreditModel-RegisterModel"] == ["QueryBatchScores"]
+
+    definition = json.loads(pipeline.definition())
+    steps = named(definition)
+    job = steps["TrainModel"]["Arguments"]
+    # As the toolkit in the image reads them: each value is JSON.
+    assert {name: json.loads(value) for name, value in job["HyperParameters"].items()} == {
+        "target": "defaulted",
+        "positive": "1",
+        "param": ["a=1", "b=2"],
+    }
+    assert job["InputDataConfig"][0]["ChannelName"] == "training"
+    assert job["OutputDataConfig"] == {"S3OutputPath": "s3://my-models/training/"}
+    assert job["RoleArn"].endswith("role/Training")
+
+    package = steps["CreditModel-RegisterModel"]["Arguments"]
+    assert package["ModelApprovalStatus"] == "PendingManualApproval"
+    assert package["ModelPackageGroupName"] == "limit-increase-models"
+    (container,) = package["InferenceSpecification"]["Containers"]
+    assert container["ModelDataUrl"] == {"Get": "Steps.TrainModel.ModelArtifacts.S3ModelArtifacts"}
+    (data,) = [p for p in definition["Parameters"] if p["Name"] == "TrainingData"]
+    assert data["DefaultValue"] == "s3://my-models/training/loans.csv"
+    # Nothing that a function is sent depends on the model that was trained.
+    for name in ("QueryBatchScores", *SHARD_STEPS):
+        assert not any("TrainModel" in one for one in references(steps[name]["Arguments"])), name
 
 
 def test_the_parameters_have_the_defaults_of_a_request(definition):

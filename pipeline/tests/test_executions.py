@@ -1,9 +1,13 @@
 """What is kept of the local pipeline."""
 
+import signal
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from conftest import ARN, PIPELINE
 from limit_pipeline.errors import PipelineError
 
 
@@ -42,3 +46,31 @@ def test_an_execution_is_found_by_its_id_its_run_and_its_arn(store):
     for name in ("nobody", "../pipeline", ""):
         with pytest.raises(PipelineError, match="there is no execution"):
             store.find(name)
+
+
+def test_an_execution_whose_process_was_killed_is_stopped(store):
+    """Its file says Executing for ever, and nobody is left to correct it."""
+    program = f"""
+import pathlib, sys, time
+from limit_pipeline.executions import ExecutionStore
+store = ExecutionStore(pathlib.Path({str(store.folder)!r}), {ARN!r})
+record, _ = store.begin(store.upsert("{{}}")[0], {{}}, "night-1")
+record.steps = [{{"name": "QueryBatchScores", "status": "Executing", "started": time.time()}}]
+store.save(record)
+print(record.id, flush=True)
+time.sleep(60)
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", program], cwd=PIPELINE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        id = process.stdout.readline().strip()
+        (alive,) = store.list()
+        assert (alive.id, alive.status, alive.unrecorded) == (id, "Executing", None)
+        process.send_signal(signal.SIGKILL)
+
+    (killed,) = store.list()
+    assert killed == store.find(id)
+    assert (killed.status, killed.steps[0]["status"]) == ("Stopped", "Stopped")
+    assert killed.ended >= killed.started and "was killed" in killed.failure_reason
+    assert "next start" in killed.unrecorded
+    assert store.find_token("night-1", {}) == killed, "the token does not start it again"

@@ -9,11 +9,12 @@ mod training;
 use std::path::Path;
 use std::process::{ExitCode, Output};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use limit_increase::model::{BUCKET, KEY};
 use limit_increase_tests::environment::Environment;
+use limit_increase_tests::records::LedgerRow;
 use limit_increase_tests::{cases, suite};
-use limit_increase_workflow::RunRequest;
+use limit_increase_workflow::{RunId, RunRequest};
 use on_aws::*;
 use serde_json::json;
 use training::*;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         &cases![
             a_run_shows_its_states_its_summary_and_its_results,
             answers_are_json_when_json_is_asked_for,
+            a_run_counts_what_each_step_did_as_the_ledger_has_it,
             results_count_who_is_pending_by_the_policy_in_force,
             a_run_that_fails_exits_with_3_and_says_why_and_what_next,
             a_wrong_command_line_exits_with_2_and_names_the_option,
@@ -76,8 +78,10 @@ fn a_run_shows_its_states_its_summary_and_its_results(environment: &Environment)
 
     for words in [
         "SUCCEEDED",
-        "20 customers: ",
+        "20 customers in 1 shard",
+        "20 scored, 0 referred",
         " approved, ",
+        "20 written, 0 stale",
         " declined, ",
         "Totals",
         "Largest approved increases",
@@ -144,6 +148,51 @@ fn answers_are_json_when_json_is_asked_for(environment: &Environment) -> Result<
     ensure!(
         !status.to_string().contains("postgres:postgres@"),
         "promise 11: a password is shown: {status}"
+    );
+    Ok(())
+}
+
+/// Promise 3: the counts of each step add up, and are those of the ledger. One customer has no
+/// features, so that not everybody is scored.
+fn a_run_counts_what_each_step_did_as_the_ledger_has_it(environment: &Environment) -> Result<()> {
+    environment.reset()?;
+    let client = environment.database()?;
+    environment.block_on(client.batch_execute(
+        "DELETE FROM customer_features WHERE customer_id = (
+             SELECT min(customer_id) FROM batch_scores
+             WHERE current_score >= 600 AND current_limit < 10000)",
+    ))?;
+
+    let arguments = ["run", "--limit", "all", "--shard-size", "9"];
+    let dry = environment.command_json(&[&arguments[..], &["--dry-run"]].concat())?;
+    let ran = environment.command_json(&arguments)?;
+    let run = ran["summary"]["run_id"].as_str().context("a run has its id")?.to_owned();
+    let ledger = LedgerRow::read(environment, &RunId::try_from(run.clone())?)?;
+    let (Some(eligible), Some(counts)) = (ledger.eligible, ledger.counts) else {
+        bail!("the run should be closed: {ledger:?}")
+    };
+    let shards: i64 = environment.block_on(async {
+        let statement = "SELECT count(*) FROM limit_increase_shards WHERE run_id = $1";
+        anyhow::Ok(client.query_one(statement, &[&run]).await?.get(0))
+    })?;
+    ensure!(shards > 1 && counts.stale == 0, "several shards, undisturbed: {ledger:?}");
+
+    let evaluated = json!({
+        "approved": counts.approved, "declined": counts.declined, "referred": counts.referred,
+    });
+    let expected = json!({
+        "QueryBatchScores": { "customers": eligible, "shards": shards },
+        "ScoreCustomers": { "scored": eligible - 1, "referred": 1 },
+        "EvaluateLimitIncrease": evaluated,
+        "UpdateDatabase": { "written": counts.total(), "stale": 0, "dry_run": 0 },
+    });
+    ensure!(ran["steps"] == expected, "promise 3: {} expected: {}", expected, ran["steps"]);
+    ensure!(
+        dry["steps"]["EvaluateLimitIncrease"] == evaluated
+            && dry["steps"]["UpdateDatabase"]
+                == json!({ "written": 0, "stale": 0, "dry_run": eligible }),
+        "a dry run should decide the same and write nothing: {}",
+        dry["steps"]
     );
     Ok(())
 }

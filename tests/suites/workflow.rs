@@ -60,8 +60,7 @@ fn main() -> ExitCode {
             the_history_is_only_added_to,
             the_pipeline_decides_as_the_state_machine,
             the_pipeline_and_the_state_machine_decide_nobody_twice,
-            a_step_that_fails_fails_the_pipeline_and_its_run,
-            the_pipeline_refuses_a_run_of_several_shards,
+            a_killed_or_failed_start_of_the_pipeline_is_shown_and_its_run_is_failed,
         ],
     )
 }

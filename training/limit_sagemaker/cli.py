@@ -77,9 +77,9 @@ def print_job(options: list[str], as_json: bool) -> int:
     return subprocess.run([*command(), *flags, "train-sagemaker", *options], cwd=PROJECT).returncode
 
 
-def awslocal(*arguments: str) -> str:
-    """Runs the AWS command line against the local AWS, which is started if it does not run."""
-    return run("awslocal", "--", *arguments)
+def local_endpoint() -> str:
+    """The address of the local AWS, which is started if it does not run."""
+    return json.loads(run("start"))["endpoint"]
 
 
 def _refused(done: subprocess.CompletedProcess, arguments: tuple[str, ...]) -> TrainingError:

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from limit_training import artifact
+from limit_training.errors import EXIT_UNEXPECTED, TrainingError
 
 from . import cli
 from .model import Model
@@ -39,10 +40,24 @@ def locally(model: Model, report: dict, job_directory: Path, destination: str) -
 
 
 def upload(path: Path, destination: str) -> None:
-    bucket = destination.removeprefix("s3://").split("/")[0]
-    buckets = json.loads(cli.awslocal("s3api", "list-buckets", "--output", "json"))["Buckets"]
-    if bucket not in [found["Name"] for found in buckets]:
-        cli.awslocal("s3api", "create-bucket", "--bucket", bucket)
-        enabled = ("--versioning-configuration", "Status=Enabled")
-        cli.awslocal("s3api", "put-bucket-versioning", "--bucket", bucket, *enabled)
-    cli.awslocal("s3", "cp", "--only-show-errors", str(path), destination)
+    import boto3
+    from boto3.exceptions import Boto3Error
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    bucket, _, key = destination.removeprefix("s3://").partition("/")
+    # Whose credentials this machine has does not matter to the local AWS.
+    session = boto3.Session("test", "test", region_name="us-east-1")
+    s3 = session.client("s3", endpoint_url=cli.local_endpoint())
+    try:
+        if bucket not in [found["Name"] for found in s3.list_buckets()["Buckets"]]:
+            s3.create_bucket(Bucket=bucket)
+            enabled = {"Status": "Enabled"}
+            s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration=enabled)
+        s3.upload_file(str(path), bucket, key)
+    except (BotoCoreError, ClientError, Boto3Error) as error:
+        raise TrainingError(
+            f"cannot put the model into the local AWS: {error}",
+            where=destination,
+            next_step="see whether the services run: limit-increase status",
+            exit_code=EXIT_UNEXPECTED,
+        ) from error

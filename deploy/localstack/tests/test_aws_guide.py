@@ -7,13 +7,13 @@ import json
 import os
 import re
 import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
 
+from aws_cli import FUNCTION, AwsCli, brief_waits, served  # noqa: F401
 from conftest import HERE, SCRIPTS
 from test_runbook import fields_of
 
@@ -132,26 +132,30 @@ def network(localstack) -> dict[str, str]:
     return {**made, "sg-cccc": group["GroupId"]}
 
 
-def test_the_guide_s_commands_deploy_run_and_go_back(localstack, checkout):
+def test_the_guide_s_commands_deploy_run_and_go_back(localstack, checkout, brief_waits):  # noqa: F811
     text = script()
     for name, identifier in network(localstack).items():
         text = text.replace(name, identifier)
-    done = subprocess.run(
-        ["bash", "-c", f"set -euo pipefail\nset -x\n{text}"],
-        cwd=checkout,
-        env={
-            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-            "HOME": str(checkout),
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{localstack.port}",
-            "AWS_DEFAULT_REGION": REGION,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "ASK": json.dumps({"do": "error", "type": "Permanent.Internal"}),
-        },
-        capture_output=True,
-        text=True,
-        timeout=400,
-    )
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(checkout),
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{localstack.port}",
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "ASK": json.dumps({"do": "error", "type": "Permanent.Internal"}),
+        "AWS_SERVED": str(checkout / "served"),
+    }
+    cli = AwsCli(checkout, environment)
+    with served(cli, checkout / "served"):
+        done = subprocess.run(
+            ["bash", "-c", f"set -euo pipefail\n{FUNCTION}\nset -x\n{text}"],
+            cwd=checkout,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=400,
+        )
     assert done.returncode == 0, f"{done.stderr[-3000:]}\n{reasons(localstack)}"
 
     # The last commands have put the first model back.

@@ -18,10 +18,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from awscli.clidriver import create_clidriver
 from botocore.exceptions import ClientError, WaiterError
 
 import postgres
+from aws_cli import AwsCli
 from conftest import HERE, SCRIPTS, eventually, free_port
 
 ROOT = SCRIPTS.parents[1]
@@ -131,9 +131,8 @@ class Operator:
             "AWS_SECRET_ACCESS_KEY": "test",
             "ADMIN_URL": database,
         }
-        # As `awslocal` does it.
-        self.endpoint = f"http://127.0.0.1:{server.port}"
-        self.driver = create_clidriver()
+        endpoint = f"http://127.0.0.1:{server.port}"
+        self.cli = AwsCli(directory, self.environment, "--endpoint-url", endpoint)
         self.placeholders = {"<run>": RUN, "<the cause>": "no features"}
 
     def filled(self, command: str) -> str:
@@ -157,27 +156,14 @@ class Operator:
         )
 
     def aws(self, command: str) -> tuple[int, str, str]:
-        """Runs a command of the AWS command line in this process, which saves its start.
+        """Runs a command of the AWS command line. The shell expands the variables.
 
-        The shell expands the variables. Returns status, output and errors.
+        Returns status, output and errors.
         """
         words = self.run("aws() { printf '%s\\0' \"$@\"; }; " + command).stdout.split("\0")[:-1]
         assert words, command
-        output, errors = (io.TextIOWrapper(io.BytesIO()) for _ in range(2))
-        with (
-            pytest.MonkeyPatch.context() as patched,
-            contextlib.chdir(self.directory),
-            contextlib.redirect_stdout(output),
-            contextlib.redirect_stderr(errors),
-        ):
-            for name, value in self.environment.items():
-                patched.setenv(name, value)
-            status = self.driver.main(["--endpoint-url", self.endpoint, *words])
-        texts = []
-        for stream in (output, errors):
-            stream.flush()
-            texts.append(stream.buffer.getvalue().decode())
-        return status, texts[0].strip(), texts[1].strip()
+        status, output, errors = self.cli.run(words)
+        return status, output.strip(), errors.strip()
 
     def assign(self, command: str) -> None:
         """Runs `NAME=$(...)`, and keeps the variable."""

@@ -11,10 +11,15 @@ use crate::cli::{Limit, RunArgs};
 use limit_increase::database;
 use limit_increase::local::Context;
 use limit_increase::model::BUCKET;
+use limit_increase::remote::records::{self, Records};
 use limit_increase::runs::execution::{self, ExecutionReport, WatchEnd};
+use limit_increase::runs::step_counts::StepCounts;
 use limit_increase::runs::{self, RunEnvironment};
-use limit_increase::terminal::{self, Ui, money, thousands};
+use limit_increase::terminal::{self, Ui, money};
 use limit_increase::terminal::{Exit, Problem};
+
+/// Increases that are shown after a run.
+pub(super) const TOP: u32 = 6;
 
 pub(super) async fn run(context: &Context, arguments: RunArgs) -> Result<Exit> {
     // The arguments are checked before anything is started, since starting can take minutes.
@@ -97,26 +102,36 @@ async fn succeeded(
     ready: &RunEnvironment,
     finished: &ExecutionReport,
 ) -> Result<Exit> {
-    let summary = runs::summary(&ready.aws, BUCKET, &finished.name).await?;
+    let run = RunId::try_from(finished.name.clone())?;
+    let Records { summary, steps, .. } =
+        records::read(&ready.aws, BUCKET, &run, TOP as usize).await?;
     let mut client = database::connect(&ready.services.database_url).await?;
     let policy = runs::policy::in_force(&ready.aws, BUCKET).await?;
-    let results = runs::results::read(&mut client, 6, &policy.eligibility).await?;
-    show_summary(&context.ui, &summary, finished);
+    let results = runs::results::read(&mut client, i64::from(TOP), &policy.eligibility).await?;
+    show_summary(&context.ui, &summary, &steps, finished);
     if summary.eligible > 0 {
         results::show(&context.ui, &results);
     } else {
         context.ui.line("  To start over with the sample: limit-increase setup-db --reset");
     }
 
-    context.ui.json(
-        &serde_json::json!({ "execution": finished, "summary": summary, "totals": results.totals }),
-    )?;
+    context.ui.json(&serde_json::json!({
+        "execution": finished,
+        "summary": summary,
+        "steps": steps,
+        "totals": results.totals,
+    }))?;
 
     Ok(Exit::Ok)
 }
 
-/// Shows how a run ended and what it decided, in a few lines.
-pub(super) fn show_summary(ui: &Ui, summary: &RunSummary, finished: &ExecutionReport) {
+/// Shows how a run ended, and what each step did with the customers.
+pub(super) fn show_summary(
+    ui: &Ui,
+    summary: &RunSummary,
+    steps: &StepCounts,
+    finished: &ExecutionReport,
+) {
     let took = terminal::duration(std::time::Duration::from_secs_f64(finished.seconds));
     let style = console::style("SUCCEEDED").green().bold();
     ui.line(format!(
@@ -130,25 +145,11 @@ pub(super) fn show_summary(ui: &Ui, summary: &RunSummary, finished: &ExecutionRe
         return;
     }
 
-    let counts = summary.counts;
-    ui.line(format!(
-        "  {} customers: {} approved, {} declined, {} referred{}",
-        thousands(summary.eligible),
-        thousands(counts.approved),
-        thousands(counts.declined),
-        thousands(counts.referred),
-        if counts.stale > 0 {
-            format!(", {} changed meanwhile and left as they are", thousands(counts.stale))
-        } else {
-            String::new()
-        }
-    ));
+    for line in steps.lines() {
+        ui.line(format!("  {line}"));
+    }
 
-    ui.line(format!(
-        "  Limits raised by {} in total, in {} shard(s)",
-        money(summary.total_increase),
-        thousands(summary.shard_count.into())
-    ));
+    ui.line(format!("  Limits raised by {} in total", money(summary.total_increase)));
 
     ui.line(format!(
         "  Model s3://{}/{} (sha256 {:.12})",

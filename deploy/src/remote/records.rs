@@ -4,7 +4,8 @@ use anyhow::{Context as _, Result};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use limit_increase_domain::{Counts, Outcome};
-use limit_increase_handoff::{evaluations::Evaluations, results, row_count};
+use limit_increase_handoff::results::{self, Effect};
+use limit_increase_handoff::{evaluations::Evaluations, row_count};
 use limit_increase_workflow::keys::{Stage, summary_key};
 use limit_increase_workflow::{RunId, RunSummary, ShardIndex};
 use rust_decimal::{Decimal, RoundingStrategy};
@@ -13,6 +14,7 @@ use serde::Serialize;
 use super::Account;
 use crate::aws::{Aws, storage};
 use crate::runs::results::{Increase, Reason};
+use crate::runs::step_counts::StepCounts;
 use crate::terminal::Problem;
 
 /// Shards that are read simultaneously.
@@ -23,6 +25,8 @@ const READS: usize = 4;
 pub struct Records {
     /// The summary of the run.
     pub summary: RunSummary,
+    /// What each step did with the customers.
+    pub steps: StepCounts,
     /// The largest approved increases.
     pub top_increases: Vec<Increase>,
     /// The first declines, each with its reason.
@@ -64,7 +68,7 @@ pub async fn read(aws: &Aws, bucket: &str, run: &RunId, top: usize) -> Result<Re
             .next("check the name; a run has its summary once it has succeeded")
     })?;
 
-    let mut found = Found::default();
+    let mut found = Found { steps: StepCounts::of_query(&summary), ..Found::default() };
     let mut shards = stream::iter(0..summary.shard_count)
         .map(|shard| files(aws, bucket, run, ShardIndex(shard)))
         .buffered(READS);
@@ -83,8 +87,8 @@ pub async fn read(aws: &Aws, bucket: &str, run: &RunId, top: usize) -> Result<Re
         .into());
     }
 
-    let Found { increases, declined, referred, .. } = found;
-    Ok(Records { summary, top_increases: increases, declined, referred })
+    let Found { steps, increases, declined, referred, .. } = found;
+    Ok(Records { summary, steps, top_increases: increases, declined, referred })
 }
 
 /// The two files of a shard: the decisions with all that they were made by, and their effects.
@@ -106,6 +110,7 @@ async fn files(aws: &Aws, bucket: &str, run: &RunId, shard: ShardIndex) -> Resul
 #[derive(Debug, Default)]
 struct Found {
     counts: Counts,
+    steps: StepCounts,
     increases: Vec<Increase>,
     declined: Vec<Reason>,
     referred: Vec<Reason>,
@@ -123,7 +128,10 @@ impl Found {
                 "a decision and its effect are not of the same customer: {} and {id}",
                 row.customer_id
             );
-            if effect == results::Effect::Stale.as_str() {
+            let effect = Effect::parse(&effect)
+                .with_context(|| format!("the effect of the decision on {id} is {effect:?}"))?;
+            self.steps.add(&row, effect);
+            if effect == Effect::Stale {
                 self.counts.stale += 1;
                 continue;
             }
@@ -171,7 +179,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use limit_increase_domain::{CreditLimit, CreditScore, Decision};
     use limit_increase_handoff::evaluations::{EvaluationsWriter, Facts};
-    use limit_increase_handoff::results::{Effect, ResultsWriter};
+    use limit_increase_handoff::results::ResultsWriter;
 
     use super::*;
 
@@ -220,6 +228,8 @@ mod tests {
 
         let counts = Counts { approved: 2, declined: 1, referred: 0, stale: 1 };
         assert_eq!(found.counts, counts);
+        let updated = found.steps.update_database;
+        assert_eq!((updated.written, updated.stale), (3, 1));
         let [largest] = &found.increases[..] else { panic!("one increase expected") };
         assert_eq!(
             (largest.customer_id.as_str(), largest.per_cent.to_string()),

@@ -6,6 +6,7 @@ pub mod policy;
 mod prepare;
 pub mod results;
 mod start;
+pub mod step_counts;
 pub mod timeline;
 
 pub use prepare::{RunEnvironment, prepare};

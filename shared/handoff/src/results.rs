@@ -29,6 +29,12 @@ impl Effect {
             Self::DryRun => "DRY_RUN",
         }
     }
+
+    /// The effect of this text in the file.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Written, Self::Stale, Self::DryRun].into_iter().find(|one| one.as_str() == text)
+    }
 }
 
 /// Collects the results of a shard and makes the file.

@@ -86,12 +86,25 @@ pub(super) fn on_aws_a_run_is_started_followed_and_read_without_the_database(
         summary["dry_run"] == true && summary["eligible"] == 5 && summary["shard_count"] == 3,
         "a dry run of 5 customers in 3 shards expected: {dry}"
     );
+    let steps = &dry["steps"];
+    ensure!(
+        steps["QueryBatchScores"] == json!({ "customers": 5, "shards": 3 })
+            && steps["UpdateDatabase"] == json!({ "written": 0, "stale": 0, "dry_run": 5 }),
+        "promise 3: each step should count the 5 customers: {steps}"
+    );
     ensure!(records::decisions(environment)?.is_empty(), "a dry run should write nothing");
 
     let run = on_aws(environment, &["run", "--yes", "--limit", "all", "--shard-size", "7"])?;
     let (shown, progress) = (text(&run.stdout), text(&run.stderr));
     ensure!(run.status.success(), "`run` should succeed:\n{shown}\n{progress}");
-    for words in ["SUCCEEDED", "Limits raised by", "Largest approved increases", "Declined"] {
+    for words in [
+        "SUCCEEDED",
+        " scored, ",
+        " written, ",
+        "Limits raised by",
+        "Largest approved increases",
+        "Declined",
+    ] {
         ensure!(shown.contains(words), "`run` should show {words:?}, it shows:\n{shown}");
     }
     for state in ["QueryBatchScores", "ProcessShards", "SaveResults"] {

@@ -3,8 +3,17 @@
 
 use super::*;
 
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
 use anyhow::ensure;
+use limit_increase::aws::clients::send_to_local;
+use limit_increase::local::Venv;
 use serde_json::Value;
+
+/// How long a local execution may take to come to a step.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What `limit-increase --json pipeline ..` answers, and its exit code.
 fn pipeline(environment: &Environment, arguments: &[&str]) -> Result<(Option<i32>, Value)> {
@@ -139,8 +148,7 @@ pub(super) fn the_pipeline_and_the_state_machine_decide_nobody_twice(
     ensure!(record.summary.eligible == 0, "nobody should be left: {:?}", record.summary);
 
     // Everything that was executed is kept, with its inputs, its outputs and its definition.
-    let (_, kept) = pipeline(environment, &["list"])?;
-    let kept = kept["executions"].as_array().context("a list")?;
+    let kept = list(environment)?;
     ensure!(kept.iter().any(|execution| execution["id"] == first["id"]), "{first} should be kept");
     let id = first["id"].as_str().context("an id")?;
     let (_, described) = pipeline(environment, &["describe", id])?;
@@ -155,16 +163,26 @@ pub(super) fn the_pipeline_and_the_state_machine_decide_nobody_twice(
 
 /// Promise 5: a step that fails ends the execution with its cause, and the ledger has the run FAILED
 /// with the same cause. After the repair the next start takes the same customers (promise 4).
-pub(super) fn a_step_that_fails_fails_the_pipeline_and_its_run(
+///
+/// An execution that is killed can tell the ledger nothing, so the next start does.
+pub(super) fn a_killed_or_failed_start_of_the_pipeline_is_shown_and_its_run_is_failed(
     environment: &Environment,
 ) -> Result<()> {
     environment.reset()?;
+    let killed = killed_start(environment)?;
     environment.put_object(limit_increase_workflow::keys::DEFAULT_POLICY_KEY, "{")?;
     let failed = pipeline(environment, &["start"]);
     let policy = limit_increase_workflow::keys::DEFAULT_POLICY_KEY;
     environment
         .block_on(environment.ready.aws.s3.delete_object().bucket(BUCKET).key(policy).send())?;
     check_failure(environment, &failed?, "QueryBatchScores", "Permanent.InvalidPolicy")?;
+
+    let ledger = LedgerRow::read(environment, &killed)?;
+    ensure!(
+        ledger.status == "FAILED" && ledger.error.as_deref() == Some("Pipeline.Stopped"),
+        "promise 5: the next start should record the killed run as FAILED, found {ledger:?}"
+    );
+    ensure!(list(environment)?.iter().all(|one| one["unrecorded"].is_null()), "it is told once");
 
     let run = environment.run_well(&RunRequest { dry_run: true, ..RunRequest::default() })?;
     let dry = RunRecord::read(environment, &run)?;
@@ -181,6 +199,66 @@ pub(super) fn a_step_that_fails_fails_the_pipeline_and_its_run(
         "promise 4: the next start should decide whom the failed one took"
     );
     record.check_table(&decisions(environment)?)
+}
+
+/// Kills the program of a start while its first function waits for the table. Returns its run, which
+/// the function then opens.
+fn killed_start(environment: &Environment) -> Result<RunId> {
+    // The first command installs the environment if it has to.
+    list(environment)?;
+    let mut client = environment.database()?;
+    let waiting = environment.block_on(client.transaction())?;
+    environment.block_on(waiting.batch_execute("LOCK TABLE batch_scores"))?;
+
+    let project = &environment.context.project;
+    let mut command = Command::new(project.venv_program(Venv::Pipeline, "python"));
+    command.arg(project.root().join("pipeline/sagemaker_pipeline.py")).args(["start", "--json"]);
+    command.env("LIMIT_INCREASE_HOME", environment.context.home.root()).stdout(Stdio::null());
+    send_to_local(&mut command, environment.ready.services.localstack_port);
+    let mut program = command.spawn()?;
+    let begun = begun_execution(environment);
+    program.kill()?;
+    program.wait()?;
+
+    let id = begun?["id"].clone();
+    let listed = list(environment)?;
+    let listed = listed.iter().find(|one| one["id"] == id).context("it should be listed")?;
+    let (_, described) = pipeline(environment, &["describe", id.as_str().unwrap_or_default()])?;
+    let reason = described["failure_reason"].as_str().unwrap_or_default();
+    ensure!(
+        *listed == described && described["status"] == "Stopped" && reason.contains("was killed"),
+        "an execution whose process is gone should be Stopped: {listed}"
+    );
+
+    environment.block_on(waiting.rollback())?;
+    let run = run_of(&described)?;
+    let deadline = Instant::now() + PATIENCE;
+    while LedgerRow::read(environment, &run).is_err() {
+        ensure!(Instant::now() < deadline, "the function should open {run}");
+        sleep(Duration::from_millis(100));
+    }
+
+    Ok(run)
+}
+
+/// The execution that is under way, once it has called its first function.
+fn begun_execution(environment: &Environment) -> Result<Value> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let listed = list(environment)?;
+        let begun = listed.into_iter().find(|one| one["status"] == "Executing");
+        if let Some(one) = begun.filter(|one| steps(one).contains(&"QueryBatchScores")) {
+            return Ok(one);
+        }
+
+        ensure!(Instant::now() < deadline, "no execution has begun after {PATIENCE:?}");
+        sleep(Duration::from_millis(300));
+    }
+}
+
+fn list(environment: &Environment) -> Result<Vec<Value>> {
+    let (_, kept) = pipeline(environment, &["list"])?;
+    kept["executions"].as_array().cloned().context("a list of executions")
 }
 
 fn check_failure(
@@ -206,26 +284,6 @@ fn check_failure(
         cause.starts_with(&format!("step {step}: {error}")),
         "promise 5: the cause should be that of the step: {cause}"
     );
-    ensure!(decisions(environment)?.is_empty(), "promise 10: nobody should be decided");
-    Ok(())
-}
-
-/// Promise 10: a run that is too large for one shard is refused by name before anything is read.
-pub(super) fn the_pipeline_refuses_a_run_of_several_shards(
-    environment: &Environment,
-) -> Result<()> {
-    environment.reset()?;
-    let (code, answer) = pipeline(environment, &["start", "--limit", "8", "--shard-size", "7"])?;
-    ensure!(code == Some(3), "it should fail: {answer}");
-    ensure!(steps(&answer) == ["OneShard", "RefuseLargeRun"], "nothing should be read: {answer}");
-    let reason = answer["failure_reason"].as_str().context("a failure has its reason")?;
-    for words in ["Permanent.InvalidRequest", "8 customers", "one shard of 7", "Step Functions"] {
-        ensure!(reason.contains(words), "the reason should say {words:?}: {reason}");
-    }
-
-    let (code, answer) = pipeline(environment, &["start", "--limit", "all"])?;
-    let what = answer["error"]["what"].as_str().unwrap_or_default();
-    ensure!(code == Some(2) && what.contains("one shard"), "`all` should be refused: {answer}");
     ensure!(decisions(environment)?.is_empty(), "promise 10: nobody should be decided");
     Ok(())
 }

@@ -14,15 +14,12 @@ use std::sync::atomic::AtomicBool;
 use anyhow::Result;
 
 use super::results::render_records;
-use super::run::{show_summary, stop_watching_on_interrupt};
+use super::run::{TOP, show_summary, stop_watching_on_interrupt};
 use crate::cli::Command;
 use limit_increase::remote::{Account, Place, records};
 use limit_increase::runs::execution::{self, WatchEnd};
 use limit_increase::terminal::{Exit, Problem, Ui};
 use limit_increase_workflow::RunId;
-
-/// Increases that are shown after a run.
-const TOP: usize = 6;
 
 /// The stack that a command means, if it is one on AWS.
 pub(super) fn place(command: &Command) -> Result<Option<Place>> {
@@ -104,12 +101,13 @@ async fn watch(ui: &Ui, account: &Account, arn: &str) -> Result<Exit> {
 
     let run = RunId::try_from(finished.name.clone())?;
     let bucket = account.stack.output("BucketName")?;
-    let records = records::read(&account.aws, bucket, &run, TOP).await?;
-    show_summary(ui, &records.summary, &finished);
+    let records = records::read(&account.aws, bucket, &run, TOP as usize).await?;
+    show_summary(ui, &records.summary, &records.steps, &finished);
     if records.summary.eligible > 0 {
         ui.line(format!("\n{}", render_records(&records)));
     }
 
-    ui.json(&serde_json::json!({ "execution": finished, "records": records }))?;
+    let steps = records.steps;
+    ui.json(&serde_json::json!({ "execution": finished, "steps": steps, "records": records }))?;
     Ok(Exit::Ok)
 }
