@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 use crate::customer::{CreditLimit, CreditScore};
 use crate::policy::Policy;
 
+mod rule;
+
+pub use rule::{AppliedRule, Rule, applied_rule};
+
 /// The most reasons that a customer is given. The official commentary on Regulation B (12 CFR
 /// 1002.9) says that more than four reasons are unlikely to help an applicant.
 pub const MAX_REASONS: usize = 4;

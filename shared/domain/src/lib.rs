@@ -23,7 +23,8 @@
 //!   could not be applied to every limit.
 //! * [`CustomerId`], [`CreditScore`] and [`CreditLimit`] are values that are checked when they are
 //!   made. Money is an exact decimal, never a floating-point number.
-//! * [`Decision`] is the result, and [`Counts`] adds results up.
+//! * [`Decision`] is the result, and [`Counts`] adds results up. [`applied_rule`] says which rule
+//!   of the policy it comes from.
 //! * [`SourceColumn`] names a column of the lender's table that the model reads.
 //!
 //! This crate does no I/O, and it knows no AWS, no SQL, no model and no workflow.
@@ -41,6 +42,6 @@ pub use ceilings::Ceilings;
 pub use column::{ColumnKind, SourceColumn};
 pub use counts::Counts;
 pub use customer::{CreditLimit, CreditScore, CustomerId};
-pub use decision::{Decision, Outcome, Scoring, decide};
+pub use decision::{AppliedRule, Decision, Outcome, Rule, Scoring, applied_rule, decide};
 pub use digest::sha256_hex;
 pub use policy::Policy;

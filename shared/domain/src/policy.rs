@@ -227,10 +227,15 @@ impl Policy {
     /// The growth that applies to a current limit.
     #[must_use]
     pub fn growth_for(&self, current: CreditLimit) -> Decimal {
-        self.tiers
-            .iter()
-            .find(|tier| tier.limit_below.is_none_or(|bound| current.amount() < bound))
-            .map_or(Decimal::ZERO, |tier| tier.growth)
+        self.tier_for(current).map_or(Decimal::ZERO, |tier| self.tiers[tier].growth)
+    }
+
+    /// The position of the tier that holds a current limit, from 0. A valid policy has one for each
+    /// limit.
+    #[must_use]
+    pub fn tier_for(&self, current: CreditLimit) -> Option<usize> {
+        let holds = |tier: &Tier| tier.limit_below.is_none_or(|bound| current.amount() < bound);
+        self.tiers.iter().position(holds)
     }
 }
 
