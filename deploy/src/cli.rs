@@ -82,6 +82,10 @@ pub(crate) enum Command {
     Resume(ResumeArgs),
     /// Show what was decided
     Results(ResultsArgs),
+    /// Show why a customer was decided so
+    Explain(ExplainArgs),
+    /// Score and decide a run again, and compare it with its record bit for bit
+    Replay(ReplayArgs),
     /// Show what runs and what is deployed
     Status(StatusArgs),
     /// Stop the services; data and model stay
@@ -532,6 +536,68 @@ pub(crate) struct ResultsArgs {
     #[arg(long, default_value_t = 10, value_name = "N",
         value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) top: u32,
+}
+
+/// Options of `explain`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  limit-increase explain CUST_0031
+  limit-increase explain CUST_0031 --counterfactual
+  limit-increase explain CUST_0031 --counterfactual --may-move utilisation,payment_ratio
+  limit-increase explain CUST_0031 --run manual-20261124T020000-123 --html why.html
+  limit-increase --json explain CUST_0031 --run nightly-1 --target aws | jq .score
+
+The score is shown as a sum of points, from the average customer of the training rows to this one.
+Without --run the customer's last decision is looked up in the history, in PostgreSQL. With it the
+run's records in S3 are enough. On AWS --run is needed.
+A counterfactual is what the model would have scored with one input changed; it is no promise. By
+default every input may move but those whose names are of protected properties (age, sex, marital
+status, ..) or of dates. How long something has lasted may rise and not fall.
+The page of --html names the customer, so keep it where only those may read it who may.")]
+pub(crate) struct ExplainArgs {
+    /// The customer's key, exactly as in the table
+    #[arg(value_name = "CUSTOMER")]
+    pub(crate) customer: String,
+    /// The run that decided [default: the customer's last one]
+    #[arg(long, value_name = "RUN")]
+    pub(crate) run: Option<String>,
+    /// The stack of the run.
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+    /// Show the smallest change of one input that would have reached the minimum score
+    #[arg(long)]
+    pub(crate) counterfactual: bool,
+    /// Inputs that may move [default: all but protected properties and dates]
+    #[arg(long, value_name = "A,B,..", value_delimiter = ',', requires = "counterfactual")]
+    pub(crate) may_move: Vec<String>,
+    /// Write the explanation as an HTML page too
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+}
+
+/// Options of `replay`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  limit-increase replay manual-20261124T020000-123
+  limit-increase replay manual-20261124T020000-123 --sample 30
+  limit-increase --json replay nightly-1 --target aws
+
+Every score, SHAP value, reason and limit is worked out again from the stored inputs, the pinned model
+and the policy of the run, and compared with the record bit for bit. Nothing is written.
+A sample takes customers at equal distances through the run, the same ones each time.
+Exit code 1 if anything differs.")]
+pub(crate) struct ReplayArgs {
+    /// The run
+    #[arg(value_name = "RUN")]
+    pub(crate) run: String,
+    /// The stack of the run.
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+    /// Replay this number of its customers [default: all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) sample: Option<u64>,
 }
 
 /// Options of `clean`.

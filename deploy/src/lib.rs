@@ -5,7 +5,7 @@
 //! about a customer. Only the program and the integration tests depend on this library.
 //!
 //! Each module depends only on modules to its left: `terminal`, `database` <- `local`, `aws` <-
-//! `customers` <- `model` <- `deployment` <- `runs` <- `remote`.
+//! `customers` <- `model` <- `deployment` <- `runs` <- `remote` <- `proof`.
 
 pub mod aws;
 pub mod customers;
@@ -13,6 +13,7 @@ pub mod database;
 pub mod deployment;
 pub mod local;
 pub mod model;
+pub mod proof;
 pub mod remote;
 pub mod runs;
 pub mod terminal;

@@ -70,7 +70,18 @@ pub async fn put(s3: &Client, bucket: &str, key: &str, content: Bytes) -> Result
 
 /// Reads a whole object; `None` when the object or the bucket does not exist.
 pub async fn get(s3: &Client, bucket: &str, key: &str) -> Result<Option<Bytes>> {
-    match s3.get_object().bucket(bucket).key(key).send().await {
+    get_version(s3, bucket, key, None).await
+}
+
+/// Reads one version of an object, or the newest; `None` when it does not exist.
+pub async fn get_version(
+    s3: &Client,
+    bucket: &str,
+    key: &str,
+    version: Option<&str>,
+) -> Result<Option<Bytes>> {
+    let request = s3.get_object().bucket(bucket).key(key);
+    match request.set_version_id(version.map(str::to_owned)).send().await {
         Ok(object) => {
             let body = object
                 .body
@@ -79,9 +90,13 @@ pub async fn get(s3: &Client, bucket: &str, key: &str) -> Result<Option<Bytes>> 
                 .with_context(|| format!("s3://{bucket}/{key} was cut short"))?;
             Ok(Some(body.into_bytes()))
         }
-        Err(error) if status(&error) == Some(404) || error.code() == Some("NoSuchKey") => Ok(None),
+        Err(error) if status(&error) == Some(404) || is_missing(error.code()) => Ok(None),
         Err(error) => Err(storage_error("read", bucket, key, &describe(&error)).into()),
     }
+}
+
+fn is_missing(code: Option<&str>) -> bool {
+    matches!(code, Some("NoSuchKey" | "NoSuchVersion"))
 }
 
 fn status<E>(error: &SdkError<E>) -> Option<u16> {

@@ -4,8 +4,10 @@ mod aws;
 mod awslocal;
 mod clean;
 mod deploy;
+mod explain;
 mod forecast;
 mod pipeline;
+mod replay;
 mod results;
 mod run;
 mod setup_db;
@@ -52,6 +54,8 @@ pub(crate) async fn dispatch(cli: Cli, ui: Ui) -> Result<Exit> {
         Command::Run(arguments) => return run::run(&context, arguments).await,
         Command::Resume(arguments) => return Err(aws::no_local_redrive(&arguments.run).into()),
         Command::Results(arguments) => results::run(&context, &arguments).await?,
+        Command::Explain(arguments) => explain::run(&context, &arguments).await?,
+        Command::Replay(arguments) => return replay::run(&context, &arguments).await,
         Command::Status(_) => status::run(&context).await?,
         Command::Stop => stop::run(&context)?,
         Command::Clean(arguments) => clean::run(&context, &arguments)?,

@@ -174,7 +174,7 @@ impl Task {
     }
 
     /// Shows a short text beside the spinner; a log does not get it.
-    pub(crate) fn tick(&self, text: impl Into<String>) {
+    pub fn tick(&self, text: impl Into<String>) {
         self.bar.set_message(text.into());
     }
 

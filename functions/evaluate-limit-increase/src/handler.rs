@@ -1,10 +1,7 @@
 //! From a shard's scores in S3 to its decisions in S3.
 
-use limit_increase_domain::decision::{Scoring, decide, refer};
-use limit_increase_domain::{Counts, Policy};
-use limit_increase_handoff::evaluations::{EvaluationsWriter, Facts};
-use limit_increase_handoff::scored::Scored;
-use limit_increase_handoff::{HandoffError, StepFiles};
+use limit_increase_handoff::StepFiles;
+use limit_increase_steps::evaluate;
 use limit_increase_storage::Storage;
 use limit_increase_workflow::contract::EvaluateTask;
 use limit_increase_workflow::keys::Stage;
@@ -64,41 +61,6 @@ fn check_policy(run: &RunContext) -> Result<(), Failure> {
     run.policy
         .validate()
         .map_err(|error| Failure::new(FailureKind::InvalidPolicy, error.to_string()))
-}
-
-/// Decides each customer of a file, in the file's order. None of the decisions is stale yet.
-fn evaluate(policy: &Policy, scored: &Scored) -> Result<(EvaluationsWriter, Counts), HandoffError> {
-    let columns = scored.columns()?;
-    let mut writer = EvaluationsWriter::default();
-    let mut counts = Counts::default();
-
-    for row in 0..scored.rows() {
-        let (limit, income) = (columns.limit(row), columns.income(row));
-        let reasons = columns.reasons(row);
-        let score = columns.score(row);
-        let scoring = match score {
-            Ok(score) => Scoring::Scored { score, reasons: &reasons },
-            Err(reason) => Scoring::NotScored { reason },
-        };
-
-        let unreadable = columns.unreadable(row);
-        let decision = match (limit, unreadable) {
-            (Some(limit), None) => decide(policy, limit, income, scoring),
-            (_, unreadable) => refer(unreadable.unwrap_or("the current limit is missing")),
-        };
-        counts.add(decision.outcome);
-        let facts = Facts {
-            current_score: columns.current_score(row),
-            current_limit: limit,
-            unreadable,
-            annual_income: income,
-            new_score: score.ok(),
-        };
-
-        writer.push(columns.ids.value(row), &facts, &decision)?;
-    }
-
-    Ok((writer, counts))
 }
 
 #[cfg(test)]

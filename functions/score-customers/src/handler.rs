@@ -2,13 +2,13 @@
 
 use limit_increase_handoff::StepFiles;
 use limit_increase_handoff::customers::Customers;
+use limit_increase_steps::{frame, write_scores};
 use limit_increase_storage::Storage;
 use limit_increase_workflow::contract::ShardTask;
 use limit_increase_workflow::keys::Stage;
 use limit_increase_workflow::{Failure, FailureKind, HandoffRef};
 
 use crate::model::ModelCache;
-use crate::score::{frame, write_scores};
 
 /// Scores shards. One handler serves all events of an execution environment and keeps its model.
 pub(crate) struct Handler {

@@ -2,7 +2,6 @@
 
 mod handler;
 mod model;
-mod score;
 
 use limit_increase_runtime::{environment, lambda};
 use limit_increase_storage::{Storage, aws};

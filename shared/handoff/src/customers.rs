@@ -188,6 +188,14 @@ impl Customers {
         self.table.rows()
     }
 
+    /// These customers alone, in this order.
+    ///
+    /// # Errors
+    /// When the file has no such row.
+    pub fn take(&self, rows: &[u32]) -> Result<Self, HandoffError> {
+        Ok(Self { table: self.table.take(rows)? })
+    }
+
     /// The keys of the customers.
     ///
     /// # Errors

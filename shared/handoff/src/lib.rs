@@ -31,6 +31,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod comparison;
 pub mod customers;
 pub mod evaluations;
 mod parquet_file;
@@ -38,5 +39,5 @@ pub mod results;
 pub mod scored;
 mod step_files;
 
-pub use parquet_file::{CONTENT_TYPE, HandoffError, row_count};
+pub use parquet_file::{CONTENT_TYPE, HandoffError, find_customer, row_count};
 pub use step_files::{StageFile, StepFiles};

@@ -4,8 +4,11 @@
 use std::panic::catch_unwind;
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, Decimal128Array, RecordBatch, RecordBatchOptions};
+use arrow_array::{
+    Array, ArrayRef, Decimal128Array, RecordBatch, RecordBatchOptions, StringArray, UInt32Array,
+};
 use arrow_schema::{DataType, Field, Schema};
+use arrow_select::take::take_record_batch;
 use bytes::Bytes;
 use limit_increase_workflow::{Failure, FailureKind, RunRequest};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -98,6 +101,18 @@ pub fn row_count(bytes: &Bytes) -> Result<u32, HandoffError> {
         .ok()
         .filter(|rows| *rows <= expected)
         .ok_or(HandoffError::Rows { found, expected: expected.into() })
+}
+
+/// The row of a customer in the file of any stage, from 0; `None` if the customer is not in it. Only
+/// the keys are decoded.
+///
+/// # Errors
+/// When the bytes are not such a file.
+pub fn find_customer(bytes: &Bytes, customer_id: &str) -> Result<Option<usize>, HandoffError> {
+    let rows = row_count(bytes)?;
+    let table = Table::columns_from_parquet(bytes.clone(), rows, &["customer_id"])?;
+    let ids: &StringArray = table.filled("customer_id", &DataType::Utf8)?;
+    Ok(ids.iter().position(|id| id == Some(customer_id)))
 }
 
 /// The columns of a file that is being made.
@@ -213,6 +228,16 @@ impl Table {
 
     pub(crate) fn rows(&self) -> usize {
         self.batch.num_rows()
+    }
+
+    /// These rows alone, in this order. A row that the file does not have is an error.
+    pub(crate) fn take(&self, rows: &[u32]) -> Result<Self, HandoffError> {
+        let rows = UInt32Array::from(rows.to_vec());
+        Ok(Self { batch: take_record_batch(&self.batch, &rows)? })
+    }
+
+    pub(crate) const fn batch(&self) -> &RecordBatch {
+        &self.batch
     }
 
     /// The column of this name and of exactly this type.

@@ -12,6 +12,7 @@
 //!   [`ScoredRow`] or the reason why the customer can't be scored.
 //! * A [`ScoredRow`] has points, probability and SHAP values, and words the reasons.
 //! * [`Model::predict`] is quicker and does not explain; its results are [`Prediction`]s.
+//! * [`partitions`] says which values of each source the model tells apart.
 //! * [`Scorecard`] turns log-odds into points. [`ScoringError`] says why a model was refused.
 //!
 //! # Example
@@ -85,6 +86,7 @@ mod onnx_bounds;
 mod onnx_graph;
 mod onnx_trees;
 mod operator;
+mod partition;
 mod reasons;
 mod scorecard;
 mod shapley;
@@ -95,4 +97,5 @@ pub use encode::{Column, Frame};
 pub use error::ScoringError;
 pub use limit_increase_artifact::ModelInput;
 pub use model::{MAX_LOAD_BYTES, Model, Prediction};
+pub use partition::{Partition, partitions};
 pub use scorecard::Scorecard;

@@ -29,7 +29,13 @@ impl Scorecard {
     #[must_use]
     pub fn score(&self, log_odds: f64) -> CreditScore {
         // `as` saturates at the ends of i32, which are far beyond any threshold.
-        CreditScore::new((self.offset - self.factor * log_odds).round() as i32)
+        CreditScore::new(self.unrounded(log_odds).round() as i32)
+    }
+
+    /// The points of these log-odds before they are rounded.
+    #[must_use]
+    pub fn unrounded(&self, log_odds: f64) -> f64 {
+        self.offset - self.factor * log_odds
     }
 
     /// The points that a SHAP value, in log-odds, takes from the customer. It is negative where the

@@ -2,6 +2,7 @@
 //!
 //! None of them connects to the database. What can raise limits asks first.
 
+mod proof;
 mod results;
 mod resume;
 mod run;
@@ -27,6 +28,8 @@ pub(super) fn place(command: &Command) -> Result<Option<Place>> {
         Command::Run(arguments) => &arguments.place,
         Command::Resume(arguments) => &arguments.place,
         Command::Results(arguments) => &arguments.place,
+        Command::Explain(arguments) => &arguments.place,
+        Command::Replay(arguments) => &arguments.place,
         Command::Status(arguments) => &arguments.place,
         Command::TestSchedule(arguments) => &arguments.place,
         _ => return Ok(None),
@@ -40,6 +43,8 @@ pub(super) async fn dispatch(command: &Command, place: &Place, ui: &Ui) -> Resul
         Command::Run(arguments) => run::run(ui, place, arguments).await,
         Command::Resume(arguments) => resume::run(ui, place, arguments).await,
         Command::Results(arguments) => results::run(ui, place, arguments).await,
+        Command::Explain(arguments) => proof::explain(ui, place, arguments).await,
+        Command::Replay(arguments) => proof::replay(ui, place, arguments).await,
         Command::Status(_) => status::run(ui, place).await,
         Command::TestSchedule(arguments) => test_schedule::run(ui, place, arguments).await,
         _ => Err(Problem::usage("this command works on the local AWS alone").into()),

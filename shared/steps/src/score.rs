@@ -8,9 +8,11 @@ use limit_increase_scoring::{Column, Frame, RowOutcome, ScoredBatch};
 
 /// How many customers of a shard have a score.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct ScoreCounts {
-    pub(crate) scored: u32,
-    pub(crate) referred: u32,
+pub struct ScoreCounts {
+    /// Customers with a score.
+    pub scored: u32,
+    /// Customers without one. A person decides them.
+    pub referred: u32,
 }
 
 /// The columns that the model reads, one for each input, in the model's order. A missing number is
@@ -18,7 +20,7 @@ pub(crate) struct ScoreCounts {
 ///
 /// # Errors
 /// When the hand-off has no column of an input's name and kind.
-pub(crate) fn frame<'c>(
+pub fn frame<'c>(
     inputs: &[ModelInput],
     customers: &'c Customers,
 ) -> Result<Frame<'c>, HandoffError> {
@@ -41,7 +43,7 @@ pub(crate) fn frame<'c>(
 ///
 /// # Errors
 /// When the batch has not exactly one SHAP value for each input.
-pub(crate) fn write_scores(
+pub fn write_scores(
     inputs: &[ModelInput],
     batch: &ScoredBatch<'_>,
 ) -> Result<(ScoredWriter, ScoreCounts), HandoffError> {

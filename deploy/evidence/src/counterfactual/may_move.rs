@@ -1,0 +1,216 @@
+//! Which inputs a counterfactual may move, and in which direction.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::Serialize;
+
+/// Words of the subjects that the trainer's notices name (`training/limit_training/sensitive.py`):
+/// what a person is, and not what a person does.
+const PROTECTED: [&str; 47] = [
+    "sex",
+    "gender",
+    "male",
+    "female",
+    "marital",
+    "marriage",
+    "married",
+    "spouse",
+    "race",
+    "ethnicity",
+    "ethnic",
+    "religion",
+    "color",
+    "colour",
+    "hispanic",
+    "latino",
+    "nationality",
+    "citizenship",
+    "citizen",
+    "foreign",
+    "foreigner",
+    "immigrant",
+    "age",
+    "dob",
+    "birthdate",
+    "birthday",
+    "birth",
+    "born",
+    "dependants",
+    "dependents",
+    "dependant",
+    "dependent",
+    "children",
+    "kids",
+    "postcode",
+    "zip",
+    "zipcode",
+    "postal",
+    "neighborhood",
+    "welfare",
+    "disability",
+    "disabled",
+    "health",
+    "pregnant",
+    "pregnancy",
+    "medical",
+    "familienstand",
+];
+/// Words of a column that holds a date.
+const DATES: [&str; 5] = ["date", "day", "timestamp", "datetime", "dt"];
+/// Words of a column that holds how long something has lasted.
+const DURATIONS: [&str; 4] = ["tenure", "seniority", "since", "age"];
+/// First words of such a column: months_on_book, years_employed.
+const DURATION_UNITS: [&str; 2] = ["months", "years"];
+/// Whose age is no property of the person: account_age, age_of_oldest_trade.
+const THINGS: [&str; 13] = [
+    "account", "acct", "card", "loan", "trade", "file", "address", "credit", "vehicle", "car",
+    "home", "house", "property",
+];
+
+/// How an input may move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Movement {
+    /// In both directions.
+    Free,
+    /// It may rise: time passes in one direction alone.
+    RisesOnly,
+    /// Not at all.
+    None(Unmoved),
+}
+
+/// Why an input was not moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unmoved {
+    /// Its name is that of a property that nobody may be asked to change.
+    Protected,
+    /// Its name is that of a date.
+    Date,
+    /// It is not among the inputs that may move.
+    NotListed,
+    /// It is missing, so there is no distance to another value.
+    Missing,
+    /// No tree of the model asks about it.
+    Unused,
+}
+
+impl fmt::Display for Unmoved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Protected => "a property that nobody is asked to change",
+            Self::Date => "a date",
+            Self::NotListed => "not among --may-move",
+            Self::Missing => "missing, so no change of it can be measured",
+            Self::Unused => "no tree of the model asks about it",
+        })
+    }
+}
+
+/// The inputs that may move.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum MayMove {
+    /// All but those whose names are of protected properties or of dates.
+    #[default]
+    ByName,
+    /// These, whatever their names are.
+    Listed(BTreeSet<String>),
+}
+
+impl MayMove {
+    /// How the input of this name may move. How long something has lasted may rise and not fall,
+    /// listed or not.
+    #[must_use]
+    pub fn movement(&self, column: &str) -> Movement {
+        let words = words_of(column);
+        let has = |of: &[&str]| words.iter().any(|word| of.contains(&word.as_str()));
+        let of_a_thing = has(&["age"]) && has(&THINGS);
+        match self {
+            Self::Listed(listed) if !listed.contains(column) => {
+                return Movement::None(Unmoved::NotListed);
+            }
+            Self::ByName if has(&PROTECTED) && !of_a_thing => {
+                return Movement::None(Unmoved::Protected);
+            }
+            Self::ByName if has(&DATES) => return Movement::None(Unmoved::Date),
+            Self::ByName | Self::Listed(_) => {}
+        }
+
+        let begins_with_unit =
+            words.first().is_some_and(|first| DURATION_UNITS.contains(&first.as_str()));
+        if has(&DURATIONS) || begins_with_unit { Movement::RisesOnly } else { Movement::Free }
+    }
+}
+
+/// The words in a column's name, in lower case: `SK_ID_CURR`, `CustomerId` and `Loan ID` all have the
+/// word id.
+fn words_of(name: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    let mut before: Option<char> = None;
+    for one in name.chars() {
+        let goes_on = before.is_some_and(|before| {
+            (before.is_lowercase() && one.is_lowercase())
+                || (before.is_uppercase() && one.is_alphabetic())
+                || (before.is_numeric() && one.is_numeric())
+        });
+        if one.is_alphanumeric() {
+            match words.last_mut().filter(|_| goes_on) {
+                Some(word) => word.extend(one.to_lowercase()),
+                None => words.push(one.to_lowercase().collect()),
+            }
+        }
+        before = Some(one);
+    }
+
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_says_how_its_column_may_move() {
+        const PROTECTED: Movement = Movement::None(Unmoved::Protected);
+        const DATE: Movement = Movement::None(Unmoved::Date);
+        let cases = [
+            ("utilisation", Movement::Free),
+            ("late_payments_last_6_months", Movement::Free),
+            ("average_balance", Movement::Free),
+            ("percentage_paid", Movement::Free),
+            ("annual_income", Movement::Free),
+            ("age", PROTECTED),
+            ("Applicant_Age", PROTECTED),
+            ("SEX", PROTECTED),
+            ("MaritalStatus", PROTECTED),
+            ("postal_code", PROTECTED),
+            ("account_age", Movement::RisesOnly),
+            ("age_of_oldest_trade", Movement::RisesOnly),
+            ("months_on_book", Movement::RisesOnly),
+            ("YearsEmployed", Movement::RisesOnly),
+            ("job_tenure", Movement::RisesOnly),
+            ("days_past_due", Movement::Free),
+            ("application_date", DATE),
+            ("OpenDate", DATE),
+        ];
+        for (name, expected) in cases {
+            assert_eq!(MayMove::ByName.movement(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_list_is_followed_whatever_the_names_are_but_time_does_not_go_back() {
+        let listed = MayMove::Listed(["age", "income"].map(str::to_owned).into());
+        assert_eq!(listed.movement("income"), Movement::Free);
+        assert_eq!(listed.movement("age"), Movement::RisesOnly);
+        assert_eq!(listed.movement("utilisation"), Movement::None(Unmoved::NotListed));
+    }
+
+    #[test]
+    fn names_are_cut_into_words() {
+        for name in ["customer_age", "CustomerAge", "Customer AGE", "customer-age"] {
+            assert_eq!(words_of(name), ["customer", "age"], "{name}");
+        }
+        assert_eq!(words_of("missed12m"), ["missed", "12", "m"]);
+    }
+}

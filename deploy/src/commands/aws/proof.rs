@@ -1,0 +1,36 @@
+//! `explain` and `replay` with `--target aws`: from the records in S3 alone.
+
+use anyhow::Result;
+
+use super::super::results::run_id;
+use super::super::{explain, replay};
+use crate::cli::{ExplainArgs, ReplayArgs};
+use limit_increase::proof::find;
+use limit_increase::proof::run_files::RunFiles;
+use limit_increase::remote::{Account, Place};
+use limit_increase::terminal::{Exit, Problem, Ui};
+
+pub(super) async fn explain(ui: &Ui, place: &Place, arguments: &ExplainArgs) -> Result<Exit> {
+    let Some(run) = &arguments.run else {
+        return Err(Problem::usage("on AWS the history is in a database that is not connected to")
+            .next("name the run that decided: --run RUN; batch_scores and the history have it")
+            .into());
+    };
+
+    let run = run_id(run)?;
+    let account = Account::open(place).await?;
+    let files = RunFiles::open(&account.aws, account.stack.output("BucketName")?, &run).await?;
+    let task = ui.task("search");
+    let found = find::in_run(&files, &arguments.customer, &task).await?;
+    task.clear();
+
+    explain::show(ui, &files, &found, arguments).await?;
+    Ok(Exit::Ok)
+}
+
+pub(super) async fn replay(ui: &Ui, place: &Place, arguments: &ReplayArgs) -> Result<Exit> {
+    let run = run_id(&arguments.run)?;
+    let account = Account::open(place).await?;
+    let files = RunFiles::open(&account.aws, account.stack.output("BucketName")?, &run).await?;
+    replay::show(ui, &files, arguments).await
+}

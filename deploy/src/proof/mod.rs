@@ -1,0 +1,6 @@
+//! What a run left behind, for whoever asks why or wants to see it proved: its files in S3, its row in
+//! the ledger, its model. What is worked out of them is the crate `deploy/evidence`.
+
+pub mod find;
+pub mod replay;
+pub mod run_files;

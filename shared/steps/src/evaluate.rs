@@ -1,0 +1,51 @@
+//! From the scores of a shard to its decisions.
+
+use limit_increase_domain::decision::{Scoring, decide, refer};
+use limit_increase_domain::{Counts, Policy};
+use limit_increase_handoff::HandoffError;
+use limit_increase_handoff::evaluations::{EvaluationsWriter, Facts};
+use limit_increase_handoff::scored::Scored;
+
+/// Decides each customer of a file, in the file's order. None of the decisions is stale yet.
+///
+/// # Errors
+/// When the file lacks a column that a decision needs, or an amount is finer than a cent.
+pub fn evaluate(
+    policy: &Policy,
+    scored: &Scored,
+) -> Result<(EvaluationsWriter, Counts), HandoffError> {
+    let columns = scored.columns()?;
+    let mut writer = EvaluationsWriter::default();
+    let mut counts = Counts::default();
+
+    for row in 0..scored.rows() {
+        let (limit, income) = (columns.limit(row), columns.income(row));
+        let reasons = columns.reasons(row);
+        let score = columns.score(row);
+        let scoring = match score {
+            Ok(score) => Scoring::Scored { score, reasons: &reasons },
+            Err(reason) => Scoring::NotScored { reason },
+        };
+
+        let unreadable = columns.unreadable(row);
+        let decision = match (limit, unreadable) {
+            (Some(limit), None) => decide(policy, limit, income, scoring),
+            (_, unreadable) => refer(unreadable.unwrap_or("the current limit is missing")),
+        };
+        counts.add(decision.outcome);
+        let facts = Facts {
+            current_score: columns.current_score(row),
+            current_limit: limit,
+            unreadable,
+            annual_income: income,
+            new_score: score.ok(),
+        };
+
+        writer.push(columns.ids.value(row), &facts, &decision)?;
+    }
+
+    Ok((writer, counts))
+}
+
+#[cfg(test)]
+mod tests;
