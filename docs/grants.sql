@@ -33,6 +33,8 @@ ALTER TABLE customer_features OWNER TO limit_increase_owner;
 ALTER TABLE limit_increase_runs OWNER TO limit_increase_owner;
 ALTER TABLE limit_increase_shards OWNER TO limit_increase_owner;
 ALTER TABLE limit_increase_decisions OWNER TO limit_increase_owner;
+ALTER TABLE limit_increase_shard_files OWNER TO limit_increase_owner;
+ALTER TABLE limit_increase_seals OWNER TO limit_increase_owner;
 ALTER TABLE limit_increase_migrations OWNER TO limit_increase_owner;
 -- It makes the table of each month, with the rights of its owner. Everybody may call it.
 ALTER FUNCTION limit_increase_add_months() OWNER TO limit_increase_owner;
@@ -46,8 +48,8 @@ BEGIN
 END $$;
 
 REVOKE ALL ON batch_scores, customer_features, limit_increase_runs, limit_increase_shards,
-    limit_increase_decisions, limit_increase_migrations
-    FROM PUBLIC, limit_increase_query, limit_increase_update;
+    limit_increase_decisions, limit_increase_shard_files, limit_increase_seals,
+    limit_increase_migrations FROM PUBLIC, limit_increase_query, limit_increase_update;
 
 -- Both functions read PostgreSQL's catalogue first, which everybody may.
 --
@@ -69,3 +71,4 @@ GRANT SELECT, INSERT, UPDATE ON limit_increase_runs TO limit_increase_update;
 GRANT SELECT, INSERT ON limit_increase_shards TO limit_increase_update;
 -- It adds to the history of decisions. Nobody can change or delete a row of it.
 GRANT INSERT ON limit_increase_decisions TO limit_increase_update;
+GRANT SELECT, INSERT ON limit_increase_shard_files, limit_increase_seals TO limit_increase_update;

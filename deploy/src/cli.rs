@@ -86,6 +86,8 @@ pub(crate) enum Command {
     Explain(ExplainArgs),
     /// Score and decide a run again, and compare it with its record bit for bit
     Replay(ReplayArgs),
+    /// Check that no run was changed, removed or put in
+    Verify(VerifyArgs),
     /// Show what runs and what is deployed
     Status(StatusArgs),
     /// Stop the services; data and model stay
@@ -598,6 +600,36 @@ pub(crate) struct ReplayArgs {
     /// Replay this number of its customers [default: all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) sample: Option<u64>,
+}
+
+/// Options of `verify`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  limit-increase verify
+  limit-increase verify manual-20261124T020000-123
+  limit-increase verify --chain
+  limit-increase verify --seal 5f0c..e1                a seal that you kept is still in the chain
+  limit-increase verify --target aws --database-url postgresql://auditor@db/bank
+
+Each closed run is sealed over the run that was closed before it. The chain is checked whole, and each
+run of the ledger against its seal. Then every object of the runs is compared with the hash that the
+ledger has of it. Whoever can change everything can make a new chain, so keep the newest seal elsewhere;
+the log of update-database has each one.
+Exit code 1 if anything is not as it was sealed.")]
+pub(crate) struct VerifyArgs {
+    /// The run whose objects are checked [default: all runs]
+    #[arg(value_name = "RUN")]
+    pub(crate) run: Option<String>,
+    /// The stack of the runs.
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+    /// Check the ledger and its seals, and no objects
+    #[arg(long, conflicts_with = "run")]
+    pub(crate) chain: bool,
+    /// A seal that has to be in the chain
+    #[arg(long, value_name = "SHA256")]
+    pub(crate) seal: Option<String>,
 }
 
 /// Options of `clean`.

@@ -96,7 +96,9 @@ impl Environment {
                 .await?
                 .context("there is no model")?;
             customers::migrate(&self.context, &mut client).await?;
-            client.batch_execute("DELETE FROM limit_increase_runs").await?;
+            client
+                .batch_execute("DELETE FROM limit_increase_runs; DELETE FROM limit_increase_seals")
+                .await?;
             customers::fill(
                 &self.context,
                 &mut client,

@@ -826,12 +826,14 @@ fn awslocal_starts_a_run(environment: &Environment) -> Result<()> {
 fn the_deployed_function_makes_the_tables_of_an_empty_database(
     environment: &Environment,
 ) -> Result<()> {
-    const TABLES: [&str; 6] = [
+    const TABLES: [&str; 8] = [
         "batch_scores",
         "customer_features",
         "limit_increase_decisions",
         "limit_increase_migrations",
         "limit_increase_runs",
+        "limit_increase_seals",
+        "limit_increase_shard_files",
         "limit_increase_shards",
     ];
     let client = environment.database()?;
@@ -864,7 +866,7 @@ fn the_deployed_function_makes_the_tables_of_an_empty_database(
 
     let (first, second) = (migrate()?, migrate()?);
     ensure!(
-        first.len() >= 5 && second.is_empty(),
+        first.len() >= 6 && second.is_empty(),
         "the first call should apply every migration, the second none: {first:?}, {second:?}"
     );
 

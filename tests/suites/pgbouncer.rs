@@ -20,8 +20,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use limit_increase::deployment::{self, Deployment};
 use limit_increase_database::{
-    Credentials, Database, DatabaseUrl, FailedPart, Selection, ShardLock, begin, migrate,
-    open_eligible, record_failure,
+    Credentials, Database, DatabaseUrl, FailedPart, Selection, ShardFiles, ShardLock, begin,
+    migrate, open_eligible, record_failure,
 };
 use limit_increase_domain::{Outcome, Policy, SourceColumn};
 use limit_increase_tests::environment::Environment;
@@ -131,7 +131,8 @@ fn apply_shards(environment: &Environment, mode: &str, connections: usize) -> Re
         migrate(&mut *database.client().await?).await?;
         admin
             .batch_execute(&format!(
-                "TRUNCATE limit_increase_runs, limit_increase_shards, batch_scores,
+                "TRUNCATE limit_increase_runs, limit_increase_shards, limit_increase_shard_files,
+                 limit_increase_seals, batch_scores,
                      customer_features;
                  ALTER TABLE customer_features ADD COLUMN IF NOT EXISTS income FLOAT8;
                  INSERT INTO batch_scores
@@ -216,7 +217,11 @@ fn work(worker: &str) -> Result<()> {
                     ShardLock::Held(held) => {
                         ensure!(attempt == 0, "promise 6: shard {index} is applied twice");
                         held.apply(&evaluations).await?;
-                        held.commit().await?;
+                        held.commit(&ShardFiles {
+                            evaluations_sha256: "e".repeat(64),
+                            results_sha256: "f".repeat(64),
+                        })
+                        .await?;
                     }
                 }
             }

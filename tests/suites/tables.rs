@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, ensure};
 use limit_increase::local::Project;
 use limit_increase_database::{
-    Client, DatabaseUrl, Selection, ShardLock, begin, connect, migrate, open_eligible,
+    Client, DatabaseUrl, Selection, ShardFiles, ShardLock, begin, connect, migrate, open_eligible,
 };
 use limit_increase_domain::decision::{Scoring, decide, refer};
 use limit_increase_domain::{CreditScore, Decision, Policy, SourceColumn};
@@ -248,7 +248,11 @@ impl<'s> Lender<'s> {
             Ok((_, stale)) => stale,
             Err(failure) => return Ok(Err(failure)),
         };
-        held.commit().await?;
+        held.commit(&ShardFiles {
+            evaluations_sha256: "e".repeat(64),
+            results_sha256: "f".repeat(64),
+        })
+        .await?;
         let mut stale: Vec<String> = stale.into_iter().collect();
         stale.sort();
         Ok(Ok(stale))

@@ -100,7 +100,7 @@ impl Trials {
         self.sql(
             "DROP TABLE IF EXISTS customer_features, batch_scores, batch_scores_before,
                  limit_increase_runs, limit_increase_shards, limit_increase_decisions,
-                 limit_increase_migrations CASCADE",
+                 limit_increase_shard_files, limit_increase_seals, limit_increase_migrations CASCADE",
         )
     }
 

@@ -8,6 +8,8 @@ mod categories;
 mod history;
 #[path = "workflow/pipeline.rs"]
 mod pipeline;
+#[path = "workflow/proof.rs"]
+mod proof;
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -31,6 +33,7 @@ use limit_increase_workflow::ShardRef;
 use limit_increase_workflow::keys::{Stage, remaining_list_key};
 use limit_increase_workflow::{RunId, RunRequest};
 use pipeline::*;
+use proof::*;
 use rust_decimal::Decimal;
 use serde_json::json;
 use tokio_postgres::error::SqlState;
@@ -58,6 +61,10 @@ fn main() -> ExitCode {
             a_whole_run_needs_no_more_rights_than_each_function_has,
             a_customer_s_decisions_are_found_in_the_history,
             the_history_is_only_added_to,
+            a_customer_is_explained_by_points_that_add_up,
+            a_counterfactual_reaches_the_cut_off_by_catboost_itself,
+            a_replay_repeats_a_run_bit_for_bit_and_names_an_edit,
+            every_tampering_is_named_by_verify,
             the_pipeline_decides_as_the_state_machine,
             the_pipeline_and_the_state_machine_decide_nobody_twice,
             a_killed_or_failed_start_of_the_pipeline_is_shown_and_its_run_is_failed,
@@ -94,6 +101,10 @@ fn a_whole_run_needs_no_more_rights_than_each_function_has(
             ("update-database", "UPDATE limit_increase_decisions SET new_limit = 1"),
             ("update-database", "DELETE FROM limit_increase_decisions"),
             ("query-batch-scores", "SELECT customer_id FROM limit_increase_decisions"),
+            ("update-database", "UPDATE limit_increase_seals SET seal = ''"),
+            ("update-database", "DELETE FROM limit_increase_seals"),
+            ("update-database", "UPDATE limit_increase_shard_files SET results_sha256 = ''"),
+            ("query-batch-scores", "SELECT * FROM limit_increase_seals"),
             ("update-database", "ALTER TABLE batch_scores ADD COLUMN x INTEGER"),
         ] {
             let user = roles::login(function).context("a function of the database")?;

@@ -12,3 +12,4 @@
 pub mod counterfactual;
 pub mod explanation;
 pub mod replay;
+pub mod seal;

@@ -7,7 +7,7 @@
 //! ledger by `verify`.
 
 use bytes::Bytes;
-use limit_increase_domain::Policy;
+use limit_increase_domain::{Policy, sha256_hex};
 use limit_increase_handoff::comparison::{Difference, Differences, compare};
 use limit_increase_handoff::customers::Customers;
 use limit_increase_handoff::evaluations::Evaluations;
@@ -147,8 +147,10 @@ fn score(model: &Model, customers: &Customers) -> Result<Bytes, ReplayError> {
 }
 
 fn decide(policy: &Policy, scored: &Bytes, rows: usize) -> Result<Bytes, HandoffError> {
+    let sha256 = sha256_hex(scored);
     let scored = Scored::read_for_decisions(scored.clone(), rows as u32)?;
-    let (writer, _) = evaluate(policy, &scored)?;
+    let (mut writer, _) = evaluate(policy, &scored)?;
+    writer.set_scored_sha256(sha256);
     writer.finish()
 }
 

@@ -95,6 +95,20 @@ pub async fn get_version(
     }
 }
 
+/// The folders right below a prefix, each as a prefix with its slash.
+pub async fn folders(s3: &Client, bucket: &str, prefix: &str) -> Result<Vec<String>> {
+    let request = s3.list_objects_v2().bucket(bucket).prefix(prefix).delimiter("/");
+    let mut pages = request.into_paginator().send();
+    let mut found = Vec::new();
+    while let Some(page) = pages.next().await {
+        let page =
+            page.map_err(|error| storage_error("list", bucket, prefix, &describe(&error)))?;
+        found.extend(page.common_prefixes.into_iter().flatten().filter_map(|one| one.prefix));
+    }
+
+    Ok(found)
+}
+
 fn is_missing(code: Option<&str>) -> bool {
     matches!(code, Some("NoSuchKey" | "NoSuchVersion"))
 }

@@ -18,6 +18,7 @@ mod test_schedule;
 mod test_services;
 mod train;
 mod train_sagemaker;
+mod verify;
 
 use anyhow::Result;
 
@@ -32,7 +33,8 @@ use limit_increase::terminal::Ui;
 /// A command with `--target aws` needs no checkout and no home, only the terminal.
 pub(crate) async fn dispatch(cli: Cli, ui: Ui) -> Result<Exit> {
     if let Some(place) = aws::place(&cli.command)? {
-        return aws::dispatch(&cli.command, &place, &ui).await.map_err(remote::explain);
+        let url = cli.services.database_url.as_deref();
+        return aws::dispatch(&cli.command, &place, &ui, url).await.map_err(remote::explain);
     }
 
     let given = |text: Option<String>| text.filter(|text| !text.is_empty());
@@ -56,6 +58,7 @@ pub(crate) async fn dispatch(cli: Cli, ui: Ui) -> Result<Exit> {
         Command::Results(arguments) => results::run(&context, &arguments).await?,
         Command::Explain(arguments) => explain::run(&context, &arguments).await?,
         Command::Replay(arguments) => return replay::run(&context, &arguments).await,
+        Command::Verify(arguments) => return verify::run(&context, &arguments).await,
         Command::Status(_) => status::run(&context).await?,
         Command::Stop => stop::run(&context)?,
         Command::Clean(arguments) => clean::run(&context, &arguments)?,

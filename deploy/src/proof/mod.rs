@@ -2,5 +2,7 @@
 //! the ledger, its model. What is worked out of them is the crate `deploy/evidence`.
 
 pub mod find;
+pub mod ledger;
 pub mod replay;
 pub mod run_files;
+pub mod verify;

@@ -28,9 +28,10 @@ impl Handler {
         check_policy(&run)?;
 
         let files = StepFiles::new(&self.storage, &run, &shard);
-        let scored = files.read_scores_for_decisions(&scored).await?;
-        let (writer, counts) = evaluate(&run.policy, &scored)
+        let scores = files.read_scores_for_decisions(&scored).await?;
+        let (mut writer, counts) = evaluate(&run.policy, &scores)
             .map_err(|error| files.failure(Stage::ScoredCustomers, error))?;
+        writer.set_scored_sha256(scored.sha256);
         let written = files.write(Stage::Evaluations, writer.finish()).await?;
 
         tracing::info!(

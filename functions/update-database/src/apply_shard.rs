@@ -1,14 +1,14 @@
 //! Applying one shard: from its decisions in S3 to the table, and from their effects to S3.
 
-use limit_increase_database::{Database, HeldShard, ShardLock, ShardOutcome, StaleIds};
+use limit_increase_database::{Database, HeldShard, ShardFiles, ShardLock, ShardOutcome, StaleIds};
 use limit_increase_handoff::StepFiles;
 use limit_increase_handoff::evaluations::Evaluations;
 use limit_increase_handoff::results::{Effect, ResultsWriter};
 use limit_increase_storage::Storage;
-use limit_increase_workflow::Failure;
 use limit_increase_workflow::contract::{ApplyTask, ShardApplied};
 use limit_increase_workflow::keys::Stage;
 use limit_increase_workflow::rows::Evaluation;
+use limit_increase_workflow::{Failure, HandoffRef};
 
 use crate::check_decisions::{check_ceilings, check_decisions};
 
@@ -21,9 +21,9 @@ pub(crate) async fn apply_shard(
     storage: &Storage,
     task: &ApplyTask,
 ) -> Result<ShardApplied, Failure> {
-    let ApplyTask { run, shard, evaluations } = task;
+    let ApplyTask { run, shard, evaluations: written } = task;
     let files = StepFiles::new(storage, run, shard);
-    let file: Evaluations = files.read(evaluations).await?;
+    let file: Evaluations = files.read(written).await?;
     let evaluations: Vec<Evaluation<'_>> = file
         .iter()
         .and_then(Iterator::collect)
@@ -34,7 +34,9 @@ pub(crate) async fn apply_shard(
     let mut client = database.client().await?;
     let outcome = match ShardLock::hold(&mut client, run, shard.index).await? {
         ShardLock::AlreadyApplied(outcome) => outcome,
-        ShardLock::Held(held) => apply_and_record(held, files, run.dry_run, &evaluations).await?,
+        ShardLock::Held(held) => {
+            apply_and_record(held, files, run.dry_run, (&evaluations, written)).await?
+        }
     };
 
     tracing::info!(
@@ -62,15 +64,17 @@ async fn apply_and_record(
     held: HeldShard<'_>,
     files: StepFiles<'_>,
     dry_run: bool,
-    evaluations: &[Evaluation<'_>],
+    (evaluations, written): (&[Evaluation<'_>], &HandoffRef),
 ) -> Result<ShardOutcome, Failure> {
     let previous = files.etag(Stage::Results).await?;
     let (outcome, stale) = held.apply(evaluations).await?;
 
     let record = effects(dry_run, evaluations, &stale).finish();
-    files.replace(Stage::Results, previous.as_deref(), record).await?;
+    let recorded = files.replace(Stage::Results, previous.as_deref(), record).await?;
 
-    held.commit().await?;
+    let files =
+        ShardFiles { evaluations_sha256: written.sha256.clone(), results_sha256: recorded.sha256 };
+    held.commit(&files).await?;
     Ok(outcome)
 }
 

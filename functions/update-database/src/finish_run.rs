@@ -1,7 +1,9 @@
 //! Closing a run: its summary in S3 and its status in the ledger, both or neither.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
-use limit_increase_database::{ClosingRun, Database};
+use limit_increase_database::{ClosedRun, ClosingRun, Database};
 use limit_increase_runtime::metrics;
 use limit_increase_storage::{APPLICATION_JSON, Storage};
 use limit_increase_workflow::contract::RunToFinish;
@@ -10,7 +12,7 @@ use limit_increase_workflow::{Failure, FailureKind, RunSummary};
 
 /// Checks that the run adds up (promise 3), writes its summary, and closes it.
 ///
-/// The summary is written before the commit. So a closed run has its summary, and a run whose
+/// The summary is written before the commit, and the run's seal has its hash. So a closed run has its summary, and a run whose
 /// summary cannot be written is not left SUCCEEDED (promise 5).
 ///
 /// # Errors
@@ -22,8 +24,8 @@ pub(crate) async fn finish_run(
 ) -> Result<RunSummary, Failure> {
     let mut client = database.client().await?;
     let closing = ClosingRun::hold(&mut client, to_finish).await?;
-    write_summary(storage, &to_finish.run.bucket, closing.summary()).await?;
-    let summary = closing.commit().await?;
+    let written = write_summary(storage, &to_finish.run.bucket, closing.summary()).await?;
+    let ClosedRun { summary, seal } = closing.commit(BTreeMap::from([written])).await?;
 
     tracing::info!(
         eligible = summary.eligible,
@@ -31,6 +33,7 @@ pub(crate) async fn finish_run(
         declined = summary.counts.declined,
         referred = summary.counts.referred,
         stale = summary.counts.stale,
+        seal,
         "run closed"
     );
 
@@ -38,13 +41,15 @@ pub(crate) async fn finish_run(
     Ok(summary)
 }
 
+/// Writes the summary, and returns its key and its hash for the seal.
 async fn write_summary(
     storage: &Storage,
     bucket: &str,
     summary: &RunSummary,
-) -> Result<(), Failure> {
+) -> Result<(String, String), Failure> {
     let json = serde_json::to_vec_pretty(summary)
         .map_err(|error| Failure::new(FailureKind::Internal, format!("summary: {error}")))?;
     let key = summary_key(&summary.run_id);
-    storage.put(bucket, &key, Bytes::from(json), APPLICATION_JSON).await.map(|_| ())
+    let written = storage.put(bucket, &key, Bytes::from(json), APPLICATION_JSON).await?;
+    Ok((key, written.sha256))
 }

@@ -1,6 +1,7 @@
 //! Closing a run: its shards must add up to its customers, and its summary is written before the
 //! run counts as closed.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use chrono::{DateTime, Utc};
@@ -13,6 +14,7 @@ use tokio_postgres::{Client, Transaction};
 use crate::ledger::{
     LedgerRow, conflict_failure, not_opened_failure, reading_failure, redrive_of, writing_failure,
 };
+use crate::seal::seal_run;
 use crate::transaction::begin;
 
 /// A run whose shards add up (promise 3), with its ledger row locked and set to SUCCEEDED in a
@@ -23,7 +25,17 @@ use crate::transaction::begin;
 /// execution that fails (promise 5).
 pub struct ClosingRun<'c> {
     transaction: Transaction<'c>,
+    context: RunContext,
     summary: RunSummary,
+}
+
+/// A run that is closed.
+#[derive(Debug, Clone)]
+pub struct ClosedRun {
+    /// Its summary.
+    pub summary: RunSummary,
+    /// Its seal. Whoever keeps it elsewhere can prove that no run up to this one was changed since.
+    pub seal: String,
 }
 
 /// The row of a run, locked.
@@ -69,7 +81,8 @@ impl<'c> ClosingRun<'c> {
         // the redrive before must not fail it.
         mark_succeeded(&transaction, to_finish, &sums, locked.finished_at).await?;
 
-        Ok(Self { transaction, summary: summarise(locked, &sums) })
+        let context = locked.context.clone();
+        Ok(Self { transaction, context, summary: summarise(locked, &sums) })
     }
 
     /// The summary, which has to be in S3 before the commit.
@@ -78,13 +91,16 @@ impl<'c> ClosingRun<'c> {
         &self.summary
     }
 
-    /// Closes the run and returns its summary.
+    /// Seals the run over the one that was closed before it, and closes it. `objects` are the hashes
+    /// of what the caller has written to S3, by key. A run that was closed before keeps its seal.
     ///
     /// # Errors
     /// By SQLSTATE.
-    pub async fn commit(self) -> Result<RunSummary, Failure> {
-        self.transaction.commit().await.map_err(writing_failure)?;
-        Ok(self.summary)
+    pub async fn commit(self, objects: BTreeMap<String, String>) -> Result<ClosedRun, Failure> {
+        let Self { transaction, context, summary } = self;
+        let seal = seal_run(&transaction, &context, &summary, objects).await?;
+        transaction.commit().await.map_err(writing_failure)?;
+        Ok(ClosedRun { summary, seal })
     }
 }
 

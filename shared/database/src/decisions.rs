@@ -22,6 +22,16 @@ use crate::transaction::begin;
 /// The ids of the customers who are stale: changed, or decided by another run, since the query.
 pub type StaleIds = HashSet<String>;
 
+/// The files of a shard that the ledger vouches for. The list of shards has the customers' file, and
+/// the evaluations name the scores.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShardFiles {
+    /// SHA-256 of the decisions, in hexadecimal.
+    pub evaluations_sha256: String,
+    /// SHA-256 of the record of what became of them.
+    pub results_sha256: String,
+}
+
 /// What an attempt finds when it has the lock of a shard.
 #[derive(Debug)]
 pub enum ShardLock<'c> {
@@ -135,11 +145,26 @@ impl HeldShard<'_> {
         Ok((stale, Some(filter)))
     }
 
-    /// Makes the decisions and the ledger row durable, and releases the lock.
+    /// Makes the decisions and the ledger row durable, with the hashes of the shard's files, and
+    /// releases the lock.
     ///
     /// # Errors
     /// By SQLSTATE. The commit may have happened all the same; the ledger says whether it did.
-    pub async fn commit(self) -> Result<(), Failure> {
+    pub async fn commit(self, files: &ShardFiles) -> Result<(), Failure> {
+        self.transaction
+            .execute(
+                "INSERT INTO limit_increase_shard_files
+                     (run_id, shard_index, evaluations_sha256, results_sha256)
+                 VALUES ($1, $2, $3, $4)",
+                &[
+                    &self.run.as_str(),
+                    &(self.shard.0 as i32),
+                    &files.evaluations_sha256,
+                    &files.results_sha256,
+                ],
+            )
+            .await
+            .map_err(applying_failure)?;
         self.transaction.commit().await.map_err(applying_failure)
     }
 }

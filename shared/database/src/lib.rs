@@ -21,15 +21,16 @@ mod ledger;
 mod migrate;
 mod opening;
 mod schema;
+mod seal;
 mod secret;
 mod tls;
 mod transaction;
 
 pub use address::{driver_config, is_loopback};
-pub use closing::ClosingRun;
+pub use closing::{ClosedRun, ClosingRun};
 pub use connect::{Database, connect};
 pub use credentials::{Credentials, DatabaseUrl};
-pub use decisions::{HeldShard, ShardLock, StaleIds};
+pub use decisions::{HeldShard, ShardFiles, ShardLock, StaleIds};
 pub use eligible::{EligibleRow, EligibleStream, Selection, open_eligible};
 pub use error::{database_failure, pool_failure};
 pub use history::{PastDecision, find_decisions};

@@ -10,12 +10,13 @@ use crate::transaction::begin;
 
 /// Version, name and text. The schema keeps the SHA-256 of each text, so a released text must not
 /// change.
-const MIGRATIONS: [(i32, &str, &str); 5] = [
+const MIGRATIONS: [(i32, &str, &str); 6] = [
     (1, "batch_scores", include_str!("../migrations/0001_batch_scores.sql")),
     (2, "customer_features", include_str!("../migrations/0002_customer_features.sql")),
     (3, "ledger", include_str!("../migrations/0003_ledger.sql")),
     (4, "redrives", include_str!("../migrations/0004_redrives.sql")),
     (5, "decisions", include_str!("../migrations/0005_decisions.sql")),
+    (7, "seals", include_str!("../migrations/0007_seals.sql")),
 ];
 
 /// The number of the advisory lock that makes two migrations wait for each other. It is arbitrary.
@@ -93,7 +94,8 @@ async fn check_tables(transaction: &Transaction<'_>) -> Result<(), Failure> {
         .query(
             "SELECT name FROM (VALUES ('batch_scores'), ('customer_features'),
                  ('limit_increase_runs'), ('limit_increase_shards'),
-                 ('limit_increase_decisions')) AS tables (name)
+                 ('limit_increase_decisions'), ('limit_increase_shard_files'),
+                 ('limit_increase_seals')) AS tables (name)
              WHERE to_regclass(name) IS NULL",
             &[],
         )

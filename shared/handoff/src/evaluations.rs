@@ -9,7 +9,9 @@ use limit_increase_domain::{CreditScore, Decision, Outcome};
 use limit_increase_workflow::rows::Evaluation;
 use rust_decimal::Decimal;
 
-use crate::parquet_file::{Columns, HandoffError, INCOME, MONEY, Table, amount_at, amounts, cents};
+use crate::parquet_file::{
+    Columns, HandoffError, INCOME, MONEY, Table, amount_at, amounts, cents, metadata,
+};
 
 /// What is known of a customer when the policy is applied: score and limit at the time of the
 /// query, the income under an affordability cap, and the new score, if there is one.
@@ -27,6 +29,18 @@ pub struct Facts<'a> {
     pub new_score: Option<CreditScore>,
 }
 
+/// The key of the hash of the scores among the file's metadata.
+const SCORED_SHA256: &str = "limit_increase_scored_sha256";
+
+/// The SHA-256 of the file of scores that these decisions were made from; `None` in a file of an older
+/// release.
+///
+/// # Errors
+/// When the bytes are not a Parquet file.
+pub fn scored_sha256(bytes: &Bytes) -> Result<Option<String>, HandoffError> {
+    metadata(bytes, SCORED_SHA256)
+}
+
 /// Collects the decisions of a shard and makes the file.
 #[derive(Default)]
 pub struct EvaluationsWriter {
@@ -39,9 +53,16 @@ pub struct EvaluationsWriter {
     outcomes: StringBuilder,
     new_limits: Vec<Option<i128>>,
     reasons: StringBuilder,
+    scored_sha256: Option<String>,
 }
 
 impl EvaluationsWriter {
+    /// Names the file of scores that the decisions are made from. So whoever trusts the file of
+    /// decisions can check the scores too.
+    pub fn set_scored_sha256(&mut self, sha256: String) {
+        self.scored_sha256 = Some(sha256);
+    }
+
     /// Adds the decision on a customer, with all that it was decided by.
     ///
     /// # Errors
@@ -94,7 +115,7 @@ impl EvaluationsWriter {
         columns.push("decision", false, self.outcomes.finish());
         columns.push("new_limit", true, amounts(self.new_limits, &MONEY));
         columns.push_distinct("decision_reason", false, self.reasons.finish());
-        columns.into_parquet(rows)
+        columns.with_metadata(SCORED_SHA256, self.scored_sha256).into_parquet(rows)
     }
 }
 
@@ -218,6 +239,17 @@ mod tests {
         assert_eq!(row.new_limit.unwrap().to_string(), "6000.00");
         assert_eq!((row.current_score, row.new_score), (Some(640), Some(CreditScore::new(700))));
         assert_eq!(row.annual_income.unwrap().to_string(), "30000.50");
+    }
+
+    #[test]
+    fn the_file_names_the_scores_that_it_was_made_from() {
+        let mut writer = EvaluationsWriter::default();
+        writer.set_scored_sha256("f00d".to_owned());
+        assert_eq!(scored_sha256(&writer.finish().unwrap()).unwrap().as_deref(), Some("f00d"));
+
+        let older = file(&decision(Outcome::Declined, None));
+        assert_eq!(scored_sha256(&older).unwrap(), None);
+        assert!(scored_sha256(&Bytes::from_static(b"PAR1")).is_err());
     }
 
     #[test]

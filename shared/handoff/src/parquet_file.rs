@@ -14,6 +14,7 @@ use limit_increase_workflow::{Failure, FailureKind, RunRequest};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::Compression;
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use rust_decimal::Decimal;
@@ -103,6 +104,20 @@ pub fn row_count(bytes: &Bytes) -> Result<u32, HandoffError> {
         .ok_or(HandoffError::Rows { found, expected: expected.into() })
 }
 
+/// The text under a key of the file's metadata; `None` if the file has none.
+///
+/// # Errors
+/// When the bytes are not a Parquet file.
+pub(crate) fn metadata(bytes: &Bytes, key: &str) -> Result<Option<String>, HandoffError> {
+    let bytes = bytes.clone();
+    catch_unwind(|| {
+        let builder = ParquetRecordBatchReaderBuilder::try_new(bytes)?;
+        Ok(builder.metadata().file_metadata().key_value_metadata().cloned())
+    })
+    .unwrap_or(Err(HandoffError::Damaged))
+    .map(|entries| entries.into_iter().flatten().find(|entry| entry.key == key)?.value)
+}
+
 /// The row of a customer in the file of any stage, from 0; `None` if the customer is not in it. Only
 /// the keys are decoded.
 ///
@@ -120,11 +135,19 @@ pub(crate) struct Columns {
     fields: Vec<Field>,
     arrays: Vec<ArrayRef>,
     distinct: Vec<String>,
+    metadata: Vec<KeyValue>,
 }
 
 impl Columns {
     pub(crate) const fn new() -> Self {
-        Self { fields: Vec::new(), arrays: Vec::new(), distinct: Vec::new() }
+        Self { fields: Vec::new(), arrays: Vec::new(), distinct: Vec::new(), metadata: Vec::new() }
+    }
+
+    /// Puts a text into the metadata of the file. So it is part of what the file's SHA-256 vouches
+    /// for.
+    pub(crate) fn with_metadata(mut self, key: &str, text: Option<String>) -> Self {
+        self.metadata.extend(text.map(|text| KeyValue::new(key.to_owned(), text)));
+        self
     }
 
     pub(crate) fn push(&mut self, name: &str, nullable: bool, array: impl Array + 'static) {
@@ -163,6 +186,10 @@ impl Columns {
                 // The mantissas of floats do not compress.
                 properties = properties.set_column_compression(path, Compression::UNCOMPRESSED);
             }
+        }
+
+        if !self.metadata.is_empty() {
+            properties = properties.set_key_value_metadata(Some(self.metadata));
         }
 
         let mut writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties.build()))?;

@@ -131,12 +131,11 @@ impl<'a> StepFiles<'a> {
         stage: Stage,
         previous: Option<&str>,
         file: Result<Bytes, HandoffError>,
-    ) -> Result<(), Failure> {
+    ) -> Result<HandoffRef, Failure> {
         let bytes = file.map_err(|error| self.failure(stage, error))?;
         self.storage
             .replace(&self.run.bucket, &self.key(stage), previous, bytes, CONTENT_TYPE)
-            .await?;
-        Ok(())
+            .await
     }
 
     /// Where the file of a stage is, for a message.

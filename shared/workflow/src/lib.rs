@@ -40,6 +40,7 @@ pub mod release;
 pub mod request;
 pub mod rows;
 pub mod run;
+pub mod seal;
 pub mod shard;
 pub mod summary;
 

@@ -232,7 +232,8 @@ impl Lab {
                  SET LOCAL session_replication_role = replica;
                  TRUNCATE limit_increase_decisions;
                  COMMIT;
-                 TRUNCATE limit_increase_runs, limit_increase_shards, batch_scores,
+                 TRUNCATE limit_increase_runs, limit_increase_shards, limit_increase_shard_files,
+                 limit_increase_seals, batch_scores,
                  customer_features, decisions_written;
                  INSERT INTO batch_scores SELECT * FROM pristine;
                  INSERT INTO customer_features SELECT * FROM pristine_features;

@@ -1,6 +1,7 @@
 //! The commands with `--target aws`: each looks at a stack in an account, or starts something there.
 //!
-//! None of them connects to the database. What can raise limits asks first.
+//! None of them connects to the database but `verify`, by the address that it is given. What can
+//! raise limits asks first.
 
 mod proof;
 mod results;
@@ -30,6 +31,7 @@ pub(super) fn place(command: &Command) -> Result<Option<Place>> {
         Command::Results(arguments) => &arguments.place,
         Command::Explain(arguments) => &arguments.place,
         Command::Replay(arguments) => &arguments.place,
+        Command::Verify(arguments) => &arguments.place,
         Command::Status(arguments) => &arguments.place,
         Command::TestSchedule(arguments) => &arguments.place,
         _ => return Ok(None),
@@ -38,13 +40,21 @@ pub(super) fn place(command: &Command) -> Result<Option<Place>> {
 }
 
 /// Runs a command for the stack that [`place`] found.
-pub(super) async fn dispatch(command: &Command, place: &Place, ui: &Ui) -> Result<Exit> {
+///
+/// `database_url` is that of `--database-url`, for the one command that reads the ledger.
+pub(super) async fn dispatch(
+    command: &Command,
+    place: &Place,
+    ui: &Ui,
+    database_url: Option<&str>,
+) -> Result<Exit> {
     match command {
         Command::Run(arguments) => run::run(ui, place, arguments).await,
         Command::Resume(arguments) => resume::run(ui, place, arguments).await,
         Command::Results(arguments) => results::run(ui, place, arguments).await,
         Command::Explain(arguments) => proof::explain(ui, place, arguments).await,
         Command::Replay(arguments) => proof::replay(ui, place, arguments).await,
+        Command::Verify(arguments) => proof::verify(ui, place, arguments, database_url).await,
         Command::Status(_) => status::run(ui, place).await,
         Command::TestSchedule(arguments) => test_schedule::run(ui, place, arguments).await,
         _ => Err(Problem::usage("this command works on the local AWS alone").into()),
