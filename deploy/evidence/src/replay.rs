@@ -1,13 +1,15 @@
 //! A shard scored and decided again, from its stored inputs by the pinned model and the policy of
 //! its run, and compared with the record bit for bit.
 //!
-//! What scores and decides here is what the functions run ([`limit_increase_steps`]). What became of
+//! What scores and decides here is what the functions run ([`limit_increase_scoring_step`],
+//! [`limit_increase_evaluation_step`]). What became of
 //! a decision when it met the database is the one thing that can't be repeated: the table has
 //! changed since. The effects are taken from the record, and their counts are checked against the
 //! ledger by `verify`.
 
 use bytes::Bytes;
 use limit_increase_domain::{Policy, sha256_hex};
+use limit_increase_evaluation_step::evaluate;
 use limit_increase_handoff::comparison::{Difference, Differences, compare};
 use limit_increase_handoff::customers::Customers;
 use limit_increase_handoff::evaluations::Evaluations;
@@ -15,7 +17,7 @@ use limit_increase_handoff::results::{self, Effect, ResultsWriter};
 use limit_increase_handoff::scored::Scored;
 use limit_increase_handoff::{HandoffError, row_count};
 use limit_increase_scoring::{Model, ScoringError};
-use limit_increase_steps::{evaluate, frame, write_scores};
+use limit_increase_scoring_step::{frame, write_scores};
 use limit_increase_workflow::keys::Stage;
 use limit_increase_workflow::rows::Evaluation;
 use serde::Serialize;

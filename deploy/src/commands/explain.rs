@@ -11,7 +11,7 @@ use limit_increase_handoff::evaluations::Evaluations;
 use limit_increase_handoff::scored::Scored;
 use limit_increase_handoff::{results, row_count};
 use limit_increase_scoring::Model;
-use limit_increase_steps::frame;
+use limit_increase_scoring_step::frame;
 use serde_json::json;
 
 use super::results::run_id;

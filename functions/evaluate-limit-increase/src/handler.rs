@@ -1,7 +1,7 @@
 //! From a shard's scores in S3 to its decisions in S3.
 
+use limit_increase_evaluation_step::evaluate;
 use limit_increase_handoff::StepFiles;
-use limit_increase_steps::evaluate;
 use limit_increase_storage::Storage;
 use limit_increase_workflow::contract::EvaluateTask;
 use limit_increase_workflow::keys::Stage;

@@ -2,7 +2,7 @@
 
 use limit_increase_handoff::StepFiles;
 use limit_increase_handoff::customers::Customers;
-use limit_increase_steps::{frame, write_scores};
+use limit_increase_scoring_step::{frame, write_scores};
 use limit_increase_storage::Storage;
 use limit_increase_workflow::contract::ShardTask;
 use limit_increase_workflow::keys::Stage;

@@ -1,10 +1,11 @@
 #![allow(clippy::unwrap_used)]
 use bytes::Bytes;
 use limit_increase_artifact::Artifact;
+use limit_increase_evaluation_step::evaluate;
 use limit_increase_handoff::customers::CustomersWriter;
 use limit_increase_handoff::evaluations::Evaluations;
 use limit_increase_scoring::Model;
-use limit_increase_steps::{evaluate, frame, write_scores};
+use limit_increase_scoring_step::{frame, write_scores};
 use limit_increase_workflow::Release;
 use limit_increase_workflow::rows::{CellValue, CustomerRow};
 

@@ -80,14 +80,8 @@ fn another_policy_or_model_is_seen_in_each_stage_that_it_changes() {
     assert!(found.differences > 0);
     assert!(found.first.iter().all(|one| one.stage != "scored_customers"), "{:?}", found.first);
 
-    let columns = |model: &Model| model.inputs().len();
-    let other = model(STUMPS);
-    if columns(&other) == columns(&right) {
-        let found = replay_shard(&other, &policy(), &recorded, None).unwrap();
-        assert_eq!(found.first[0].stage, "scored_customers");
-    } else {
-        assert!(replay_shard(&other, &policy(), &recorded, None).is_err());
-    }
+    let found = replay_shard(&model(STUMPS), &policy(), &recorded, None).unwrap();
+    assert_eq!(found.first[0].stage, "scored_customers");
 }
 
 #[test]

@@ -1,4 +1,9 @@
-//! From the customers of a shard to the model's frame, and from its scores to the file.
+//! What the scoring step makes of a shard's file: from the customers to the model's frame, and from
+//! its scores to the next file.
+//!
+//! The function calls it for a run, and `limit-increase replay` calls it again years later. Because
+//! it is the same code, a replay can be compared bit for bit. What must not live here: S3, SQL,
+//! events.
 
 use limit_increase_artifact::ModelInput;
 use limit_increase_handoff::HandoffError;

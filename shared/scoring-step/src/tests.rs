@@ -73,7 +73,7 @@ fn a_column_that_the_hand_off_lacks_is_an_error() {
 
 #[test]
 fn scores_go_into_the_file_as_the_model_gives_them() {
-    let archive = include_bytes!("../../../../shared/scoring/tests/golden/depth_6.tar.gz");
+    let archive = include_bytes!("../../scoring/tests/golden/depth_6.tar.gz");
     let model = Model::load(&Artifact::open(archive).unwrap()).unwrap();
     let columns: Vec<_> = model.inputs().iter().map(|input| input.column.clone()).collect();
     let values = columns.iter().map(|column| missing(column.kind)).collect();

@@ -1,4 +1,8 @@
-//! From the scores of a shard to its decisions.
+//! What the evaluating step makes of a shard's file: from the scores to the decisions.
+//!
+//! The function calls it for a run, and `limit-increase replay` calls it again years later. It is a
+//! crate apart from `limit-increase-scoring-step`, because the function links no model. What must not
+//! live here: S3, SQL, events.
 
 use limit_increase_domain::decision::{Scoring, decide, refer};
 use limit_increase_domain::{Counts, Policy};
