@@ -62,7 +62,8 @@ pub enum Change {
     Number {
         /// As it is.
         from: f64,
-        /// The nearest value of the part that reaches the cut-off. It is whole where the input is.
+        /// The nearest value of the part that reaches the cut-off, with the decimals of the input if
+        /// the part has such a value.
         to: f64,
         /// The part's lower end, which does not belong to it; absent where the part has none.
         above: Option<f32>,

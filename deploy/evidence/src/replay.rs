@@ -1,8 +1,8 @@
 //! A shard scored and decided again, from its stored inputs by the pinned model and the policy of
 //! its run, and compared with the record bit for bit.
 //!
-//! What scores and decides here is what the functions run ([`limit_increase_scoring_step`],
-//! [`limit_increase_evaluation_step`]). What became of
+//! What scores and decides here is what the functions run: [`limit_increase_scoring_step`] and
+//! [`limit_increase_evaluation_step`]. What became of
 //! a decision when it met the database is the one thing that can't be repeated: the table has
 //! changed since. The effects are taken from the record, and their counts are checked against the
 //! ledger by `verify`.

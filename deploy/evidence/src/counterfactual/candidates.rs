@@ -92,7 +92,7 @@ pub(super) fn candidates(
 
 /// One number of each part but the customer's own: the one that is nearest to the customer's.
 fn numbers(now: f64, thresholds: &[f32], special: &[f64], rises_only: bool) -> Vec<Candidate> {
-    let is_whole = now.fract() == 0.0 && has_whole_numbers(thresholds);
+    let steps = Steps::of(now, thresholds);
     let own = thresholds.partition_point(|threshold| now as f32 > *threshold);
     let part = |part: usize| {
         let above = part.checked_sub(1).map(|below| thresholds[below]);
@@ -101,12 +101,12 @@ fn numbers(now: f64, thresholds: &[f32], special: &[f64], rises_only: bool) -> V
 
     let rising = (own + 1..=thresholds.len()).filter_map(|number| {
         let (above, at_most) = part(number);
-        let to = lowest(above?, at_most, is_whole, special)?;
+        let to = lowest(above?, at_most, steps, special)?;
         Some(Candidate::Number { to, above, at_most, distance: to - now })
     });
     let falling = (0..own).rev().filter(|_| !rises_only).filter_map(|number| {
         let (above, at_most) = part(number);
-        let to = highest(above, at_most?, is_whole, special)?;
+        let to = highest(above, at_most?, steps, special)?;
         Some(Candidate::Number { to, above, at_most, distance: now - to })
     });
 
@@ -119,48 +119,82 @@ fn numbers(now: f64, thresholds: &[f32], special: &[f64], rises_only: bool) -> V
     all
 }
 
-/// Whether the column held whole numbers in training. CatBoost puts a threshold half-way between
-/// two neighbouring values, so those of whole numbers are multiples of one half.
-fn has_whole_numbers(thresholds: &[f32]) -> bool {
-    thresholds.iter().all(|threshold| (threshold * 2.0).fract() == 0.0)
+/// The decimals with which a number is named, so that 0.663 is told and not 0.66349995.
+#[derive(Debug, Clone, Copy)]
+struct Steps {
+    /// 10 to the power of the decimals.
+    scale: f64,
 }
 
-/// The lowest number of a part: the model compares in float32, so the next one above its lower end.
-/// A value that stands for a missing number is none.
-fn lowest(above: f32, at_most: Option<f32>, is_whole: bool, special: &[f64]) -> Option<f64> {
+impl Steps {
+    /// More decimals than a float32 tells apart are no reading aid.
+    const MOST_DECIMALS: usize = 6;
+
+    /// As many decimals as the customer's number has, or as the numbers of the training rows had.
+    /// CatBoost puts a threshold half-way between two of those, so most have one decimal more.
+    fn of(now: f64, thresholds: &[f32]) -> Self {
+        let mut counts = [0_usize; 16];
+        for threshold in thresholds {
+            counts[decimals(&threshold.to_string()).min(15)] += 1;
+        }
+        let most = counts.iter().max().copied().unwrap_or_default();
+        let usual = counts.iter().position(|count| *count == most).unwrap_or_default();
+        let own = decimals(&(now as f32).to_string());
+        let count = own.max(usual.saturating_sub(1)).min(Self::MOST_DECIMALS);
+        Self { scale: 10_f64.powi(count as i32) }
+    }
+
+    /// The first number with these decimals above a threshold, and those that follow.
+    fn above(self, threshold: f32) -> impl Iterator<Item = f64> {
+        let first = (f64::from(threshold) * self.scale).floor() + 1.0;
+        std::iter::successors(Some(first), |number| Some(number + 1.0))
+            .map(move |number| number / self.scale)
+    }
+
+    /// The last number with these decimals that is not above a threshold, and those before it.
+    fn up_to(self, threshold: f32) -> impl Iterator<Item = f64> {
+        let last = (f64::from(threshold) * self.scale).floor();
+        std::iter::successors(Some(last), |number| Some(number - 1.0))
+            .map(move |number| number / self.scale)
+    }
+}
+
+/// The digits after the point of a number as it is written.
+fn decimals(written: &str) -> usize {
+    written.split_once('.').map_or(0, |(_, fraction)| fraction.len())
+}
+
+/// The lowest number of a part, with the decimals of its column if the part has such a number. The
+/// model compares in float32, so otherwise it is the next one of these.
+fn lowest(above: f32, at_most: Option<f32>, steps: Steps, special: &[f64]) -> Option<f64> {
     let fits = |to: &f64| {
         let single = *to as f32;
         single > above && single.is_finite() && at_most.is_none_or(|end| single <= end)
     };
-    let after = |to: f64| if is_whole { to + 1.0 } else { f64::from((to as f32).next_up()) };
-    let first = after(if is_whole { f64::from(above).floor() } else { f64::from(above) });
-
-    nearest(first, after, fits, special)
+    let exact = std::iter::successors(Some(above.next_up()), |to| Some(to.next_up()));
+    nearest(steps.above(above), exact.map(f64::from), fits, special)
 }
 
 /// The highest number of a part, which its upper end belongs to.
-fn highest(above: Option<f32>, at_most: f32, is_whole: bool, special: &[f64]) -> Option<f64> {
+fn highest(above: Option<f32>, at_most: f32, steps: Steps, special: &[f64]) -> Option<f64> {
     let fits = |to: &f64| {
         let single = *to as f32;
         single <= at_most && single.is_finite() && above.is_none_or(|end| single > end)
     };
-    let after = |to: f64| if is_whole { to - 1.0 } else { f64::from((to as f32).next_down()) };
-    let first = if is_whole { f64::from(at_most).floor() } else { f64::from(at_most) };
-
-    nearest(first, after, fits, special)
+    let exact = std::iter::successors(Some(at_most), |to| Some(to.next_down()));
+    nearest(steps.up_to(at_most), exact.map(f64::from), fits, special)
 }
 
-/// The first number from `first` on that belongs to the part and is not special.
+/// The first number that belongs to the part and does not stand for a missing one.
 fn nearest(
-    first: f64,
-    after: impl Fn(f64) -> f64,
+    readable: impl Iterator<Item = f64>,
+    exact: impl Iterator<Item = f64>,
     fits: impl Fn(&f64) -> bool,
     special: &[f64],
 ) -> Option<f64> {
-    // There are at most as many special values as the manifest may have, so one step more is enough.
-    std::iter::successors(Some(first), |to| Some(after(*to)))
-        .take(special.len() + 1)
-        .find(|to| fits(to) && !special.contains(to))
+    // All special values may come first. One more may round to the part's end in float32.
+    let tried = special.len() + 2;
+    readable.take(tried).chain(exact.take(tried)).find(|to| fits(to) && !special.contains(to))
 }
 
 #[cfg(test)]
@@ -177,15 +211,23 @@ mod tests {
 
     #[test]
     fn the_nearest_number_of_each_other_part_is_tried() {
-        let cases: [Case<'_>; 8] = [
+        let cases: [Case<'_>; 9] = [
             ("whole", 3.0, &[1.5, 3.5, 6.5], &[], false, &[4.0, 1.0, 7.0]),
             ("at a threshold", 4.0, &[4.0, 6.0], &[], false, &[5.0, 7.0]),
             ("rising alone", 3.0, &[1.5, 3.5, 6.5], &[], true, &[4.0, 7.0]),
             ("above all", 9.0, &[1.5, 3.5], &[], false, &[3.0, 1.0]),
             ("below all", 0.0, &[1.5], &[], false, &[2.0]),
             ("a special value", 3.0, &[1.5, 3.5], &[1.0, 4.0], false, &[5.0, 0.0]),
-            ("no whole number in a part", 1.0, &[2.0, 2.5, 3.5], &[], false, &[3.0, 4.0]),
-            ("a fraction of one's own", 3.25, &[3.5], &[], false, &[3.500_000_238_418_579]),
+            (
+                "a part between whole numbers",
+                1.0,
+                &[2.0, 2.25, 3.5],
+                &[],
+                false,
+                &[2.000_000_238_418_579, 3.0, 4.0],
+            ),
+            ("a fraction of one's own", 3.25, &[3.5], &[], false, &[3.51]),
+            ("decimals of the training rows", 3.0, &[0.1235, 3.0125], &[], false, &[3.013, 0.123]),
         ];
         for (name, now, thresholds, special, rises_only, expected) in cases {
             assert_eq!(tried(now, thresholds, special, rises_only), expected, "{name}");
@@ -193,11 +235,11 @@ mod tests {
     }
 
     #[test]
-    fn fractions_are_tried_at_the_next_float32() {
-        let found = tried(0.5, &[0.3, 0.7], &[], false);
-        assert_eq!(found, [f64::from(0.3_f32), f64::from(0.7_f32.next_up())]);
-        let narrow = tried(0.5, &[0.3, 0.3_f32.next_up(), 0.7], &[], false);
-        assert_eq!(narrow.len(), 3, "a part of one float32 has a number: {narrow:?}");
+    fn a_part_that_is_too_narrow_for_its_decimals_is_tried_at_the_next_float32() {
+        let (low, high) = (0.3_f32, 0.3_f32.next_up());
+        let found = tried(0.5, &[low, high, 0.7], &[], false);
+        assert!(found.contains(&f64::from(high)), "{found:?}");
+        assert_eq!(found.len(), 3, "{found:?}");
     }
 
     #[test]

@@ -99,9 +99,10 @@ fn the_change_is_the_smallest_that_reaches_and_its_score_is_the_model_s() {
                 assert!(above.is_none_or(|end| *to as f32 > end));
                 assert!(at_most.is_none_or(|end| *to as f32 <= end));
 
-                // A whole number may lie further away than the next float32.
+                // A number with the decimals of its column may lie further away than the next float32.
                 let nearest = expected.unwrap();
-                let tolerance = if to.fract() == 0.0 { 1.0 } else { 0.0 };
+                let decimals = to.to_string().split_once('.').map_or(0, |(_, all)| all.len());
+                let tolerance = 10_f64.powi(-i32::try_from(decimals).unwrap());
                 assert!(
                     (to - from).abs() <= (nearest - from).abs() + tolerance,
                     "row {row}, source {source}: {to} for {nearest} from {from}"

@@ -30,9 +30,9 @@ pub fn shown(value: Option<&InputValue>) -> String {
 pub fn place(place: &Place) -> String {
     match place {
         Place::NotKnown => "not known".to_owned(),
-        Place::BelowMedian(median) => format!("below the median of {median}"),
+        Place::BelowMedian(median) => format!("below the median, {}", number(*median)),
         Place::AtMedian(_) => "the median".to_owned(),
-        Place::AboveMedian(median) => format!("above the median of {median}"),
+        Place::AboveMedian(median) => format!("above the median, {}", number(*median)),
     }
 }
 

@@ -40,7 +40,9 @@ fn verdict(explained: &Explanation) -> String {
 }
 
 fn waterfall(explained: &Explanation) -> String {
-    let mut rows = table(&["Input", "Value", "Training rows", "Points", "took | gave"]);
+    let mut rows = table(&["Input", "Value", "Among training rows", "Points", "took | gave"]);
+    // A line between the rows would cut the picture of the bars into pieces.
+    rows.load_preset(comfy_table::presets::NOTHING);
     let Some(score) = &explained.score else {
         for input in &explained.inputs {
             rows.add_row([
