@@ -11,6 +11,7 @@ use limit_increase::aws::Aws;
 use limit_increase::database;
 use limit_increase::local::{Context, services};
 use limit_increase::model::BUCKET;
+use limit_increase::proof::history::check_strays;
 use limit_increase::proof::ledger::{self, Ledger};
 use limit_increase::proof::verify::{check_objects, check_unknown_runs};
 use limit_increase::terminal::{Exit, Problem, Ui, table, thousands};
@@ -54,12 +55,13 @@ pub(super) async fn show(
             .seals
             .iter()
             .find(|seal| seal.run_id == run.run_id && seal.started_at == run.started_at);
-        let report = check_objects(aws, run, seal, &task).await?;
+        let report = check_objects((aws, &*client), run, seal, &task).await?;
         objects += report.objects;
         findings.extend(report.findings);
     }
     if arguments.run.is_none() && !arguments.chain {
         findings.extend(check_unknown_runs(aws, bucket, &ledger.runs).await?);
+        findings.extend(check_strays(client).await?);
     }
     task.done(format!("{} seals, {} objects", thousands(chain.seals), thousands(objects)));
 

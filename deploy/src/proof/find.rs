@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use futures_util::{StreamExt as _, stream};
+use limit_increase_database::find_decisions;
 use limit_increase_handoff::find_customer;
 use limit_increase_workflow::keys::Stage;
 use limit_increase_workflow::{RunId, ShardIndex};
@@ -24,8 +25,8 @@ pub struct Place {
     pub row: usize,
 }
 
-/// The last decision on a customer in the history, or the one of a given run; `None` if the history
-/// has none. A database of an older release has no history, and then it is `None` too.
+/// The last decision on a customer in the history, or the last one of a given run; `None` if the
+/// history has none.
 ///
 /// # Errors
 /// When the history can't be read.
@@ -34,29 +35,13 @@ pub async fn in_history(
     customer_id: &str,
     run: Option<&RunId>,
 ) -> Result<Option<Place>> {
-    let known = client
-        .query_one("SELECT to_regclass('limit_increase_decisions') IS NOT NULL AS known", &[])
-        .await?;
-    if !known.try_get::<_, bool>("known")? {
-        return Ok(None);
-    }
-
-    let row = client
-        .query_opt(
-            "SELECT run_id, shard_index, row_index FROM limit_increase_decisions
-             WHERE customer_id = $1 AND ($2::text IS NULL OR run_id = $2)
-             ORDER BY decided_at DESC LIMIT 1",
-            &[&customer_id, &run.map(RunId::as_str)],
-        )
-        .await?;
-    let Some(row) = row else { return Ok(None) };
-
-    let shard: i32 = row.try_get("shard_index")?;
-    let position: i32 = row.try_get("row_index")?;
-    Ok(Some(Place {
-        run: RunId::try_from(row.try_get::<_, String>("run_id")?)?,
-        shard: ShardIndex(u32::try_from(shard)?),
-        row: usize::try_from(position)?,
+    let decisions = find_decisions(client, customer_id).await?;
+    let found =
+        decisions.into_iter().find(|decision| run.is_none_or(|run| decision.run_id == *run));
+    Ok(found.map(|decision| Place {
+        run: decision.run_id,
+        shard: decision.shard,
+        row: decision.row as usize,
     }))
 }
 

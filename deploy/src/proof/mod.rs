@@ -2,6 +2,7 @@
 //! the ledger, its model. What is worked out of them is the crate `deploy/evidence`.
 
 pub mod find;
+pub mod history;
 pub mod ledger;
 pub mod replay;
 pub mod run_files;

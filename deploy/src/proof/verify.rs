@@ -13,7 +13,9 @@ use limit_increase_handoff::{results, row_count};
 use limit_increase_workflow::keys::{Stage, shard_list_key, summary_key};
 use limit_increase_workflow::seal::{Sealed, SealedShard};
 use limit_increase_workflow::{RunContext, RunId, ShardIndex, ShardRef};
+use tokio_postgres::Client;
 
+use super::history;
 use crate::aws::{Aws, storage};
 use crate::terminal::{Task, thousands};
 
@@ -32,23 +34,26 @@ pub struct ObjectsReport {
 /// One run's objects in S3.
 struct Objects<'a> {
     aws: &'a Aws,
+    client: &'a Client,
     run: &'a str,
     context: RunContext,
     report: ObjectsReport,
 }
 
 /// Checks the objects of a run: its list of shards, each file of each shard, its summary, its model.
+/// Files that are right are compared with the counts and with the history.
 ///
 /// # Errors
 /// When S3 does not answer, or the ledger's row can't be read by this release.
 pub async fn check_objects(
-    aws: &Aws,
+    (aws, client): (&Aws, &Client),
     run: &LedgerRun,
     seal: Option<&StoredSeal>,
     task: &Task,
 ) -> Result<ObjectsReport> {
     let context: RunContext = serde_json::from_value(run.context.clone())?;
-    let mut objects = Objects { aws, run: &run.run_id, context, report: ObjectsReport::default() };
+    let mut objects =
+        Objects { aws, client, run: &run.run_id, context, report: ObjectsReport::default() };
     objects.check_summary(seal).await?;
     objects.check_model().await?;
 
@@ -144,20 +149,31 @@ impl Objects<'_> {
             return Ok(report);
         };
         let key = |stage: Stage| stage.shard_key(&self.context.run_id, shard.index);
-        if let Some(sha256) = &row.evaluations_sha256 {
-            let key_of_scores = key(Stage::ScoredCustomers);
-            let evaluations =
-                self.check(bucket, &key(Stage::Evaluations), None, sha256, &mut report).await?;
-            let scores = evaluations.map(|file| scored_sha256(&file)).transpose()?.flatten();
-            if let Some(sha256) = scores {
-                self.check(bucket, &key_of_scores, None, &sha256, &mut report).await?;
+        let evaluations = match &row.evaluations_sha256 {
+            Some(sha256) => {
+                self.check(bucket, &key(Stage::Evaluations), None, sha256, &mut report).await?
             }
+            None => None,
+        };
+        let scores = evaluations.as_ref().map(scored_sha256).transpose()?.flatten();
+        if let Some(sha256) = scores {
+            let key = key(Stage::ScoredCustomers);
+            self.check(bucket, &key, None, &sha256, &mut report).await?;
         }
-        if let Some(sha256) = &row.results_sha256 {
-            let key = key(Stage::Results);
-            if let Some(record) = self.check(bucket, &key, None, sha256, &mut report).await? {
-                report.findings.extend(self.check_counts(shard.index, row, record)?);
+        let record = match &row.results_sha256 {
+            Some(sha256) => {
+                self.check(bucket, &key(Stage::Results), None, sha256, &mut report).await?
             }
+            None => None,
+        };
+
+        if let Some(record) = record.clone() {
+            report.findings.extend(self.check_counts(shard.index, row, record)?);
+        }
+        if let Some((evaluations, record)) = evaluations.zip(record) {
+            let place = (self.run, shard.index);
+            let finding = history::check_shard(self.client, place, evaluations, record).await?;
+            report.findings.extend(finding);
         }
         Ok(report)
     }

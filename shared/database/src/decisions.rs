@@ -157,7 +157,7 @@ impl HeldShard<'_> {
                      (run_id, shard_index, evaluations_sha256, results_sha256)
                  VALUES ($1, $2, $3, $4)",
                 &[
-                    &self.run.as_str(),
+                    &self.run.run_id.as_str(),
                     &(self.shard.0 as i32),
                     &files.evaluations_sha256,
                     &files.results_sha256,

@@ -32,6 +32,9 @@ rows = np.array([[np.nan if v is None else v for v in row] for row in asked['row
 json.dump(model.predict(rows, prediction_type='RawFormulaVal').tolist(), sys.stdout)
 ";
 
+/// Whoever owns the database can switch the triggers off that keep the history.
+const AS_REPLICA: &str = "SET LOCAL session_replication_role = replica;";
+
 /// Each customer who was declined for the score is moved as the counterfactual says, and CatBoost
 /// itself then gives a score that reaches the cut-off.
 pub(crate) fn a_counterfactual_reaches_the_cut_off_by_catboost_itself(
@@ -153,11 +156,10 @@ pub(crate) fn a_customer_is_explained_by_points_that_add_up(
     for wanted in ["APPROVED", "DECLINED"] {
         let (customer, stored) =
             decided.iter().find(|(_, one)| one.decision == wanted).context("such a customer")?;
+        // The history says which run it was.
         let answer = environment.command_json(&[
             "explain",
             customer,
-            "--run",
-            run.as_str(),
             "--counterfactual",
             "--html",
             page.to_str().context("a path")?,
@@ -239,7 +241,10 @@ struct Tampering<'a> {
 /// Twelve and more tamperings, each named by `verify` with its run.
 pub(crate) fn every_tampering_is_named_by_verify(environment: &Environment) -> Result<()> {
     environment.reset()?;
-    // Runs of other cases, which the empty ledger does not know.
+    // What is left of other cases, whose runs the empty ledger does not know.
+    let client = environment.database()?;
+    let empty = format!("BEGIN; {AS_REPLICA} TRUNCATE limit_increase_decisions; COMMIT");
+    environment.block_on(client.batch_execute(&empty))?;
     for key in environment.keys("pipeline/results/")? {
         remove(environment, &key)?;
     }
@@ -254,7 +259,6 @@ pub(crate) fn every_tampering_is_named_by_verify(environment: &Environment) -> R
 
     let kept = untouched["newest"].as_str().context("a seal")?;
     ensure!(environment.command(&["verify", "--chain", "--seal", kept])?.status.success(), "kept");
-    let client = environment.database()?;
     environment.block_on(client.batch_execute(&copies("CREATE TABLE kept_{0} AS TABLE {0}")))?;
     let tampered = tamperings(environment, &runs)?
         .into_iter()
@@ -426,6 +430,30 @@ fn tamperings<'a>(environment: &Environment, runs: &'a [RunId]) -> Result<Vec<Ta
         "context.run_id",
     ));
     all.push(of_ledger(
+        "an edited decision of the history",
+        format!(
+            "BEGIN; {AS_REPLICA}
+             UPDATE limit_increase_decisions SET new_score = new_score + 1
+             WHERE run_id = '{second}' AND shard_index = 0 AND row_index = 2;
+             COMMIT"
+        ),
+        Some(second),
+        "the first that differs is of row 2",
+    ));
+    all.push(of_ledger(
+        "a decision put into the history",
+        format!(
+            "BEGIN; {AS_REPLICA}
+             INSERT INTO limit_increase_decisions (decided_at, shard_index, row_index, as_of,
+                 customer_id, run_id, outcome)
+             SELECT decided_at, shard_index, row_index, as_of, customer_id, 'forged', outcome
+             FROM limit_increase_decisions WHERE run_id = '{second}' LIMIT 1;
+             COMMIT"
+        ),
+        Some("forged"),
+        "of no shard of the ledger",
+    ));
+    all.push(of_ledger(
         "a forged run in the middle",
         format!(
             "INSERT INTO limit_increase_runs (run_id, status, request, context, eligible,
@@ -460,8 +488,10 @@ fn try_tampering(environment: &Environment, tampering: &Tampering<'_>) -> Result
         environment.put_object(&key, content)?;
     }
     let restore = copies("INSERT INTO {0} SELECT * FROM kept_{0}");
-    let delete = "DELETE FROM limit_increase_seals; DELETE FROM limit_increase_runs;";
-    environment.block_on(client.batch_execute(&format!("{delete} {restore}")))?;
+    environment.block_on(client.batch_execute(&format!(
+        "BEGIN; {AS_REPLICA} TRUNCATE limit_increase_decisions; COMMIT;
+         DELETE FROM limit_increase_seals; DELETE FROM limit_increase_runs; {restore}"
+    )))?;
 
     let Tampering { name, run, words, .. } = tampering;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -489,6 +519,7 @@ fn copies(statement: &str) -> String {
         "limit_increase_shards",
         "limit_increase_shard_files",
         "limit_increase_seals",
+        "limit_increase_decisions",
     ];
     tables.map(|table| format!("{};", statement.replace("{0}", table))).join(" ")
 }
