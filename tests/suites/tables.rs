@@ -15,7 +15,8 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, ensure};
 use limit_increase::local::Project;
 use limit_increase_database::{
-    Client, DatabaseUrl, Selection, ShardFiles, ShardLock, begin, connect, migrate, open_eligible,
+    Client, ClosingRun, DatabaseUrl, Selection, ShardFiles, ShardLock, begin, connect, migrate,
+    open_eligible,
 };
 use limit_increase_domain::decision::{Scoring, decide, refer};
 use limit_increase_domain::{CreditScore, Decision, Policy, SourceColumn};
@@ -24,8 +25,10 @@ use limit_increase_handoff::evaluations::{Evaluations, EvaluationsWriter, Facts}
 use limit_increase_handoff::scored::{ScoreRow, Scored, ScoredWriter};
 use limit_increase_tests::tls_postgres::TlsPostgres;
 use limit_increase_tests::{cases, roles, suite};
+use limit_increase_workflow::contract::{Execution, RunToFinish};
 use limit_increase_workflow::rows::Evaluation;
-use limit_increase_workflow::{Failure, FailureKind, RunContext, ShardIndex};
+use limit_increase_workflow::seal::{Sealed, seal_of};
+use limit_increase_workflow::{Failure, FailureKind, RunContext, RunId, ShardIndex};
 use rust_decimal::Decimal;
 use serde_json::Value;
 use tokio_postgres::Row;
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
             a_table_that_was_dropped_is_told_from_one_that_was_never_made,
             a_table_with_a_key_of_its_own_is_migrated,
             the_ledger_refuses_counts_that_do_not_add_up,
+            runs_that_close_together_form_one_chain,
             the_statements_of_the_ordinary_table_have_no_cast,
         ],
         |_| (),
@@ -1140,6 +1144,62 @@ fn the_ledger_refuses_counts_that_do_not_add_up(servers: &Servers) -> Result<()>
             let refused = lender.sql(&statement).err().context("promise 3: it was accepted")?;
             let refused = format!("{refused:?}");
             ensure!(refused.contains("violates check constraint"), "{statement}: {refused}");
+        }
+        Ok(())
+    })
+}
+
+/// Promise 15: whoever closes second is sealed over whoever closed first, and a run that is closed
+/// again keeps its seal.
+fn runs_that_close_together_form_one_chain(servers: &Servers) -> Result<()> {
+    const RUNS: usize = 6;
+    servers.each(|lender| {
+        lender.table("")?;
+        let mut runs = Vec::new();
+        for number in 0..RUNS {
+            let run_id = RunId::try_from(format!("night-{number}"))?;
+            let run = RunContext { run_id, ..run_context(&Policy::default())? };
+            lender.server.block_on(lender.admin().execute(
+                "INSERT INTO limit_increase_runs
+                     (run_id, status, context, eligible, shard_count, started_at)
+                 VALUES ($1, 'RUNNING', $2, 0, 0, now())",
+                &[&run.run_id.as_str(), &serde_json::to_value(&run)?],
+            ))?;
+            let execution = Execution::default();
+            runs.push(RunToFinish { run, eligible: 0, shard_count: 0, execution });
+        }
+
+        let all_hold = tokio::sync::Barrier::new(RUNS);
+        let close = async |to_finish: &RunToFinish, wait: bool| {
+            let mut client = connect(&lender.url("scores_update", "")).await?;
+            let closing = ClosingRun::hold(&mut client, to_finish).await?;
+            if wait {
+                all_hold.wait().await;
+            }
+            let objects = BTreeMap::from([("key".to_owned(), "hash".to_owned())]);
+            anyhow::Ok(closing.commit(objects).await?.seal)
+        };
+        let together = runs.iter().map(|run| close(run, true));
+        let closed =
+            lender.server.block_on(async { futures_util::future::try_join_all(together).await })?;
+        let again = lender.server.block_on(close(&runs[0], false))?;
+        ensure!(again == closed[0], "promise 15: a run that is closed again keeps its seal");
+
+        let rows =
+            lender.rows("SELECT seal, document FROM limit_increase_seals ORDER BY number")?;
+        ensure!(rows.len() == RUNS, "promise 15: {} seals for {RUNS} runs", rows.len());
+        let mut previous: Option<String> = None;
+        for (at, row) in rows.iter().enumerate() {
+            let (seal, document): (String, String) = (row.get(0), row.get(1));
+            let sealed: Sealed = serde_json::from_str(&document)?;
+            ensure!(
+                sealed.number == at as u64 + 1 && sealed.previous == previous,
+                "promise 15: seal {} is over {:?} and not over {previous:?}",
+                sealed.number,
+                sealed.previous
+            );
+            ensure!(closed.contains(&seal) && seal == seal_of(&document), "promise 15: {seal}");
+            previous = Some(seal);
         }
         Ok(())
     })

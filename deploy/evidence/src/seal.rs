@@ -88,7 +88,8 @@ pub struct ChainReport {
     pub findings: Vec<Finding>,
 }
 
-/// Checks the chain from its first seal to its last one, and each run of the ledger against its seal.
+/// Checks the chain from its first seal to its last one, and each run of the ledger against its seal
+/// (promise 15).
 #[must_use]
 pub fn check_chain(seals: &[StoredSeal], runs: &[LedgerRun]) -> ChainReport {
     let mut seals: Vec<&StoredSeal> = seals.iter().collect();

@@ -151,6 +151,6 @@ async fn shards(aws: &Aws, bucket: &str, run: &RunId) -> Result<Vec<ShardRef>> {
 
 fn missing_problem(bucket: &str, key: &str) -> Problem {
     Problem::new("a file of the run is missing").at(format!("s3://{bucket}/{key}")).next(
-        "see whether InputsRetentionDays or RecordsRetentionDays has passed, or somebody deleted it",
+        "see whether InputRetentionDays or RecordsRetentionDays has passed, or somebody deleted it",
     )
 }

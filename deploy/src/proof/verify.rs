@@ -1,5 +1,5 @@
 //! Checks every object of a run against the hash that the ledger has of it, and finds runs that are in
-//! S3 and not in the ledger.
+//! S3 and not in the ledger (promise 15).
 
 use std::collections::BTreeSet;
 

@@ -238,7 +238,7 @@ struct Tampering<'a> {
     words: &'a str,
 }
 
-/// Twelve and more tamperings, each named by `verify` with its run.
+/// Promise 15: more than twelve tamperings, each named by `verify` with its run.
 pub(crate) fn every_tampering_is_named_by_verify(environment: &Environment) -> Result<()> {
     environment.reset()?;
     // What is left of other cases, whose runs the empty ledger does not know.

@@ -20,7 +20,8 @@ th, td { text-align: left; padding: .3rem .6rem .3rem 0; border-bottom: 1px soli
   vertical-align: top; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .bar { min-width: 8rem; width: 30%; } .gave { fill: var(--gave); } .took { fill: var(--took); }
-.axis { stroke: var(--muted); } code { overflow-wrap: anywhere; } .wide { overflow-x: auto; }
+.axis { stroke: var(--muted); } td code { overflow-wrap: anywhere; }
+th code { white-space: nowrap; font-size: .85em; } .wide { overflow-x: auto; }
 .muted { color: var(--muted); }
 @page { size: A4; margin: 15mm; } @media print { body { margin: 0; max-width: none; } }
 ";
