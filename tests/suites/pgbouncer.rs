@@ -215,7 +215,7 @@ fn work(worker: &str) -> Result<()> {
                     }
                     ShardLock::Held(held) => {
                         ensure!(attempt == 0, "promise 6: shard {index} is applied twice");
-                        held.apply(false, &evaluations).await?;
+                        held.apply(false, &evaluations, |_| None::<()>).await?;
                         held.commit().await?;
                     }
                 }
@@ -250,6 +250,7 @@ fn evaluation(customer_id: &str) -> Evaluation<'_> {
         outcome: Outcome::Approved,
         new_limit: Some(Decimal::from(7_500)),
         reason: "Score 700.",
+        driver: None,
     }
 }
 

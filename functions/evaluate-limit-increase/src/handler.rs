@@ -1,7 +1,7 @@
 //! From a shard's scores in S3 to its decisions in S3.
 
 use limit_increase_domain::decision::{Scoring, decide, refer};
-use limit_increase_domain::{Counts, Policy};
+use limit_increase_domain::{Counts, Outcome, Policy};
 use limit_increase_handoff::evaluations::{EvaluationsWriter, Facts};
 use limit_increase_handoff::scored::Scored;
 use limit_increase_handoff::{HandoffError, StepFiles};
@@ -70,6 +70,10 @@ fn check_policy(run: &RunContext) -> Result<(), Failure> {
 fn evaluate(policy: &Policy, scored: &Scored) -> Result<(EvaluationsWriter, Counts), HandoffError> {
     let columns = scored.columns()?;
     let mut writer = EvaluationsWriter::default();
+    if let Some(profile) = scored.profile() {
+        writer.set_profile(profile.to_owned());
+    }
+
     let mut counts = Counts::default();
 
     for row in 0..scored.rows() {
@@ -87,12 +91,16 @@ fn evaluate(policy: &Policy, scored: &Scored) -> Result<(EvaluationsWriter, Coun
             (_, unreadable) => refer(unreadable.unwrap_or("the current limit is missing")),
         };
         counts.add(decision.outcome);
+        let meets_minimum = score.is_ok_and(|score| score >= policy.minimum_score);
         let facts = Facts {
             current_score: columns.current_score(row),
             current_limit: limit,
             unreadable,
             annual_income: income,
             new_score: score.ok(),
+            driver: columns
+                .driver(row)
+                .filter(|_| decision.outcome == Outcome::Declined && !meets_minimum),
         };
 
         writer.push(columns.ids.value(row), &facts, &decision)?;

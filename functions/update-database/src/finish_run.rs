@@ -2,16 +2,19 @@
 
 use bytes::Bytes;
 use limit_increase_database::{ClosingRun, Database};
-use limit_increase_runtime::metrics;
+use limit_increase_report::Drift;
+use limit_increase_runtime::metrics::{self, DriftFigures};
 use limit_increase_storage::{APPLICATION_JSON, Storage};
 use limit_increase_workflow::contract::RunToFinish;
 use limit_increase_workflow::keys::summary_key;
 use limit_increase_workflow::{Failure, FailureKind, RunSummary};
 
-/// Checks that the run adds up (promise 3), writes its summary, and closes it.
+use crate::report::{make_report, write_report};
+
+/// Checks that the run adds up (promise 3), writes its summary and its report, and closes it.
 ///
-/// The summary is written before the commit. So a closed run has its summary, and a run whose
-/// summary cannot be written is not left SUCCEEDED (promise 5).
+/// Both are written before the commit. So a closed run has them, and a run whose summary cannot be
+/// written is not left SUCCEEDED (promise 5).
 ///
 /// # Errors
 /// The failure of the ledger, of the database or of the storage.
@@ -22,7 +25,12 @@ pub(crate) async fn finish_run(
 ) -> Result<RunSummary, Failure> {
     let mut client = database.client().await?;
     let closing = ClosingRun::hold(&mut client, to_finish).await?;
-    write_summary(storage, &to_finish.run.bucket, closing.summary()).await?;
+    let report = make_report(&closing).await?;
+    let bucket = &to_finish.run.bucket;
+    tokio::try_join!(
+        write_summary(storage, bucket, closing.summary()),
+        write_report(storage, bucket, &report)
+    )?;
     let summary = closing.commit().await?;
 
     tracing::info!(
@@ -34,7 +42,7 @@ pub(crate) async fn finish_run(
         "run closed"
     );
 
-    metrics::run_closed(&summary);
+    metrics::run_closed(&summary, report.drift.as_ref().map(drift_figures).as_ref());
     Ok(summary)
 }
 
@@ -47,4 +55,16 @@ async fn write_summary(
         .map_err(|error| Failure::new(FailureKind::Internal, format!("summary: {error}")))?;
     let key = summary_key(&summary.run_id);
     storage.put(bucket, &key, Bytes::from(json), APPLICATION_JSON).await.map(|_| ())
+}
+
+/// The numbers of the drift that are metrics.
+fn drift_figures(drift: &Drift) -> DriftFigures {
+    DriftFigures {
+        score_psi: drift.scores.map(|index| index.value),
+        score_ratio: drift.scores.map(|index| index.ratio()),
+        worst_csi: drift.worst().map(|input| input.csi.value),
+        worst_ratio: drift.worst().map(|input| input.csi.ratio()),
+        most_missing: drift.most_missing(),
+        most_unseen: drift.most_unseen(),
+    }
 }

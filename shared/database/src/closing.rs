@@ -78,6 +78,11 @@ impl<'c> ClosingRun<'c> {
         &self.summary
     }
 
+    /// The transaction, for the other statements about the run.
+    pub(crate) const fn transaction(&self) -> &Transaction<'c> {
+        &self.transaction
+    }
+
     /// Closes the run and returns its summary.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ use limit_increase_domain::{Counts, Outcome, Policy};
 use limit_increase_workflow::rows::Evaluation;
 use limit_increase_workflow::{Failure, FailureKind, RunContext, RunId, ShardIndex};
 use rust_decimal::Decimal;
+use serde::Serialize;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row, Transaction};
@@ -90,16 +91,19 @@ impl HeldShard<'_> {
     /// Writes the shard's decisions and its ledger row. Returns the counts, and the ids of the
     /// stale customers. Both count after [`HeldShard::commit`].
     ///
+    /// `profile_of` gives what the ledger keeps of the shard for the report of the run, as JSON.
+    ///
     /// A dry run finds the stale customers in the same way, and writes no customer.
     ///
     /// # Errors
     /// `Permanent.DatabaseSchema` when the table was changed since the query, so that it cannot be
     /// written exactly; `Permanent.Internal` when the counts do not add up to the customers, which is a defect in
     /// the program; otherwise by SQLSTATE.
-    pub async fn apply(
+    pub async fn apply<P: Serialize + fmt::Debug + Sync>(
         &self,
         dry_run: bool,
         evaluations: &[Evaluation<'_>],
+        profile_of: impl FnOnce(&StaleIds) -> Option<P>,
     ) -> Result<(ShardOutcome, StaleIds), Failure> {
         let Self { transaction, run, shard, policy } = self;
         let plan = plan_write(transaction.client(), policy).await?;
@@ -114,7 +118,8 @@ impl HeldShard<'_> {
         let (counts, total_increase) = count(evaluations, &stale);
         check_counts(*shard, counts, evaluations.len())?;
 
-        insert_shard(transaction, run, *shard, counts, total_increase)
+        let profile = profile_of(&stale);
+        insert_shard(transaction, run, *shard, (counts, total_increase), profile.as_ref())
             .await
             .map_err(applying_failure)?;
 
@@ -262,6 +267,7 @@ mod tests {
             outcome,
             new_limit,
             reason: "",
+            driver: None,
         }
     }
 

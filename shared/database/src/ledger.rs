@@ -14,6 +14,7 @@ use limit_increase_domain::Counts;
 use limit_increase_workflow::contract::{Execution, OpenRuns, RecordedFailure};
 use limit_increase_workflow::{Failure, FailureKind, RunContext, RunId, RunStatus, ShardIndex};
 use rust_decimal::Decimal;
+use serde::Serialize;
 use tokio_postgres::types::{FromSql, Json, Type};
 use tokio_postgres::{Client, GenericClient, Row};
 
@@ -209,7 +210,7 @@ pub(crate) async fn applied_shards(
         .collect()
 }
 
-/// Enters a shard that was applied.
+/// Enters a shard that was applied, with what was counted of its customers.
 ///
 /// # Errors
 /// The error of the driver.
@@ -217,8 +218,8 @@ pub(crate) async fn insert_shard(
     client: &impl GenericClient,
     run: &RunId,
     shard: ShardIndex,
-    counts: Counts,
-    total_increase: Decimal,
+    (counts, total_increase): (Counts, Decimal),
+    profile: Option<&(impl Serialize + std::fmt::Debug + Sync)>,
 ) -> Result<(), tokio_postgres::Error> {
     // A shard has at most 50,000 customers, so the casts keep every value.
     let number = |count: u64| count as i64;
@@ -226,8 +227,8 @@ pub(crate) async fn insert_shard(
         .execute(
             "INSERT INTO limit_increase_shards
                  (run_id, shard_index, rows, approved, declined, referred, stale, total_increase,
-                  applied_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now())",
+                  profile, applied_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, now())",
             &[
                 &run.as_str(),
                 &(shard.0 as i32),
@@ -237,6 +238,7 @@ pub(crate) async fn insert_shard(
                 &number(counts.referred),
                 &number(counts.stale),
                 &total_increase,
+                &profile.map(Json),
             ],
         )
         .await?;

@@ -10,11 +10,12 @@ use crate::transaction::begin;
 
 /// Version, name and text. The schema keeps the SHA-256 of each text, so a released text must not
 /// change.
-const MIGRATIONS: [(i32, &str, &str); 4] = [
+const MIGRATIONS: [(i32, &str, &str); 5] = [
     (1, "batch_scores", include_str!("../migrations/0001_batch_scores.sql")),
     (2, "customer_features", include_str!("../migrations/0002_customer_features.sql")),
     (3, "ledger", include_str!("../migrations/0003_ledger.sql")),
     (4, "redrives", include_str!("../migrations/0004_redrives.sql")),
+    (6, "profiles", include_str!("../migrations/0006_profiles.sql")),
 ];
 
 /// The number of the advisory lock that makes two migrations wait for each other. It is arbitrary.

@@ -24,7 +24,8 @@
 //! * [`CustomerId`], [`CreditScore`] and [`CreditLimit`] are values that are checked when they are
 //!   made. Money is an exact decimal, never a floating-point number.
 //! * [`Decision`] is the result, and [`Counts`] adds results up.
-//! * [`SourceColumn`] names a column of the lender's table that the model reads.
+//! * [`SourceColumn`] names a column of the lender's table that the model reads, and
+//!   [`Distribution`] says how its values are spread.
 //!
 //! This crate does no I/O, and it knows no AWS, no SQL, no model and no workflow.
 
@@ -34,6 +35,7 @@ pub mod counts;
 pub mod customer;
 pub mod decision;
 mod digest;
+pub mod distribution;
 mod object;
 pub mod policy;
 
@@ -43,4 +45,5 @@ pub use counts::Counts;
 pub use customer::{CreditLimit, CreditScore, CustomerId};
 pub use decision::{Decision, Outcome, Scoring, decide};
 pub use digest::sha256_hex;
+pub use distribution::{Bins, Distribution, Tally};
 pub use policy::Policy;

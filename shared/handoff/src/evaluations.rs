@@ -25,6 +25,8 @@ pub struct Facts<'a> {
     pub annual_income: Option<Decimal>,
     /// The new score; `None` if the customer could not be scored.
     pub new_score: Option<CreditScore>,
+    /// Of a decline for the score, the source column that took most points.
+    pub driver: Option<&'a str>,
 }
 
 /// Collects the decisions of a shard and makes the file.
@@ -39,9 +41,16 @@ pub struct EvaluationsWriter {
     outcomes: StringBuilder,
     new_limits: Vec<Option<i128>>,
     reasons: StringBuilder,
+    drivers: StringBuilder,
+    profile: Option<String>,
 }
 
 impl EvaluationsWriter {
+    /// Puts the shard's counters, as JSON, beside the decisions.
+    pub fn set_profile(&mut self, profile: String) {
+        self.profile = Some(profile);
+    }
+
     /// Adds the decision on a customer, with all that it was decided by.
     ///
     /// # Errors
@@ -62,7 +71,8 @@ impl EvaluationsWriter {
             amount.map(|amount| cents(amount).ok_or_else(too_fine)).transpose()
         };
 
-        let Facts { current_score, current_limit, unreadable, annual_income, new_score } = *facts;
+        let Facts { current_score, current_limit, unreadable, annual_income, new_score, driver } =
+            *facts;
         let limit = cents_of("current_limit", current_limit)?;
         let income = cents_of("annual_income", annual_income)?;
 
@@ -75,6 +85,7 @@ impl EvaluationsWriter {
         self.outcomes.append_value(decision.outcome.as_str());
         self.new_limits.push(decision.new_limit.map(|limit| limit.amount().mantissa()));
         self.reasons.append_value(&decision.reason);
+        self.drivers.append_option(driver);
         Ok(())
     }
 
@@ -94,7 +105,8 @@ impl EvaluationsWriter {
         columns.push("decision", false, self.outcomes.finish());
         columns.push("new_limit", true, amounts(self.new_limits, &MONEY));
         columns.push_distinct("decision_reason", false, self.reasons.finish());
-        columns.into_parquet(rows)
+        columns.push("driver", true, self.drivers.finish());
+        columns.with_profile(self.profile).into_parquet(rows)
     }
 }
 
@@ -119,6 +131,12 @@ impl Evaluations {
         Ok(evaluations)
     }
 
+    /// The shard's counters, as JSON; `None` when the model's training has counted nothing.
+    #[must_use]
+    pub fn profile(&self) -> Option<&str> {
+        self.table.profile()
+    }
+
     /// The decisions, in the file's order.
     ///
     /// # Errors
@@ -137,6 +155,8 @@ impl Evaluations {
         let outcomes: &StringArray = table.filled("decision", &DataType::Utf8)?;
         let new_limits: &Decimal128Array = table.column("new_limit", &MONEY)?;
         let reasons: &StringArray = table.filled("decision_reason", &DataType::Utf8)?;
+        // A file of an older release has no drivers, and `results` still reads it.
+        let drivers = table.column::<StringArray>("driver", &DataType::Utf8).ok();
         Ok((0..table.rows()).map(move |row| {
             let value_error = |column: &str, problem: String| HandoffError::Value {
                 column: column.to_owned(),
@@ -175,6 +195,9 @@ impl Evaluations {
                 outcome,
                 new_limit,
                 reason: reasons.value(row),
+                driver: drivers
+                    .filter(|drivers| drivers.is_valid(row))
+                    .map(|drivers| drivers.value(row)),
             })
         }))
     }
@@ -195,9 +218,11 @@ mod tests {
             unreadable: None,
             annual_income: Some(Decimal::new(3_000_050, 2)),
             new_score: Some(CreditScore::new(700)),
+            driver: Some("bureau_score"),
         };
 
         writer.push("a", &facts, decision).unwrap();
+        writer.set_profile("{}".to_owned());
         writer.finish().unwrap()
     }
 
@@ -218,6 +243,7 @@ mod tests {
         assert_eq!(row.new_limit.unwrap().to_string(), "6000.00");
         assert_eq!((row.current_score, row.new_score), (Some(640), Some(CreditScore::new(700))));
         assert_eq!(row.annual_income.unwrap().to_string(), "30000.50");
+        assert_eq!((row.driver, evaluations.profile()), (Some("bureau_score"), Some("{}")));
     }
 
     #[test]

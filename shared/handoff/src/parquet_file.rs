@@ -11,6 +11,7 @@ use limit_increase_workflow::{Failure, FailureKind, RunRequest};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::Compression;
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use rust_decimal::Decimal;
@@ -21,6 +22,9 @@ pub const CONTENT_TYPE: &str = "application/vnd.apache.parquet";
 pub(crate) const MONEY: DataType = DataType::Decimal128(10, 2);
 /// Income in a file. An income may be larger than a limit.
 pub(crate) const INCOME: DataType = DataType::Decimal128(14, 2);
+
+/// The key of the shard's counters among the metadata of a file.
+const PROFILE: &str = "limit_increase_profile";
 
 /// What is wrong with a hand-off object.
 #[derive(Debug, thiserror::Error)]
@@ -105,11 +109,19 @@ pub(crate) struct Columns {
     fields: Vec<Field>,
     arrays: Vec<ArrayRef>,
     distinct: Vec<String>,
+    profile: Option<String>,
 }
 
 impl Columns {
     pub(crate) const fn new() -> Self {
-        Self { fields: Vec::new(), arrays: Vec::new(), distinct: Vec::new() }
+        Self { fields: Vec::new(), arrays: Vec::new(), distinct: Vec::new(), profile: None }
+    }
+
+    /// Puts the shard's counters, as JSON, into the metadata of the file. So they are part of what
+    /// the file's SHA-256 vouches for.
+    pub(crate) fn with_profile(mut self, profile: Option<String>) -> Self {
+        self.profile = profile;
+        self
     }
 
     pub(crate) fn push(&mut self, name: &str, nullable: bool, array: impl Array + 'static) {
@@ -140,6 +152,11 @@ impl Columns {
         let mut properties = WriterProperties::builder()
             .set_compression(Compression::SNAPPY)
             .set_statistics_enabled(EnabledStatistics::Chunk);
+        if let Some(profile) = self.profile {
+            let entry = KeyValue::new(PROFILE.to_owned(), profile);
+            properties = properties.set_key_value_metadata(Some(vec![entry]));
+        }
+
         for name in self.distinct {
             let is_float = schema.field_with_name(&name)?.data_type() == &DataType::Float64;
             let path = ColumnPath::from(vec![name]);
@@ -160,6 +177,7 @@ impl Columns {
 #[derive(Debug, Clone)]
 pub(crate) struct Table {
     batch: RecordBatch,
+    profile: Option<String>,
 }
 
 impl Table {
@@ -193,6 +211,11 @@ impl Table {
             return Err(HandoffError::Rows { found, expected });
         }
 
+        let metadata = builder.metadata().file_metadata().key_value_metadata();
+        let profile = metadata
+            .and_then(|entries| entries.iter().find(|entry| entry.key == PROFILE))
+            .and_then(|entry| entry.value.clone());
+
         if let Some(columns) = columns {
             let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
             builder = builder.with_projection(mask);
@@ -206,13 +229,18 @@ impl Table {
         };
 
         match batch.num_rows() as u64 {
-            found if found == expected => Ok(Self { batch }),
+            found if found == expected => Ok(Self { batch, profile }),
             found => Err(HandoffError::Rows { found, expected }),
         }
     }
 
     pub(crate) fn rows(&self) -> usize {
         self.batch.num_rows()
+    }
+
+    /// The shard's counters, as JSON. A file of an older release has none.
+    pub(crate) fn profile(&self) -> Option<&str> {
+        self.profile.as_deref()
     }
 
     /// The column of this name and of exactly this type.

@@ -19,7 +19,8 @@ fn task() -> EvaluateTask {
 /// A shard in which each customer has a limit of 4000.00 and this score, or this reason for none.
 fn scored(scores: &[Result<i32, &str>]) -> Bytes {
     let mut customers = CustomersWriter::new(&[]);
-    let mut writer = ScoredWriter::new(Vec::new());
+    let mut writer = ScoredWriter::new(vec!["bureau_score".to_owned()]);
+    writer.set_profile("{}".to_owned());
     for (number, score) in scores.iter().enumerate() {
         let row = CustomerRow {
             customer_id: &format!("CUST_{number}"),
@@ -39,7 +40,7 @@ fn scored(scores: &[Result<i32, &str>]) -> Bytes {
                     probability: 0.05,
                     score: CreditScore::new(*score),
                     base_value: -3.0,
-                    shap_values: &[],
+                    shap_values: &[0.5],
                 };
 
                 writer.push_scored(&row, &[("Bureau score is low (310)", 12.5)]).unwrap();
@@ -82,6 +83,9 @@ fn each_customer_is_decided_by_the_policy_and_counted() {
         (rows[0].current_score, rows[0].current_limit),
         (Some(640), Some(Decimal::new(400_000, 2)))
     );
+    let drivers: Vec<_> = rows.iter().map(|row| row.driver).collect();
+    assert_eq!(drivers, [None, Some("bureau_score"), None], "of a decline for the score alone");
+    assert_eq!(evaluations.profile(), Some("{}"));
     assert!(rows[1].reason.contains("Bureau score is low (310)"), "{}", rows[1].reason);
     assert!(rows[2].reason.contains("no features on record"), "{}", rows[2].reason);
 }
