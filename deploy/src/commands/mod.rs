@@ -6,6 +6,7 @@ mod clean;
 mod deploy;
 mod forecast;
 mod pipeline;
+mod report;
 mod results;
 mod run;
 mod setup_db;
@@ -52,6 +53,7 @@ pub(crate) async fn dispatch(cli: Cli, ui: Ui) -> Result<Exit> {
         Command::Run(arguments) => return run::run(&context, arguments).await,
         Command::Resume(arguments) => return Err(aws::no_local_redrive(&arguments.run).into()),
         Command::Results(arguments) => results::run(&context, &arguments).await?,
+        Command::Report(arguments) => report::run(&context, &arguments).await?,
         Command::Status(_) => status::run(&context).await?,
         Command::Stop => stop::run(&context)?,
         Command::Clean(arguments) => clean::run(&context, &arguments)?,

@@ -1,9 +1,11 @@
 //! Everything that a person sees: progress, answers, errors with the next step, readable numbers.
 
+mod bars;
 mod format;
 mod problem;
 mod ui;
 
+pub use bars::{Bar, bars};
 pub use format::{duration, money, table, thousands};
 pub use problem::{Exit, Problem};
 pub use ui::{Task, Ui};

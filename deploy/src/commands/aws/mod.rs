@@ -2,6 +2,7 @@
 //!
 //! None of them connects to the database. What can raise limits asks first.
 
+mod report;
 mod results;
 mod resume;
 mod run;
@@ -30,6 +31,7 @@ pub(super) fn place(command: &Command) -> Result<Option<Place>> {
         Command::Run(arguments) => &arguments.place,
         Command::Resume(arguments) => &arguments.place,
         Command::Results(arguments) => &arguments.place,
+        Command::Report(arguments) => &arguments.place,
         Command::Status(arguments) => &arguments.place,
         Command::TestSchedule(arguments) => &arguments.place,
         _ => return Ok(None),
@@ -43,6 +45,7 @@ pub(super) async fn dispatch(command: &Command, place: &Place, ui: &Ui) -> Resul
         Command::Run(arguments) => run::run(ui, place, arguments).await,
         Command::Resume(arguments) => resume::run(ui, place, arguments).await,
         Command::Results(arguments) => results::run(ui, place, arguments).await,
+        Command::Report(arguments) => report::run(ui, place, arguments).await,
         Command::Status(_) => status::run(ui, place).await,
         Command::TestSchedule(arguments) => test_schedule::run(ui, place, arguments).await,
         _ => Err(Problem::usage("this command works on the local AWS alone").into()),
