@@ -6,6 +6,8 @@
 mod categories;
 #[path = "workflow/pipeline.rs"]
 mod pipeline;
+#[path = "workflow/report.rs"]
+mod report;
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -28,6 +30,7 @@ use limit_increase_workflow::ShardRef;
 use limit_increase_workflow::keys::{Stage, remaining_list_key};
 use limit_increase_workflow::{RunId, RunRequest};
 use pipeline::*;
+use report::*;
 use rust_decimal::Decimal;
 use serde_json::json;
 use tokio_postgres::error::SqlState;
@@ -53,6 +56,8 @@ fn main() -> ExitCode {
             a_poisoned_shard_fails_alone_and_a_redrive_does_only_that_one,
             a_deployment_during_a_run_counts_for_later_runs_alone,
             a_whole_run_needs_no_more_rights_than_each_function_has,
+            every_figure_of_the_report_is_what_duckdb_counts_in_the_records,
+            a_model_without_a_profile_still_decides_and_drift_is_not_known,
             the_pipeline_decides_as_the_state_machine,
             the_pipeline_and_the_state_machine_decide_nobody_twice,
             a_step_that_fails_fails_the_pipeline_and_its_run,
