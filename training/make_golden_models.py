@@ -246,7 +246,8 @@ def make_manifest(
     rows: list[dict],
 ) -> dict:
     return {
-        "schema_version": artifact.SCHEMA_VERSION,
+        # Without a profile, as the first artifacts were: such a model still has to load.
+        "schema_version": 1,
         "model_name": "golden",
         "created_at": CREATED_AT,
         "catboost_version": catboost.__version__,

@@ -64,6 +64,8 @@ def test_there_is_an_alarm_for_everything_that_an_operator_must_know(alarms):
         "LimitIncreaseRunTooLong",
         "LimitIncreaseReferredShareHigh",
         "LimitIncreaseApprovalShareOutsideBand",
+        "LimitIncreaseScoreDrift",
+        "LimitIncreaseInputDrift",
     }
 
 
@@ -185,6 +187,8 @@ def test_the_parameters_of_the_alarms_are_in_them(template, alarms):
             "ApprovalSharePercentLow",
             "ApprovalSharePercentHigh",
         ],
+        "LimitIncreaseScoreDrift": ["DriftRatioHigh"],
+        "LimitIncreaseInputDrift": ["DriftRatioHigh"],
     }
     for name, parameters in expected.items():
         assert re.findall(r"\$\{(\w+)\}", expression_of(alarms[name])) == parameters

@@ -88,6 +88,8 @@ pub(crate) enum Command {
     Replay(ReplayArgs),
     /// Check that no run was changed, removed or put in
     Verify(VerifyArgs),
+    /// Show the report of a run: drift, scores, money, declines, the last runs
+    Report(ReportArgs),
     /// Show what runs and what is deployed
     Status(StatusArgs),
     /// Stop the services; data and model stay
@@ -630,6 +632,35 @@ pub(crate) struct VerifyArgs {
     /// A seal that has to be in the chain
     #[arg(long, value_name = "SHA256")]
     pub(crate) seal: Option<String>,
+}
+
+/// Options of `report`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  limit-increase report                               the last run that succeeded
+  limit-increase report --open                        the same, and its page in the browser
+  limit-increase report manual-20261124T020000-123    a run by its name
+  limit-increase report --all --open                  an index of the last runs, with their pages
+  limit-increase report --target aws --output pages   a run on AWS
+
+The page is one file without scripts. It is made when a run closes, and docs/report.md explains it.")]
+pub(crate) struct ReportArgs {
+    /// A run [default: the last one that succeeded]
+    #[arg(value_name = "RUN", conflicts_with = "all")]
+    pub(crate) run: Option<String>,
+    /// Save the pages of the last runs, and an index of them
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Open the page in the browser
+    #[arg(long)]
+    pub(crate) open: bool,
+    /// Where to save the page [default: reports in the local environment's directory]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+    /// The stack of the run.
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
 }
 
 /// Options of `clean`.

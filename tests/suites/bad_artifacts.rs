@@ -304,7 +304,7 @@ fn a_model_that_contradicts_itself_is_refused_and_writes_nothing(
     wrong.manifest["files"]["model.onnx"]["sha256"] = json!("0".repeat(64));
     functions.refuses("a wrong hash", wrong.packed()?, "sha256")?;
 
-    for version in [json!(0), json!(2), json!(u64::MAX), json!("1"), json!(null)] {
+    for version in [json!(0), json!(3), json!(u64::MAX), json!("1"), json!(null)] {
         let mut wrong = parts()?;
         wrong.manifest["schema_version"] = version.clone();
         functions.refuses(

@@ -216,7 +216,7 @@ fn work(worker: &str) -> Result<()> {
                     }
                     ShardLock::Held(held) => {
                         ensure!(attempt == 0, "promise 6: shard {index} is applied twice");
-                        held.apply(&evaluations).await?;
+                        held.apply(&evaluations, |_| None::<()>).await?;
                         held.commit(&ShardFiles {
                             evaluations_sha256: "e".repeat(64),
                             results_sha256: "f".repeat(64),
@@ -255,6 +255,7 @@ fn evaluation(customer_id: &str) -> Evaluation<'_> {
         outcome: Outcome::Approved,
         new_limit: Some(Decimal::from(7_500)),
         reason: "Score 700.",
+        driver: None,
     }
 }
 

@@ -286,6 +286,7 @@ fn highest_limits(honest: Bytes, rows: u32) -> Result<Bytes> {
             unreadable: evaluation.unreadable,
             annual_income: evaluation.annual_income,
             new_score: evaluation.new_score,
+            driver: None,
         };
         let decision = Decision {
             outcome: Outcome::Approved,

@@ -222,6 +222,7 @@ impl<'s> Lender<'s> {
                 unreadable: columns.unreadable(row),
                 annual_income: None,
                 new_score: columns.score(row).ok(),
+                driver: None,
             };
             let decision = match (facts.current_limit, facts.unreadable) {
                 (Some(limit), None) => decided(&self.policy, limit),
@@ -248,7 +249,7 @@ impl<'s> Lender<'s> {
         let ShardLock::Held(held) = ShardLock::hold(&mut client, &run, ShardIndex(0)).await? else {
             anyhow::bail!("the shard is applied already")
         };
-        let stale = match held.apply(&rows).await {
+        let stale = match held.apply(&rows, |_| None::<()>).await {
             Ok((_, stale)) => stale,
             Err(failure) => return Ok(Err(failure)),
         };

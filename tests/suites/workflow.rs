@@ -10,6 +10,8 @@ mod history;
 mod pipeline;
 #[path = "workflow/proof.rs"]
 mod proof;
+#[path = "workflow/report.rs"]
+mod report;
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -34,6 +36,7 @@ use limit_increase_workflow::keys::{Stage, remaining_list_key};
 use limit_increase_workflow::{RunId, RunRequest};
 use pipeline::*;
 use proof::*;
+use report::*;
 use rust_decimal::Decimal;
 use serde_json::json;
 use tokio_postgres::error::SqlState;
@@ -65,6 +68,8 @@ fn main() -> ExitCode {
             a_counterfactual_reaches_the_cut_off_by_catboost_itself,
             a_replay_repeats_a_run_bit_for_bit_and_names_an_edit,
             every_tampering_is_named_by_verify,
+            every_figure_of_the_report_is_what_duckdb_counts_in_the_records,
+            a_model_without_a_profile_still_decides_and_drift_is_not_known,
             the_pipeline_decides_as_the_state_machine,
             the_pipeline_and_the_state_machine_decide_nobody_twice,
             a_killed_or_failed_start_of_the_pipeline_is_shown_and_its_run_is_failed,

@@ -18,7 +18,7 @@ import catboost
 from .errors import TrainingError
 
 MODEL_NAME = "limit-increase"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 # The weight of a leaf that no training row reached, in rows, if the leaf has a value.
 UNREACHED_WEIGHT = 1e-6
 

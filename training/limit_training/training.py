@@ -18,6 +18,7 @@ from . import (
     golden,
     metrics,
     monotone,
+    profile,
     report,
     selfcheck,
     sources,
@@ -28,7 +29,7 @@ from .forecast import Scorecard, population_weights
 from .notices import Notices
 from .options import class_weights, parameters
 from .problems import Problems
-from .values import profile
+from .values import profile as column_profile
 
 # The rows on which ONNX Runtime is compared: enough to find a wrong ONNX file, in little time.
 MAX_COMPARED_ROWS = 2_000
@@ -96,6 +97,12 @@ def train(options: argparse.Namespace, texts: dict[str, str]) -> dict:
         "created_at": created_at,
         **describe_options(options, rows),
         "training": training_figures(rows, saved, settings, raw),
+        "profile": profile.describe(
+            rows.encoded,
+            rows.training,
+            score_card(options).scores(raw[rows.measured]),
+            np.asarray(saved.get_feature_importance()),
+        ),
         "files": artifact.describe_files(files),
         "golden_rows": make_golden_rows(rows, files, saved, raw),
     }
@@ -190,7 +197,7 @@ def encode_sources(
     for name in choice.candidates():
         if choice.is_repeated(name) or choice.is_unreadable(name, notices):
             continue
-        column = profile(name, table.values[name])
+        column = column_profile(name, table.values[name])
         if reason := choice.left_out(column):
             notices.add(sources.left_out_notice(name, reason))
             continue
@@ -233,6 +240,10 @@ def category_spelling(encoded: encode.Encoded) -> dict:
     return {"category_spelling": steps} if steps else {}
 
 
+def score_card(options: argparse.Namespace) -> Scorecard:
+    return Scorecard(options.pdo, options.target_score, options.target_odds)
+
+
 def training_figures(
     rows: Rows, model: catboost.CatBoost, settings: fit.Settings, raw: np.ndarray
 ) -> dict:
@@ -252,7 +263,7 @@ def training_figures(
 
 def forecast_scores(options: argparse.Namespace, rows: Rows, raw: np.ndarray, moved: float) -> dict:
     """The scores of the held-out rows, with notices about what is unusual in them."""
-    card = Scorecard(options.pdo, options.target_score, options.target_odds)
+    card = score_card(options)
     rate, measured = options.population_bad_rate, rows.measured
     minimum = options.minimum_score
     if options.scored_rows:

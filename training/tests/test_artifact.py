@@ -26,6 +26,7 @@ MANIFEST = {
     "category_spelling",
     "scorecard",
     "training",
+    "profile",
     "files",
     "golden_rows",
 }
@@ -60,7 +61,7 @@ def test_manifest_has_the_agreed_fields_and_no_others(artifact):
     manifest = artifact.manifest
     assert set(manifest) == MANIFEST
     assert set(manifest["training"]) == TRAINING
-    assert manifest["schema_version"] == 1
+    assert manifest["schema_version"] == 2
     assert manifest["catboost_version"] == "1.2.10"
     assert manifest["target"] == {"column": "outcome", "positive_class": "Decline"}
     assert manifest["scorecard"] == {"pdo": 20.0, "target_score": 600.0, "target_odds": 30.0}

@@ -8,6 +8,7 @@ mod explain;
 mod forecast;
 mod pipeline;
 mod replay;
+mod report;
 mod results;
 mod run;
 mod setup_db;
@@ -59,6 +60,7 @@ pub(crate) async fn dispatch(cli: Cli, ui: Ui) -> Result<Exit> {
         Command::Explain(arguments) => explain::run(&context, &arguments).await?,
         Command::Replay(arguments) => return replay::run(&context, &arguments).await,
         Command::Verify(arguments) => return verify::run(&context, &arguments).await,
+        Command::Report(arguments) => report::run(&context, &arguments).await?,
         Command::Status(_) => status::run(&context).await?,
         Command::Stop => stop::run(&context)?,
         Command::Clean(arguments) => clean::run(&context, &arguments)?,

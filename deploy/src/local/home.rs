@@ -52,6 +52,12 @@ impl Home {
         self.root.join("model/catboost_model.tar.gz")
     }
 
+    /// The directory of the pages that were fetched for a person to read.
+    #[must_use]
+    pub fn reports(&self) -> PathBuf {
+        self.root.join("reports")
+    }
+
     /// The scores of the rows that the last training held out.
     #[must_use]
     pub fn scored_rows(&self) -> PathBuf {

@@ -194,6 +194,7 @@ mod tests {
                 unreadable: None,
                 annual_income: None,
                 new_score: Some(CreditScore::new(700)),
+                driver: None,
             };
             let new_limit =
                 new_limit.map(|whole| CreditLimit::try_from(Decimal::new(whole * 100, 2)).unwrap());

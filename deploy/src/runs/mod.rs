@@ -4,6 +4,7 @@ pub mod breakdown;
 pub mod execution;
 pub mod policy;
 mod prepare;
+pub mod report;
 pub mod results;
 mod start;
 pub mod step_counts;

@@ -146,6 +146,7 @@ mod tests {
 
     fn evaluation(outcome: Outcome, scored: bool) -> Evaluation<'static> {
         Evaluation {
+            driver: None,
             customer_id: "a",
             current_score: None,
             current_limit: None,

@@ -1,10 +1,12 @@
 //! Everything that a person sees: progress, answers, errors with the next step, readable numbers.
 
+mod bars;
 mod diverging;
 mod format;
 mod problem;
 mod ui;
 
+pub use bars::{Bar, bars};
 pub use diverging::diverging_bar;
 pub use format::{duration, money, table, thousands};
 pub use problem::{Exit, Problem};

@@ -81,6 +81,9 @@ pub(crate) async fn open_run(
     let WrittenShards { shards, list } =
         write_shards(storage, place, &mut customers, shard_size, leftovers).await?;
 
+    let eligible = shards.iter().map(|shard| u64::from(shard.rows)).sum();
+    let candidates = opening.count_candidates(&selection, eligible).await?;
+
     let run = RunContext {
         run_id: order.run_id.clone(),
         bucket: locations.bucket.clone(),
@@ -94,7 +97,7 @@ pub(crate) async fn open_run(
     };
 
     let opened = RunOpened {
-        eligible: shards.iter().map(|shard| u64::from(shard.rows)).sum(),
+        eligible,
         shard_count: shards.len() as u32,
         remaining: shards.len() as u32,
         shards: ObjectRef { bucket: run.bucket.clone(), key: shard_list_key(&run.run_id) },
@@ -102,7 +105,7 @@ pub(crate) async fn open_run(
         run,
     };
 
-    opening.record(&order.request, &opened, &schedule, started_at).await?;
+    opening.record(&order.request, &opened, (&schedule, candidates), started_at).await?;
     Ok(opened)
 }
 

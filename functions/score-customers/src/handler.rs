@@ -2,6 +2,7 @@
 
 use limit_increase_handoff::StepFiles;
 use limit_increase_handoff::customers::Customers;
+use limit_increase_report::Profile;
 use limit_increase_scoring_step::{frame, write_scores};
 use limit_increase_storage::Storage;
 use limit_increase_workflow::contract::ShardTask;
@@ -29,7 +30,8 @@ impl Handler {
     /// The failure of the model, of the hand-off or of the storage.
     pub(crate) async fn handle(&self, task: ShardTask) -> Result<HandoffRef, Failure> {
         let ShardTask { run, shard } = task;
-        let model = self.models.get(&self.storage, &run.model).await?;
+        let loaded = self.models.get(&self.storage, &run.model).await?;
+        let model = &loaded.model;
         let files = StepFiles::new(&self.storage, &run, &shard);
         let (customers, ()): (Customers, ()) =
             tokio::try_join!(files.read(&shard.file), files.check_listed())?;
@@ -40,8 +42,9 @@ impl Handler {
             Failure::new(FailureKind::Internal, format!("scoring failed: {error}"))
         })?;
 
-        let (writer, counts) = write_scores(model.inputs(), &batch)
+        let (mut writer, counts) = write_scores(model.inputs(), &batch)
             .map_err(|error| files.failure(Stage::ScoredCustomers, error))?;
+        writer.set_profile(profile_json(&loaded.counters.count(&frame, &batch))?);
         let written = files.write(Stage::ScoredCustomers, writer.finish(&customers)).await?;
 
         tracing::info!(
@@ -53,6 +56,11 @@ impl Handler {
 
         Ok(written)
     }
+}
+
+fn profile_json(profile: &Profile) -> Result<String, Failure> {
+    serde_json::to_string(profile)
+        .map_err(|error| Failure::new(FailureKind::Internal, format!("the counters: {error}")))
 }
 
 #[cfg(test)]

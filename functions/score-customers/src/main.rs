@@ -1,5 +1,6 @@
 //! Lambda function `score-customers`: scores one shard.
 
+mod count;
 mod handler;
 mod model;
 

@@ -8,10 +8,18 @@ use limit_increase_storage::Storage;
 use limit_increase_workflow::{Failure, FailureKind, ModelPin};
 use tokio::sync::Mutex;
 
+use crate::count::Counters;
+
+/// A model that can score, and what has to be counted of its customers.
+pub(crate) struct LoadedModel {
+    pub(crate) model: Model,
+    pub(crate) counters: Counters,
+}
+
 /// Keeps the last model that was used, under the SHA-256 of its archive.
 #[derive(Default)]
 pub(crate) struct ModelCache {
-    last: Mutex<Option<(String, Arc<Model>)>>,
+    last: Mutex<Option<(String, Arc<LoadedModel>)>>,
 }
 
 impl ModelCache {
@@ -24,7 +32,7 @@ impl ModelCache {
         &self,
         storage: &Storage,
         pin: &ModelPin,
-    ) -> Result<Arc<Model>, Failure> {
+    ) -> Result<Arc<LoadedModel>, Failure> {
         let mut last = self.last.lock().await;
         if let Some((sha256, model)) = last.as_ref()
             && *sha256 == pin.sha256
@@ -33,16 +41,16 @@ impl ModelCache {
         }
 
         let object = storage.get_pinned(pin).await?;
-        let model = Arc::new(load(&object.bytes, pin)?);
-        tracing::info!(sha256 = pin.sha256, sources = model.inputs().len(), "model loaded");
+        let loaded = Arc::new(load(&object.bytes, pin)?);
+        tracing::info!(sha256 = pin.sha256, sources = loaded.model.inputs().len(), "model loaded");
 
-        *last = Some((pin.sha256.clone(), model.clone()));
-        Ok(model)
+        *last = Some((pin.sha256.clone(), loaded.clone()));
+        Ok(loaded)
     }
 }
 
 /// Loads the archive of a pinned model.
-fn load(archive: &[u8], pin: &ModelPin) -> Result<Model, Failure> {
+fn load(archive: &[u8], pin: &ModelPin) -> Result<LoadedModel, Failure> {
     let place = format!("s3://{}/{}", pin.bucket, pin.key);
     let artifact = Artifact::open_pinned(archive, &pin.sha256).map_err(|error| match error {
         ArtifactError::Unpinned { .. } => {
@@ -51,8 +59,9 @@ fn load(archive: &[u8], pin: &ModelPin) -> Result<Model, Failure> {
         _ => Failure::new(FailureKind::ModelInvalid, format!("{place}: {error}")),
     })?;
 
-    Model::load(&artifact)
-        .map_err(|error| Failure::new(FailureKind::ModelInvalid, format!("{place}: {error}")))
+    let model = Model::load(&artifact)
+        .map_err(|error| Failure::new(FailureKind::ModelInvalid, format!("{place}: {error}")))?;
+    Ok(LoadedModel { model, counters: Counters::new(&artifact.manifest) })
 }
 
 #[cfg(test)]

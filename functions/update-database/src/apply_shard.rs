@@ -1,14 +1,16 @@
 //! Applying one shard: from its decisions in S3 to the table, and from their effects to S3.
 
 use limit_increase_database::{Database, HeldShard, ShardFiles, ShardLock, ShardOutcome, StaleIds};
+use limit_increase_domain::CreditScore;
 use limit_increase_handoff::StepFiles;
 use limit_increase_handoff::evaluations::Evaluations;
 use limit_increase_handoff::results::{Effect, ResultsWriter};
+use limit_increase_report::{Outcomes, Profile};
 use limit_increase_storage::Storage;
 use limit_increase_workflow::contract::{ApplyTask, ShardApplied};
 use limit_increase_workflow::keys::Stage;
 use limit_increase_workflow::rows::Evaluation;
-use limit_increase_workflow::{Failure, HandoffRef};
+use limit_increase_workflow::{Failure, FailureKind, HandoffRef, RunContext};
 
 use crate::check_decisions::{check_ceilings, check_decisions};
 
@@ -28,6 +30,7 @@ pub(crate) async fn apply_shard(
         .iter()
         .and_then(Iterator::collect)
         .map_err(|error| files.failure(Stage::Evaluations, error))?;
+    let profile = read_profile(&file, &files)?;
     check_ceilings(&run.policy)?;
     check_decisions(&run.policy, &evaluations, &files.place(Stage::Evaluations))?;
 
@@ -35,7 +38,8 @@ pub(crate) async fn apply_shard(
     let outcome = match ShardLock::hold(&mut client, run, shard.index).await? {
         ShardLock::AlreadyApplied(outcome) => outcome,
         ShardLock::Held(held) => {
-            apply_and_record(held, files, run.dry_run, (&evaluations, written)).await?
+            let counted = Counted { evaluations: &evaluations, profile };
+            apply_and_record(held, files, run, (counted, written)).await?
         }
     };
 
@@ -52,6 +56,12 @@ pub(crate) async fn apply_shard(
     Ok(ShardApplied { index: shard.index, counts: outcome.counts, replayed: outcome.replayed })
 }
 
+/// The decisions of a shard, with what the earlier steps have counted of its customers.
+struct Counted<'a> {
+    evaluations: &'a [Evaluation<'a>],
+    profile: Option<Profile>,
+}
+
 /// Writes the decisions, writes the record, and commits, in this order. So a decision in the table
 /// has its record in S3 (promise 8). When the commit fails, the next attempt writes the record
 /// anew.
@@ -63,19 +73,45 @@ pub(crate) async fn apply_shard(
 async fn apply_and_record(
     held: HeldShard<'_>,
     files: StepFiles<'_>,
-    dry_run: bool,
-    (evaluations, written): (&[Evaluation<'_>], &HandoffRef),
+    run: &RunContext,
+    (counted, written): (Counted<'_>, &HandoffRef),
 ) -> Result<ShardOutcome, Failure> {
+    let Counted { evaluations, profile } = counted;
     let previous = files.etag(Stage::Results).await?;
-    let (outcome, stale) = held.apply(evaluations).await?;
+    let with_outcomes = |stale: &StaleIds| {
+        let outcomes = outcomes(evaluations, stale, run.policy.minimum_score);
+        profile.map(|profile| Profile { outcomes: Some(outcomes), ..profile })
+    };
+    let (outcome, stale) = held.apply(evaluations, with_outcomes).await?;
 
-    let record = effects(dry_run, evaluations, &stale).finish();
+    let record = effects(run.dry_run, evaluations, &stale).finish();
     let recorded = files.replace(Stage::Results, previous.as_deref(), record).await?;
 
     let files =
         ShardFiles { evaluations_sha256: written.sha256.clone(), results_sha256: recorded.sha256 };
     held.commit(&files).await?;
     Ok(outcome)
+}
+
+/// What was counted of the shard so far. A file of an older release has no counts.
+fn read_profile(file: &Evaluations, files: &StepFiles<'_>) -> Result<Option<Profile>, Failure> {
+    let Some(json) = file.profile() else { return Ok(None) };
+    let profile = serde_json::from_str(json).ok().filter(Profile::is_whole).ok_or_else(|| {
+        let place = files.place(Stage::Evaluations);
+        let message = format!("{place}: its counts cannot be read; start a new run");
+        Failure::new(FailureKind::HandoffInvalid, message)
+    })?;
+    Ok(Some(profile))
+}
+
+/// What became of the customers, for the report of the run.
+fn outcomes(evaluations: &[Evaluation<'_>], stale: &StaleIds, minimum: CreditScore) -> Outcomes {
+    let mut outcomes = Outcomes::default();
+    for evaluation in evaluations {
+        outcomes.count(evaluation, stale.contains(evaluation.customer_id), minimum);
+    }
+
+    outcomes
 }
 
 /// Each decision with its effect: what became of it when it met the database.
@@ -108,6 +144,7 @@ mod tests {
             outcome: Outcome::Approved,
             new_limit: Some("7500.00".parse().unwrap()),
             reason: "Score 700.",
+            driver: None,
         }
     }
 

@@ -91,6 +91,7 @@ mod tests {
             outcome: Outcome::Approved,
             new_limit: Some(Decimal::new(600_000, 2)),
             reason: APPROVAL,
+            driver: None,
         }
     }
 

@@ -4,16 +4,19 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use limit_increase_database::{ClosedRun, ClosingRun, Database};
-use limit_increase_runtime::metrics;
+use limit_increase_report::Drift;
+use limit_increase_runtime::metrics::{self, DriftFigures};
 use limit_increase_storage::{APPLICATION_JSON, Storage};
 use limit_increase_workflow::contract::RunToFinish;
 use limit_increase_workflow::keys::summary_key;
 use limit_increase_workflow::{Failure, FailureKind, RunSummary};
 
-/// Checks that the run adds up (promise 3), writes its summary, and closes it.
+use crate::report::{make_report, write_report};
+
+/// Checks that the run adds up (promise 3), writes its summary and its report, and closes it.
 ///
-/// The summary is written before the commit, and the run's seal has its hash. So a closed run has its summary, and a run whose
-/// summary cannot be written is not left SUCCEEDED (promise 5).
+/// Both are written before the commit, and the run's seal has their hashes. So a closed run has
+/// them, and a run whose summary cannot be written is not left SUCCEEDED (promise 5).
 ///
 /// # Errors
 /// The failure of the ledger, of the database or of the storage.
@@ -24,8 +27,13 @@ pub(crate) async fn finish_run(
 ) -> Result<RunSummary, Failure> {
     let mut client = database.client().await?;
     let closing = ClosingRun::hold(&mut client, to_finish).await?;
-    let written = write_summary(storage, &to_finish.run.bucket, closing.summary()).await?;
-    let ClosedRun { summary, seal } = closing.commit(BTreeMap::from([written])).await?;
+    let report = make_report(&closing).await?;
+    let bucket = &to_finish.run.bucket;
+    let (summary, [page, json]) = tokio::try_join!(
+        write_summary(storage, bucket, closing.summary()),
+        write_report(storage, bucket, &report)
+    )?;
+    let ClosedRun { summary, seal } = closing.commit(BTreeMap::from([summary, page, json])).await?;
 
     tracing::info!(
         eligible = summary.eligible,
@@ -37,7 +45,7 @@ pub(crate) async fn finish_run(
         "run closed"
     );
 
-    metrics::run_closed(&summary);
+    metrics::run_closed(&summary, report.drift.as_ref().map(drift_figures).as_ref());
     Ok(summary)
 }
 
@@ -52,4 +60,16 @@ async fn write_summary(
     let key = summary_key(&summary.run_id);
     let written = storage.put(bucket, &key, Bytes::from(json), APPLICATION_JSON).await?;
     Ok((key, written.sha256))
+}
+
+/// The numbers of the drift that are metrics.
+fn drift_figures(drift: &Drift) -> DriftFigures {
+    DriftFigures {
+        score_psi: drift.scores.map(|index| index.value),
+        score_ratio: drift.scores.map(|index| index.ratio()),
+        worst_csi: drift.worst().map(|input| input.csi.value),
+        worst_ratio: drift.worst().map(|input| input.csi.ratio()),
+        most_missing: drift.most_missing(),
+        most_unseen: drift.most_unseen(),
+    }
 }

@@ -8,6 +8,7 @@ mod finish_run;
 mod handler;
 mod migrate;
 mod record_failure;
+mod report;
 mod report_open_runs;
 
 use limit_increase_database::{Credentials, Database};

@@ -117,13 +117,13 @@ pub enum ArtifactError {
     },
     /// The manifest has another schema version.
     #[error(
-        "manifest.json has schema_version {found}, this version reads {expected}; \
+        "manifest.json has schema_version {found}, this version reads 1 to {expected}; \
          train again with its train.py"
     )]
     SchemaVersion {
         /// The version in the manifest.
         found: u64,
-        /// The version that is read here.
+        /// The newest version that is read here.
         expected: u32,
     },
     /// The manifest contradicts itself.

@@ -48,6 +48,7 @@ mod error;
 mod golden;
 mod input;
 mod manifest;
+mod profile;
 mod spelling;
 mod validate;
 
@@ -60,9 +61,10 @@ pub use error::ArtifactError;
 pub use golden::{GoldenRow, InputValue};
 pub use input::ModelInput;
 pub use manifest::{
-    CalibrationBand, Direction, FileDigest, Files, MAX_GOLDEN_ROWS, MAX_MODEL_COLUMNS,
-    MAX_SPECIAL_VALUES, Manifest, ModelColumn, ModelColumnKind, SCHEMA_VERSION,
-    ScorecardParameters, SpecialValue, Target, Training,
+    CalibrationBand, Direction, FileDigest, Files, InputDistribution, MAX_GOLDEN_ROWS,
+    MAX_MODEL_COLUMNS, MAX_PROFILED_INPUTS, MAX_SPECIAL_VALUES, Manifest, ModelColumn,
+    ModelColumnKind, SCHEMA_VERSION, ScorecardParameters, SpecialValue, Target, Training,
+    TrainingProfile,
 };
 pub use spelling::{SpellingStep, normal_form, without_trailing_blanks};
 

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use limit_increase_domain::sha256_hex;
+use limit_increase_domain::{Distribution, sha256_hex};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::ArtifactError;
 use crate::golden::GoldenRow;
 use crate::spelling::SpellingStep;
 
-/// The version of the manifest that is read here.
-pub const SCHEMA_VERSION: u32 = 1;
+/// The newest version of the manifest. Version 1, which has no profile, is read too.
+pub const SCHEMA_VERSION: u32 = 2;
+/// The most inputs whose values a training counts.
+pub const MAX_PROFILED_INPUTS: usize = 200;
 /// The most columns of a model. The bound keeps a row of the model's inputs below 400 KB.
 pub const MAX_MODEL_COLUMNS: usize = 100_000;
 /// The most special values of a column. Each number of a customer is compared with all of them.
@@ -22,7 +24,7 @@ pub const MAX_GOLDEN_ROWS: usize = 1_000;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// Always [`SCHEMA_VERSION`].
+    /// From 1 to [`SCHEMA_VERSION`].
     pub schema_version: u32,
     /// The name of the model.
     pub model_name: String,
@@ -43,6 +45,9 @@ pub struct Manifest {
     pub scorecard: ScorecardParameters,
     /// How the model was trained and how good it is.
     pub training: Training,
+    /// What the training has counted; from version 2 on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<TrainingProfile>,
     /// The sizes and hashes of the other two files.
     pub files: Files,
     /// Rows that are repeated when the model is loaded.
@@ -184,6 +189,26 @@ pub struct CalibrationBand {
     pub observed: f64,
 }
 
+/// How scores and inputs were spread, to compare the customers of a run with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingProfile {
+    /// The scores, in points, of the rows that the model had not seen.
+    pub scores: Distribution,
+    /// The most important inputs, in the order of the model's columns.
+    pub inputs: Vec<InputDistribution>,
+}
+
+/// How the values of a source column are spread among the training rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InputDistribution {
+    /// The source column.
+    pub source_column: String,
+    /// Its values.
+    pub values: Distribution,
+}
+
 /// The sizes and hashes of the artifact's other files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -267,7 +292,7 @@ fn check_version(bytes: &[u8]) -> Result<(), ArtifactError> {
         ArtifactError::Manifest { path: "schema_version".to_owned(), reason: error.to_string() }
     })?;
 
-    if version.schema_version == u64::from(SCHEMA_VERSION) {
+    if (1..=u64::from(SCHEMA_VERSION)).contains(&version.schema_version) {
         Ok(())
     } else {
         Err(ArtifactError::SchemaVersion {

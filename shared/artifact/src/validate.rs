@@ -21,9 +21,9 @@ const MAX_MEANING_CHARS: usize = 80;
 /// that holds a score.
 const MAX_SCORE: f64 = 1e6;
 
-type Check = Result<(), ArtifactError>;
+pub(crate) type Check = Result<(), ArtifactError>;
 
-fn invalid_error(path: impl Into<String>, reason: impl Into<String>) -> ArtifactError {
+pub(crate) fn invalid_error(path: impl Into<String>, reason: impl Into<String>) -> ArtifactError {
     ArtifactError::Invalid { path: path.into(), reason: reason.into() }
 }
 
@@ -44,6 +44,7 @@ impl Manifest {
 
         self.validate_sources()?;
         self.validate_spelling()?;
+        self.validate_profile()?;
         if self.golden_rows.is_empty() || self.golden_rows.len() > MAX_GOLDEN_ROWS {
             let rows = self.golden_rows.len();
             return Err(invalid_error(

@@ -7,10 +7,10 @@ mod support;
 use std::collections::HashSet;
 
 use limit_increase_artifact::{
-    Artifact, ArtifactError, CategoryMatch, Direction, InputValue, MAX_GOLDEN_ROWS, Manifest,
-    ModelInput, SpellingStep, normal_form,
+    Artifact, ArtifactError, CategoryMatch, Direction, InputValue, MAX_GOLDEN_ROWS,
+    MAX_PROFILED_INPUTS, Manifest, ModelInput, SpellingStep, normal_form,
 };
-use limit_increase_domain::{ColumnKind, SourceColumn};
+use limit_increase_domain::{Bins, ColumnKind, SourceColumn};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use support::{manifest, refusal, with_manifest};
@@ -19,7 +19,7 @@ use support::{manifest, refusal, with_manifest};
 fn a_manifest_of_another_shape_is_refused_with_the_place() {
     type Change = fn(&mut Value);
     let cases: [(&str, Change, &str); 26] = [
-        ("schema", |m| m["schema_version"] = json!(2), "schema_version 2"),
+        ("schema", |m| m["schema_version"] = json!(3), "schema_version 3"),
         (
             "no schema",
             |m| drop(m.as_object_mut().unwrap().remove("schema_version")),
@@ -166,7 +166,7 @@ fn it_is_written_as_it_was_read() {
 #[test]
 fn what_contradicts_itself_is_refused_by_place() {
     let cases: Vec<(&str, Value, &str)> = vec![
-        ("/schema_version", json!(2), "schema_version 2, this version reads 1"),
+        ("/schema_version", json!(3), "schema_version 3, this version reads 1 to 2"),
         ("/schema_version", json!("1"), "schema_version"),
         ("/features", json!([]), "features: 0 columns"),
         ("/features/3/name", json!("a"), "features[3].name: \"a\" is there twice"),
@@ -371,6 +371,71 @@ fn unknown_and_missing_fields_are_refused_everywhere() {
 fn numbers_that_json_can_write_but_float64_not_are_refused() {
     let text = manifest().to_string().replace("\"raw_value\":0.0", "\"raw_value\":1e999");
     assert!(Manifest::parse(text.as_bytes()).is_err());
+}
+
+/// The manifest of version 2, with what its training has counted.
+fn with_profile() -> Value {
+    let mut manifest = manifest();
+    manifest["schema_version"] = json!(2);
+    manifest["profile"] = json!({
+        "scores": {"bins": {"bounds": [600.0, 650.0]}, "rows": {"bins": [3, 4, 3]}},
+        "inputs": [
+            {"source_column": "a",
+             "values": {"bins": {"bounds": [0.1]}, "rows": {"bins": [5, 4], "missing": 1}}},
+            {"source_column": "b",
+             "values": {"bins": {"categories": ["x"]}, "rows": {"bins": [9], "missing": 1}}},
+        ],
+    });
+    manifest
+}
+
+#[test]
+fn a_manifest_of_the_first_version_has_no_profile_and_one_of_the_second_has() {
+    let old = Manifest::parse(manifest().to_string().as_bytes()).unwrap();
+    assert_eq!(old.profile, None);
+
+    let new = Manifest::parse(with_profile().to_string().as_bytes()).unwrap();
+    let profile = new.profile.as_ref().unwrap();
+    assert_eq!(profile.scores.rows.total(), 10);
+    assert_eq!(profile.inputs[0].values.bins, Bins::Bounds(vec![0.1]));
+    let written = serde_json::to_vec(&new).unwrap();
+    assert_eq!(Manifest::parse(&written).unwrap(), new, "bounds come back bit by bit");
+}
+
+#[test]
+fn a_profile_that_is_not_of_the_model_is_refused_by_place() {
+    let input = |position: usize| with_profile()["profile"]["inputs"][position].clone();
+    let many = vec![input(0); MAX_PROFILED_INPUTS + 1];
+    let cases = [
+        ("/schema_version", json!(1), "profile: is not a field of version 1"),
+        ("/profile/scores/rows/bins", json!([1, 2]), "profile.scores: 2 counts for 3 bins"),
+        ("/profile/scores/bins/bounds", json!([650.0, 600.0]), "profile.scores: the bounds"),
+        ("/profile/scores", input(1)["values"].clone(), "profile.scores: are numbers"),
+        ("/profile/inputs", json!(many), "201 inputs, at most 200"),
+        ("/profile/inputs", json!([input(1), input(0)]), "profile.inputs[1]: \"a\" is no input"),
+        ("/profile/inputs/0/source_column", json!("z"), "profile.inputs[0]: \"z\" is no input"),
+        ("/profile/inputs/0/values", input(1)["values"].clone(), "not those of a number"),
+        ("/profile/inputs/1/values/bins/categories", json!(["y"]), "\"y\" is no category"),
+        ("/profile/inputs/1/values/rows/bins", json!([0]), "profile.inputs[1]"),
+        ("/profile/inputs/1/values/rows/unseen", json!(1), "has an unseen value"),
+    ];
+    for (place, value, expected) in cases {
+        let mut wrong = with_profile();
+        *wrong.pointer_mut(place).unwrap_or(&mut json!(null)) = value.clone();
+        if place == "/profile/inputs/1/values/rows/unseen" {
+            wrong["profile"]["inputs"][1]["values"]["rows"]["unseen"] = value;
+        } else if place == "/profile/inputs/1/values/rows/bins" {
+            wrong["profile"]["inputs"][1]["values"]["rows"]["missing"] = json!(0);
+        }
+
+        let error = Manifest::parse(wrong.to_string().as_bytes()).unwrap_err().to_string();
+        assert!(error.contains(expected), "{place}: {error}");
+    }
+
+    let mut without = with_profile();
+    without.as_object_mut().unwrap().remove("profile");
+    let error = Manifest::parse(without.to_string().as_bytes()).unwrap_err().to_string();
+    assert!(error.contains("profile: is missing in version 2"), "{error}");
 }
 
 #[test]

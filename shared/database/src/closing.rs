@@ -91,6 +91,11 @@ impl<'c> ClosingRun<'c> {
         &self.summary
     }
 
+    /// The transaction, for the other statements about the run.
+    pub(crate) const fn transaction(&self) -> &Transaction<'c> {
+        &self.transaction
+    }
+
     /// Seals the run over the one that was closed before it, and closes it. `objects` are the hashes
     /// of what the caller has written to S3, by key. A run that was closed before keeps its seal.
     ///

@@ -9,13 +9,14 @@ use limit_increase_domain::{Counts, Outcome};
 use limit_increase_workflow::rows::Evaluation;
 use limit_increase_workflow::{Failure, FailureKind, RunContext, ShardIndex};
 use rust_decimal::Decimal;
+use serde::Serialize;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row, Transaction};
 
 use crate::error::database_failure;
 use crate::history::add_decisions;
-use crate::ledger::{ShardOutcome, find_shard, insert_shard, require_open, status_of};
+use crate::ledger::{KeptOfShard, ShardOutcome, find_shard, insert_shard, require_open, status_of};
 use crate::schema::{TablePlan, plan_write};
 use crate::transaction::begin;
 
@@ -100,15 +101,18 @@ impl HeldShard<'_> {
     /// Writes the shard's decisions, their rows in the history, and the shard's ledger row. Returns
     /// the counts, and the ids of the stale customers. Both count after [`HeldShard::commit`].
     ///
+    /// `profile_of` gives what the ledger keeps of the shard for the report of the run, as JSON.
+    ///
     /// A dry run finds the stale customers in the same way, and writes no customer.
     ///
     /// # Errors
     /// `Permanent.DatabaseSchema` when the table was changed since the query, so that it cannot be
     /// written exactly; `Permanent.Internal` when the counts do not add up to the customers, which is a defect in
     /// the program; otherwise by SQLSTATE.
-    pub async fn apply(
+    pub async fn apply<P: Serialize + fmt::Debug + Sync>(
         &self,
         evaluations: &[Evaluation<'_>],
+        profile_of: impl FnOnce(&StaleIds) -> Option<P>,
     ) -> Result<(ShardOutcome, StaleIds), Failure> {
         let (stale, customer_filter) = self.write(evaluations).await?;
 
@@ -117,7 +121,9 @@ impl HeldShard<'_> {
         check_counts(*shard, counts, evaluations.len())?;
 
         let outcome = ShardOutcome { counts, total_increase, replayed: false };
-        insert_shard(transaction, &run.run_id, *shard, &outcome, customer_filter.as_deref())
+        let profile = profile_of(&stale);
+        let kept = KeptOfShard { customer_filter: customer_filter.as_deref(), profile };
+        insert_shard(transaction, &run.run_id, *shard, &outcome, &kept)
             .await
             .map_err(applying_failure)?;
 
@@ -301,6 +307,7 @@ mod tests {
             outcome,
             new_limit,
             reason: "",
+            driver: None,
         }
     }
 

@@ -5,6 +5,7 @@ use std::pin::Pin;
 
 use chrono::NaiveDate;
 use futures_util::StreamExt as _;
+use limit_increase_domain::policy::Eligibility;
 use limit_increase_domain::{ColumnKind, Policy, SourceColumn};
 use limit_increase_workflow::Failure;
 use limit_increase_workflow::rows::{CellValue, CustomerRow};
@@ -133,6 +134,13 @@ impl EligibleRow<'_> {
     }
 }
 
+/// The condition on a customer whom the policy lets in.
+pub(crate) fn qualifies(policy: &Policy) -> String {
+    let Eligibility { minimum_current_score: score, current_limit_below: below } =
+        &policy.eligibility;
+    format!("current_score >= {score} AND current_limit < {below}")
+}
+
 /// The COPY statement. COPY takes no parameters. So every part of it is a fixed text, a number, or
 /// a quoted identifier that PostgreSQL's catalogue knows.
 fn copy_statement(selection: &Selection<'_>, plan: &TablePlan, features: &FeaturePlan) -> String {
@@ -147,9 +155,7 @@ fn copy_statement(selection: &Selection<'_>, plan: &TablePlan, features: &Featur
         None => (String::new(), "b.customer_id"),
     };
 
-    let eligibility = &selection.policy.eligibility;
-    let score = eligibility.minimum_current_score;
-    let below = eligibility.current_limit_below;
+    let qualifies = qualifies(selection.policy);
     let columns: String =
         features.columns.iter().map(|expression| format!(", {expression}")).collect();
     format!(
@@ -161,7 +167,7 @@ fn copy_statement(selection: &Selection<'_>, plan: &TablePlan, features: &Featur
                  SELECT customer_id, current_score, current_limit, application_date
                  FROM batch_scores
                  WHERE limit_increase_decision IS NULL
-                   AND current_score >= {score} AND current_limit < {below}
+                   AND {qualifies}
                  {cap}
              ) b
              LEFT JOIN customer_features f ON f.customer_id = b.customer_id

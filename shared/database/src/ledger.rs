@@ -14,6 +14,7 @@ use limit_increase_domain::Counts;
 use limit_increase_workflow::contract::{Execution, OpenRuns, RecordedFailure};
 use limit_increase_workflow::{Failure, FailureKind, RunContext, RunId, RunStatus, ShardIndex};
 use rust_decimal::Decimal;
+use serde::Serialize;
 use tokio_postgres::types::{FromSql, Json, Type};
 use tokio_postgres::{Client, GenericClient, Row};
 
@@ -209,7 +210,16 @@ pub(crate) async fn applied_shards(
         .collect()
 }
 
-/// Enters a shard that was applied. The filter finds the customers whose decisions it wrote.
+/// What the ledger keeps of a shard beside its counts.
+#[derive(Debug)]
+pub(crate) struct KeptOfShard<'a, P> {
+    /// Finds the customers whose decisions the shard wrote; a dry run has none.
+    pub(crate) customer_filter: Option<&'a [u8]>,
+    /// What was counted of the shard's customers, for the report.
+    pub(crate) profile: Option<P>,
+}
+
+/// Enters a shard that was applied.
 ///
 /// # Errors
 /// The error of the driver.
@@ -218,7 +228,7 @@ pub(crate) async fn insert_shard(
     run: &RunId,
     shard: ShardIndex,
     outcome: &ShardOutcome,
-    customer_filter: Option<&[u8]>,
+    kept: &KeptOfShard<'_, impl Serialize + std::fmt::Debug + Sync>,
 ) -> Result<(), tokio_postgres::Error> {
     let ShardOutcome { counts, total_increase, .. } = outcome;
     // A shard has at most 50,000 customers, so the casts keep every value.
@@ -227,8 +237,8 @@ pub(crate) async fn insert_shard(
         .execute(
             "INSERT INTO limit_increase_shards
                  (run_id, shard_index, rows, approved, declined, referred, stale, total_increase,
-                  customer_filter, applied_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, now())",
+                  customer_filter, profile, applied_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, now())",
             &[
                 &run.as_str(),
                 &(shard.0 as i32),
@@ -238,7 +248,8 @@ pub(crate) async fn insert_shard(
                 &number(counts.referred),
                 &number(counts.stale),
                 total_increase,
-                &customer_filter,
+                &kept.customer_filter,
+                &kept.profile.as_ref().map(Json),
             ],
         )
         .await?;

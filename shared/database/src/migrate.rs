@@ -10,12 +10,13 @@ use crate::transaction::begin;
 
 /// Version, name and text. The schema keeps the SHA-256 of each text, so a released text must not
 /// change.
-const MIGRATIONS: [(i32, &str, &str); 6] = [
+const MIGRATIONS: [(i32, &str, &str); 7] = [
     (1, "batch_scores", include_str!("../migrations/0001_batch_scores.sql")),
     (2, "customer_features", include_str!("../migrations/0002_customer_features.sql")),
     (3, "ledger", include_str!("../migrations/0003_ledger.sql")),
     (4, "redrives", include_str!("../migrations/0004_redrives.sql")),
     (5, "decisions", include_str!("../migrations/0005_decisions.sql")),
+    (6, "profiles", include_str!("../migrations/0006_profiles.sql")),
     (7, "seals", include_str!("../migrations/0007_seals.sql")),
 ];
 

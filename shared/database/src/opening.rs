@@ -10,13 +10,14 @@ use limit_increase_workflow::{Failure, ObjectRef, RunContext, RunId, RunRequest,
 use tokio_postgres::types::Json;
 use tokio_postgres::{Client, Transaction};
 
-use crate::eligible::{EligibleStream, Selection, open_eligible};
+use crate::eligible::{EligibleStream, Selection, open_eligible, qualifies};
 use crate::error::database_failure;
 use crate::history::add_months;
 use crate::ledger::{
     LedgerRow, applied_shards, conflict_failure, reading_failure, redrive_of, same_execution,
     writing_failure,
 };
+use crate::reporting::Candidates;
 use crate::transaction::begin;
 
 /// The lock of a run, until this guard is committed or dropped. No other attempt can open the run
@@ -189,6 +190,43 @@ impl<'c> OpeningRun<'c> {
         open_eligible(self.transaction.client(), selection).await
     }
 
+    /// Counts the customers without a decision, and those of them whom the policy lets in. Without
+    /// a limit the latter are the customers that the query took.
+    ///
+    /// # Errors
+    /// By SQLSTATE.
+    pub async fn count_candidates(
+        &self,
+        selection: &Selection<'_>,
+        taken: u64,
+    ) -> Result<Candidates, Failure> {
+        let qualifying = match selection.limit {
+            None => "NULL::bigint".to_owned(),
+            Some(_) => format!("count(*) FILTER (WHERE {})", qualifies(selection.policy)),
+        };
+        let row = self
+            .transaction
+            .query_one(
+                &format!(
+                    "SELECT count(*) AS undecided, {qualifying} AS qualifying
+                     FROM batch_scores WHERE limit_increase_decision IS NULL"
+                ),
+                &[],
+            )
+            .await
+            .map_err(reading_failure)?;
+
+        let row = LedgerRow::new(self.run, row);
+        let qualifying = match selection.limit {
+            None => taken,
+            Some(_) => row.count::<i64, _>("qualifying")?,
+        };
+        Ok(Candidates {
+            undecided: Some(row.count::<i64, _>("undecided")?),
+            qualifying: Some(qualifying),
+        })
+    }
+
     /// Records the run in the ledger. The row counts after [`OpeningRun::commit`].
     ///
     /// A failure may have left a row before the run was opened. That row is taken over only by an
@@ -202,7 +240,7 @@ impl<'c> OpeningRun<'c> {
         &self,
         request: &RunRequest,
         opened: &RunOpened,
-        schedule: &Schedule,
+        (schedule, candidates): (&Schedule, Candidates),
         started_at: DateTime<Utc>,
     ) -> Result<(), Failure> {
         let Self { transaction, run, execution } = self;
@@ -210,8 +248,9 @@ impl<'c> OpeningRun<'c> {
             .execute(
                 "INSERT INTO limit_increase_runs AS run
                      (run_id, status, request, context, eligible, shard_count, started_at,
-                      redrive, execution_started_at, scheduled_event, duplicate_of)
-                 VALUES ($1, 'RUNNING', $2, $3, $4, $5, $6, $7, $8, $9, $10)
+                      redrive, execution_started_at, scheduled_event, duplicate_of, undecided,
+                      qualifying)
+                 VALUES ($1, 'RUNNING', $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
                  ON CONFLICT (run_id) DO UPDATE
                  SET status = 'RUNNING', request = excluded.request, context = excluded.context,
                      eligible = excluded.eligible, shard_count = excluded.shard_count,
@@ -219,7 +258,8 @@ impl<'c> OpeningRun<'c> {
                      finished_at = NULL, failed_at_redrive = NULL, redrive = excluded.redrive,
                      execution_started_at = excluded.execution_started_at,
                      scheduled_event = excluded.scheduled_event,
-                     duplicate_of = excluded.duplicate_of
+                     duplicate_of = excluded.duplicate_of, undecided = excluded.undecided,
+                     qualifying = excluded.qualifying
                  WHERE run.context IS NULL AND run.redrive <= excluded.redrive
                    AND (run.status = 'RUNNING' OR run.failed_at_redrive < excluded.redrive)",
                 &[
@@ -233,6 +273,8 @@ impl<'c> OpeningRun<'c> {
                     &execution.start_time,
                     &schedule.event,
                     &schedule.duplicate_of.as_ref().map(RunId::as_str),
+                    &candidates.undecided.map(|count| count as i64),
+                    &candidates.qualifying.map(|count| count as i64),
                 ],
             )
             .await

@@ -25,7 +25,8 @@
 //!   made. Money is an exact decimal, never a floating-point number.
 //! * [`Decision`] is the result, and [`Counts`] adds results up. [`applied_rule`] says which rule
 //!   of the policy it comes from.
-//! * [`SourceColumn`] names a column of the lender's table that the model reads.
+//! * [`SourceColumn`] names a column of the lender's table that the model reads, and
+//!   [`Distribution`] says how its values are spread.
 //!
 //! This crate does no I/O, and it knows no AWS, no SQL, no model and no workflow.
 
@@ -35,6 +36,7 @@ pub mod counts;
 pub mod customer;
 pub mod decision;
 mod digest;
+pub mod distribution;
 mod object;
 pub mod policy;
 
@@ -44,4 +46,5 @@ pub use counts::Counts;
 pub use customer::{CreditLimit, CreditScore, CustomerId};
 pub use decision::{AppliedRule, Decision, Outcome, Rule, Scoring, applied_rule, decide};
 pub use digest::sha256_hex;
+pub use distribution::{Bins, Distribution, Tally};
 pub use policy::Policy;

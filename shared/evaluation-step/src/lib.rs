@@ -5,7 +5,7 @@
 //! live here: S3, SQL, events.
 
 use limit_increase_domain::decision::{Scoring, decide, refer};
-use limit_increase_domain::{Counts, Policy};
+use limit_increase_domain::{Counts, Outcome, Policy};
 use limit_increase_handoff::HandoffError;
 use limit_increase_handoff::evaluations::{EvaluationsWriter, Facts};
 use limit_increase_handoff::scored::Scored;
@@ -20,8 +20,11 @@ pub fn evaluate(
 ) -> Result<(EvaluationsWriter, Counts), HandoffError> {
     let columns = scored.columns()?;
     let mut writer = EvaluationsWriter::default();
-    let mut counts = Counts::default();
+    if let Some(profile) = scored.profile() {
+        writer.set_profile(profile.to_owned());
+    }
 
+    let mut counts = Counts::default();
     for row in 0..scored.rows() {
         let (limit, income) = (columns.limit(row), columns.income(row));
         let reasons = columns.reasons(row);
@@ -37,12 +40,16 @@ pub fn evaluate(
             (_, unreadable) => refer(unreadable.unwrap_or("the current limit is missing")),
         };
         counts.add(decision.outcome);
+        let meets_minimum = score.is_ok_and(|score| score >= policy.minimum_score);
         let facts = Facts {
             current_score: columns.current_score(row),
             current_limit: limit,
             unreadable,
             annual_income: income,
             new_score: score.ok(),
+            driver: columns
+                .driver(row)
+                .filter(|_| decision.outcome == Outcome::Declined && !meets_minimum),
         };
 
         writer.push(columns.ids.value(row), &facts, &decision)?;

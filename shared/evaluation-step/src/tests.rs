@@ -68,6 +68,9 @@ fn each_customer_is_decided_by_the_policy_and_counted() {
         (rows[0].current_score, rows[0].current_limit),
         (Some(640), Some(Decimal::new(400_000, 2)))
     );
+    let drivers: Vec<_> = rows.iter().map(|row| row.driver).collect();
+    assert_eq!(drivers, [None, Some("bureau_score"), None], "of a decline for the score alone");
+    assert_eq!(evaluations.profile(), Some("{}"));
     assert!(rows[1].reason.contains("Bureau score is low (310)"), "{}", rows[1].reason);
     assert!(rows[2].reason.contains("no features on record"), "{}", rows[2].reason);
 }

@@ -115,6 +115,7 @@ fn evaluations() -> Result<bytes::Bytes, Error> {
             unreadable: None,
             annual_income: Some(Decimal::new(3_000_050, 2)),
             new_score: Some(CreditScore::new(612)),
+            driver: None,
         };
 
         writer.push(&id(row), &facts, &decision)?;

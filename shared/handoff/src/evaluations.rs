@@ -10,7 +10,7 @@ use limit_increase_workflow::rows::Evaluation;
 use rust_decimal::Decimal;
 
 use crate::parquet_file::{
-    Columns, HandoffError, INCOME, MONEY, Table, amount_at, amounts, cents, metadata,
+    Columns, HandoffError, INCOME, MONEY, PROFILE, Table, amount_at, amounts, cents, metadata,
 };
 
 /// What is known of a customer when the policy is applied: score and limit at the time of the
@@ -27,6 +27,8 @@ pub struct Facts<'a> {
     pub annual_income: Option<Decimal>,
     /// The new score; `None` if the customer could not be scored.
     pub new_score: Option<CreditScore>,
+    /// Of a decline for the score, the source column that took most points.
+    pub driver: Option<&'a str>,
 }
 
 /// The key of the hash of the scores among the file's metadata.
@@ -53,7 +55,9 @@ pub struct EvaluationsWriter {
     outcomes: StringBuilder,
     new_limits: Vec<Option<i128>>,
     reasons: StringBuilder,
+    drivers: StringBuilder,
     scored_sha256: Option<String>,
+    profile: Option<String>,
 }
 
 impl EvaluationsWriter {
@@ -61,6 +65,11 @@ impl EvaluationsWriter {
     /// decisions can check the scores too.
     pub fn set_scored_sha256(&mut self, sha256: String) {
         self.scored_sha256 = Some(sha256);
+    }
+
+    /// Puts the shard's counters, as JSON, beside the decisions.
+    pub fn set_profile(&mut self, profile: String) {
+        self.profile = Some(profile);
     }
 
     /// Adds the decision on a customer, with all that it was decided by.
@@ -83,7 +92,8 @@ impl EvaluationsWriter {
             amount.map(|amount| cents(amount).ok_or_else(too_fine)).transpose()
         };
 
-        let Facts { current_score, current_limit, unreadable, annual_income, new_score } = *facts;
+        let Facts { current_score, current_limit, unreadable, annual_income, new_score, driver } =
+            *facts;
         let limit = cents_of("current_limit", current_limit)?;
         let income = cents_of("annual_income", annual_income)?;
 
@@ -96,6 +106,7 @@ impl EvaluationsWriter {
         self.outcomes.append_value(decision.outcome.as_str());
         self.new_limits.push(decision.new_limit.map(|limit| limit.amount().mantissa()));
         self.reasons.append_value(&decision.reason);
+        self.drivers.append_option(driver);
         Ok(())
     }
 
@@ -115,7 +126,11 @@ impl EvaluationsWriter {
         columns.push("decision", false, self.outcomes.finish());
         columns.push("new_limit", true, amounts(self.new_limits, &MONEY));
         columns.push_distinct("decision_reason", false, self.reasons.finish());
-        columns.with_metadata(SCORED_SHA256, self.scored_sha256).into_parquet(rows)
+        columns.push("driver", true, self.drivers.finish());
+        columns
+            .with_metadata(SCORED_SHA256, self.scored_sha256)
+            .with_metadata(PROFILE, self.profile)
+            .into_parquet(rows)
     }
 }
 
@@ -140,6 +155,12 @@ impl Evaluations {
         Ok(evaluations)
     }
 
+    /// The shard's counters, as JSON; `None` when the model's training has counted nothing.
+    #[must_use]
+    pub fn profile(&self) -> Option<&str> {
+        self.table.profile()
+    }
+
     /// The decisions, in the file's order.
     ///
     /// # Errors
@@ -158,6 +179,8 @@ impl Evaluations {
         let outcomes: &StringArray = table.filled("decision", &DataType::Utf8)?;
         let new_limits: &Decimal128Array = table.column("new_limit", &MONEY)?;
         let reasons: &StringArray = table.filled("decision_reason", &DataType::Utf8)?;
+        // A file of an older release has no drivers, and `results` still reads it.
+        let drivers = table.column::<StringArray>("driver", &DataType::Utf8).ok();
         Ok((0..table.rows()).map(move |row| {
             let value_error = |column: &str, problem: String| HandoffError::Value {
                 column: column.to_owned(),
@@ -196,6 +219,9 @@ impl Evaluations {
                 outcome,
                 new_limit,
                 reason: reasons.value(row),
+                driver: drivers
+                    .filter(|drivers| drivers.is_valid(row))
+                    .map(|drivers| drivers.value(row)),
             })
         }))
     }
@@ -216,9 +242,11 @@ mod tests {
             unreadable: None,
             annual_income: Some(Decimal::new(3_000_050, 2)),
             new_score: Some(CreditScore::new(700)),
+            driver: Some("bureau_score"),
         };
 
         writer.push("a", &facts, decision).unwrap();
+        writer.set_profile("{}".to_owned());
         writer.finish().unwrap()
     }
 
@@ -239,6 +267,7 @@ mod tests {
         assert_eq!(row.new_limit.unwrap().to_string(), "6000.00");
         assert_eq!((row.current_score, row.new_score), (Some(640), Some(CreditScore::new(700))));
         assert_eq!(row.annual_income.unwrap().to_string(), "30000.50");
+        assert_eq!((row.driver, evaluations.profile()), (Some("bureau_score"), Some("{}")));
     }
 
     #[test]

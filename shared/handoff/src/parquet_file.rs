@@ -26,6 +26,9 @@ pub(crate) const MONEY: DataType = DataType::Decimal128(10, 2);
 /// Income in a file. An income may be larger than a limit.
 pub(crate) const INCOME: DataType = DataType::Decimal128(14, 2);
 
+/// The key of the shard's counters among the metadata of a file.
+pub(crate) const PROFILE: &str = "limit_increase_profile";
+
 /// What is wrong with a hand-off object.
 #[derive(Debug, thiserror::Error)]
 pub enum HandoffError {
@@ -178,6 +181,7 @@ impl Columns {
         let mut properties = WriterProperties::builder()
             .set_compression(Compression::SNAPPY)
             .set_statistics_enabled(EnabledStatistics::Chunk);
+
         for name in self.distinct {
             let is_float = schema.field_with_name(&name)?.data_type() == &DataType::Float64;
             let path = ColumnPath::from(vec![name]);
@@ -202,6 +206,7 @@ impl Columns {
 #[derive(Debug, Clone)]
 pub(crate) struct Table {
     batch: RecordBatch,
+    profile: Option<String>,
 }
 
 impl Table {
@@ -235,6 +240,11 @@ impl Table {
             return Err(HandoffError::Rows { found, expected });
         }
 
+        let metadata = builder.metadata().file_metadata().key_value_metadata();
+        let profile = metadata
+            .and_then(|entries| entries.iter().find(|entry| entry.key == PROFILE))
+            .and_then(|entry| entry.value.clone());
+
         if let Some(columns) = columns {
             let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
             builder = builder.with_projection(mask);
@@ -248,7 +258,7 @@ impl Table {
         };
 
         match batch.num_rows() as u64 {
-            found if found == expected => Ok(Self { batch }),
+            found if found == expected => Ok(Self { batch, profile }),
             found => Err(HandoffError::Rows { found, expected }),
         }
     }
@@ -260,11 +270,16 @@ impl Table {
     /// These rows alone, in this order. A row that the file does not have is an error.
     pub(crate) fn take(&self, rows: &[u32]) -> Result<Self, HandoffError> {
         let rows = UInt32Array::from(rows.to_vec());
-        Ok(Self { batch: take_record_batch(&self.batch, &rows)? })
+        Ok(Self { batch: take_record_batch(&self.batch, &rows)?, profile: None })
     }
 
     pub(crate) const fn batch(&self) -> &RecordBatch {
         &self.batch
+    }
+
+    /// The shard's counters, as JSON. A file of an older release has none.
+    pub(crate) fn profile(&self) -> Option<&str> {
+        self.profile.as_deref()
     }
 
     /// The column of this name and of exactly this type.

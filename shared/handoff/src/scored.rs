@@ -10,7 +10,7 @@ use limit_increase_domain::decision::MAX_REASONS;
 use rust_decimal::Decimal;
 
 use crate::customers::Customers;
-use crate::parquet_file::{Columns, HandoffError, INCOME, MONEY, Table, amount_at};
+use crate::parquet_file::{Columns, HandoffError, INCOME, MONEY, PROFILE, Table, amount_at};
 
 /// The score of one customer, and the numbers that explain it.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +40,8 @@ pub struct ScoredWriter {
     shap: Vec<Float64Builder>,
     reasons: [StringBuilder; MAX_REASONS],
     points: [Float64Builder; MAX_REASONS],
+    drivers: StringBuilder,
+    profile: Option<String>,
 }
 
 impl ScoredWriter {
@@ -56,8 +58,15 @@ impl ScoredWriter {
             shap: sources.iter().map(|_| Float64Builder::new()).collect(),
             reasons: std::array::from_fn(|_| StringBuilder::new()),
             points: std::array::from_fn(|_| Float64Builder::new()),
+            drivers: StringBuilder::new(),
+            profile: None,
             sources,
         }
+    }
+
+    /// Puts the shard's counters, as JSON, beside the scores.
+    pub fn set_profile(&mut self, profile: String) {
+        self.profile = Some(profile);
     }
 
     /// Adds a customer with a score. A reason is a text and the points that it took; the worst
@@ -92,6 +101,8 @@ impl ScoredWriter {
             builder.append_value(*value);
         }
 
+        let driver = driver(row.shap_values);
+        self.drivers.append_option(driver.map(|source| &self.sources[source]));
         for position in 0..MAX_REASONS {
             let reason = reasons.get(position);
             self.reasons[position].append_option(reason.map(|(text, _)| text.as_ref()));
@@ -110,6 +121,7 @@ impl ScoredWriter {
         self.probability.append_null();
         self.base.append_null();
         self.shap.iter_mut().for_each(Float64Builder::append_null);
+        self.drivers.append_null();
         self.reasons.iter_mut().for_each(StringBuilder::append_null);
         self.points.iter_mut().for_each(Float64Builder::append_null);
     }
@@ -136,6 +148,7 @@ impl ScoredWriter {
             columns.push_distinct(&format!("shap_{source}"), true, builder.finish());
         }
 
+        columns.push("reason_1_source", true, self.drivers.finish());
         for position in 0..MAX_REASONS {
             columns.push(
                 &format!("reason_{}", position + 1),
@@ -150,8 +163,22 @@ impl ScoredWriter {
             );
         }
 
-        columns.into_parquet(customers.rows())
+        columns.with_metadata(PROFILE, self.profile).into_parquet(customers.rows())
     }
+}
+
+/// The source column of the first reason: the one that took most points, and the earlier one of
+/// two that took the same. A positive SHAP value takes points.
+fn driver(shap_values: &[f64]) -> Option<usize> {
+    let mut worst = None;
+    let mut most = 0.0;
+    for (source, &value) in shap_values.iter().enumerate() {
+        if value > most {
+            (worst, most) = (Some(source), value);
+        }
+    }
+
+    worst
 }
 
 /// The scores of a shard, as the evaluation step reads them.
@@ -172,12 +199,13 @@ pub struct ScoredColumns<'a> {
     scored: &'a BooleanArray,
     referral: &'a StringArray,
     scores: &'a Int32Array,
+    drivers: &'a StringArray,
     reasons: [&'a StringArray; MAX_REASONS],
 }
 
 /// The columns that a decision needs. The numbers of the explanation, most of the file, are not
 /// read.
-const DECISIVE: [&str; 12] = [
+const DECISIVE: [&str; 13] = [
     "customer_id",
     "current_score",
     "current_limit",
@@ -186,6 +214,7 @@ const DECISIVE: [&str; 12] = [
     "scored",
     "referral_reason",
     "new_score",
+    "reason_1_source",
     "reason_1",
     "reason_2",
     "reason_3",
@@ -216,6 +245,12 @@ impl Scored {
         self.table.rows()
     }
 
+    /// The shard's counters, as JSON; `None` when the model's training has counted nothing.
+    #[must_use]
+    pub fn profile(&self) -> Option<&str> {
+        self.table.profile()
+    }
+
     /// The columns that a decision needs.
     ///
     /// # Errors
@@ -232,6 +267,7 @@ impl Scored {
             scored: table.filled("scored", &DataType::Boolean)?,
             referral: text("referral_reason")?,
             scores: table.column("new_score", &DataType::Int32)?,
+            drivers: text("reason_1_source")?,
             reasons: [text("reason_1")?, text("reason_2")?, text("reason_3")?, text("reason_4")?],
         };
 
@@ -296,6 +332,12 @@ impl<'a> ScoredColumns<'a> {
         } else {
             Err(self.referral.value(row))
         }
+    }
+
+    /// The source column that took most points, which is that of the first reason.
+    #[must_use]
+    pub fn driver(&self, row: usize) -> Option<&'a str> {
+        self.drivers.is_valid(row).then(|| self.drivers.value(row))
     }
 
     /// The adverse-action reasons, worst first.

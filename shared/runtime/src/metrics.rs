@@ -20,13 +20,30 @@ pub const NAMESPACE: &str = "LimitIncrease";
 /// longer one is counted as `Other`.
 const MAX_ERROR_CHARS: usize = 128;
 
+/// How far a run's customers are from the rows that the model was trained with.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct DriftFigures {
+    /// The stability index of the scores.
+    pub score_psi: Option<f64>,
+    /// The same as a multiple of what it may be without drift.
+    pub score_ratio: Option<f64>,
+    /// The stability index of the input that has drifted most.
+    pub worst_csi: Option<f64>,
+    /// The same as a multiple of what it may be without drift.
+    pub worst_ratio: Option<f64>,
+    /// The largest share of missing values beyond that of the training rows, from 0 to 1.
+    pub most_missing: f64,
+    /// The largest share of values that the model cannot read, from 0 to 1.
+    pub most_unseen: f64,
+}
+
 /// Tells CloudWatch how a successful run ended.
 ///
 /// The dimension `Mode` separates dry runs, so trying a policy raises no alarm. If a run is
 /// reported twice, both data points have the time at which it closed. The alarms look at the
 /// largest value of a period, so they see the run once.
-pub fn run_closed(summary: &RunSummary) {
-    write(&run_closed_line(summary, &level()));
+pub fn run_closed(summary: &RunSummary, drift: Option<&DriftFigures>) {
+    write(&run_closed_line(summary, drift, &level()));
 }
 
 /// Tells CloudWatch that a failure was recorded in the ledger: of a shard, or of a run.
@@ -54,7 +71,7 @@ fn level() -> String {
     environment::or_default("AWS_LAMBDA_LOG_LEVEL", "INFO")
 }
 
-fn run_closed_line(summary: &RunSummary, level: &str) -> Value {
+fn run_closed_line(summary: &RunSummary, drift: Option<&DriftFigures>, level: &str) -> Value {
     let counts = summary.counts;
     let decided = counts.approved + counts.declined + counts.referred;
     let seconds = (summary.finished_at - summary.started_at).num_milliseconds() as f64 / 1000.0;
@@ -72,6 +89,21 @@ fn run_closed_line(summary: &RunSummary, level: &str) -> Value {
         let share = |count: u64| json!(count as f64 * 100.0 / decided as f64);
         metrics.push(("ApprovedShare", "Percent", share(counts.approved)));
         metrics.push(("ReferredShare", "Percent", share(counts.referred)));
+    }
+
+    if let Some(drift) = drift {
+        let known = |number: Option<f64>| number.map(|number| json!(number));
+        let figures = [
+            ("ScorePsi", "None", known(drift.score_psi)),
+            ("ScoreDriftRatio", "None", known(drift.score_ratio)),
+            ("WorstInputCsi", "None", known(drift.worst_csi)),
+            ("InputDriftRatio", "None", known(drift.worst_ratio)),
+            ("MissingShare", "Percent", known(Some(drift.most_missing * 100.0))),
+            ("UnseenShare", "Percent", known(Some(drift.most_unseen * 100.0))),
+        ];
+        let known =
+            figures.into_iter().filter_map(|(name, unit, value)| Some((name, unit, value?)));
+        metrics.extend(known);
     }
 
     let mode = if summary.dry_run { "DryRun" } else { "Live" };

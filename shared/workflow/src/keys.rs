@@ -95,6 +95,18 @@ pub fn summary_key(run: &RunId) -> String {
     format!("{}summary.json", Stage::Results.prefix(run))
 }
 
+/// The key of a run's report, for people.
+#[must_use]
+pub fn report_page_key(run: &RunId) -> String {
+    format!("{}report.html", Stage::Results.prefix(run))
+}
+
+/// The key of a run's report, for programs.
+#[must_use]
+pub fn report_key(run: &RunId) -> String {
+    format!("{}report.json", Stage::Results.prefix(run))
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -122,5 +134,7 @@ mod tests {
             "pipeline/customers/run=nightly-1/remaining/manifest.json"
         );
         assert_eq!(summary_key(&run), "pipeline/results/run=nightly-1/summary.json");
+        assert_eq!(report_page_key(&run), "pipeline/results/run=nightly-1/report.html");
+        assert_eq!(report_key(&run), "pipeline/results/run=nightly-1/report.json");
     }
 }

@@ -54,4 +54,7 @@ pub struct Evaluation<'a> {
     pub new_limit: Option<Decimal>,
     /// The sentence for `decision_reason`.
     pub reason: &'a str,
+    /// Of a decline for the score, the source column that took most points. It counts for the
+    /// report alone.
+    pub driver: Option<&'a str>,
 }

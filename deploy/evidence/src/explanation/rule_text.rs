@@ -78,6 +78,7 @@ mod tests {
         };
         let decision = decide(policy, current_limit, annual_income, scoring);
         let evaluation = Evaluation {
+            driver: None,
             customer_id: "a",
             current_score: Some(640),
             current_limit: Some(current_limit),

@@ -4,6 +4,7 @@
 //! raise limits asks first.
 
 mod proof;
+mod report;
 mod results;
 mod resume;
 mod run;
@@ -32,6 +33,7 @@ pub(super) fn place(command: &Command) -> Result<Option<Place>> {
         Command::Explain(arguments) => &arguments.place,
         Command::Replay(arguments) => &arguments.place,
         Command::Verify(arguments) => &arguments.place,
+        Command::Report(arguments) => &arguments.place,
         Command::Status(arguments) => &arguments.place,
         Command::TestSchedule(arguments) => &arguments.place,
         _ => return Ok(None),
@@ -55,6 +57,7 @@ pub(super) async fn dispatch(
         Command::Explain(arguments) => proof::explain(ui, place, arguments).await,
         Command::Replay(arguments) => proof::replay(ui, place, arguments).await,
         Command::Verify(arguments) => proof::verify(ui, place, arguments, database_url).await,
+        Command::Report(arguments) => report::run(ui, place, arguments).await,
         Command::Status(_) => status::run(ui, place).await,
         Command::TestSchedule(arguments) => test_schedule::run(ui, place, arguments).await,
         _ => Err(Problem::usage("this command works on the local AWS alone").into()),

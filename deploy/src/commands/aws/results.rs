@@ -11,7 +11,7 @@ use limit_increase::terminal::{Exit, Problem, Ui};
 use limit_increase_workflow::RunStatus;
 
 /// The last runs that are shown, and among which the newest that succeeded is looked for.
-const RUNS: i32 = 5;
+pub(super) const RUNS: i32 = 5;
 
 pub(super) async fn run(ui: &Ui, place: &Place, arguments: &ResultsArgs) -> Result<Exit> {
     let account = Account::open(place).await?;
@@ -33,7 +33,8 @@ pub(super) async fn run(ui: &Ui, place: &Place, arguments: &ResultsArgs) -> Resu
     Ok(Exit::Ok)
 }
 
-fn newest<'a>(last: &'a [Run], account: &Account) -> Result<&'a Run> {
+/// The newest run that succeeded.
+pub(super) fn newest<'a>(last: &'a [Run], account: &Account) -> Result<&'a Run> {
     last.iter().find(|run| run.status == RunStatus::Succeeded).ok_or_else(|| {
         Problem::new("none of the last runs has succeeded, so there are no results to show")
             .at(account.location())

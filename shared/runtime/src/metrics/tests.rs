@@ -34,9 +34,31 @@ fn summary(counts: Counts, dry_run: bool) -> RunSummary {
 }
 
 #[test]
+fn the_drift_of_a_run_is_told_with_its_other_metrics() {
+    let drift = DriftFigures {
+        score_psi: Some(0.02),
+        score_ratio: Some(1.25),
+        worst_csi: None,
+        worst_ratio: None,
+        most_missing: 0.125,
+        most_unseen: 0.0,
+    };
+    let counts = Counts { approved: 1, ..Counts::default() };
+    let line = run_closed_line(&summary(counts, false), Some(&drift), "INFO");
+    let told = |name: &str| line.get(name).and_then(Value::as_f64);
+    assert_eq!((told("ScorePsi"), told("ScoreDriftRatio")), (Some(0.02), Some(1.25)));
+    assert_eq!((told("MissingShare"), told("UnseenShare")), (Some(12.5), Some(0.0)));
+    assert_eq!(told("InputDriftRatio"), None, "what is not known is no metric");
+
+    let metrics = line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().unwrap();
+    assert!(metrics.iter().any(|one| one["Name"] == "ScoreDriftRatio"), "{line}");
+}
+
+#[test]
 fn a_closed_run_is_told_in_the_embedded_metric_format() {
     let line = run_closed_line(
         &summary(Counts { approved: 10, declined: 9, referred: 1, stale: 5 }, false),
+        None,
         "WARN",
     );
 
@@ -74,7 +96,8 @@ fn a_closed_run_is_told_in_the_embedded_metric_format() {
 
 #[test]
 fn a_run_that_decided_nobody_has_no_shares() {
-    let line = run_closed_line(&summary(Counts { stale: 3, ..Counts::default() }, true), "INFO");
+    let line =
+        run_closed_line(&summary(Counts { stale: 3, ..Counts::default() }, true), None, "INFO");
     assert_eq!(
         (&line["Mode"], &line["Decided"], &line["Stale"]),
         (&json!("DryRun"), &json!(0), &json!(3))
