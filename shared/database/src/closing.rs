@@ -43,7 +43,7 @@ struct LockedRun {
     context: RunContext,
     eligible: u64,
     started_at: DateTime<Utc>,
-    /// When a closed run was closed; the time now for a run that is still open.
+    /// When a closed run was first closed; the time now for a run that never was.
     finished_at: DateTime<Utc>,
 }
 
@@ -106,6 +106,9 @@ impl<'c> ClosingRun<'c> {
 
 /// Locks the run's row until the transaction ends.
 ///
+/// A run that is sealed keeps the time at which it was first closed, so that it is closed again as it
+/// was sealed (promise 15): its execution did not learn that it was closed, failed, and was redriven.
+///
 /// A failure of an earlier redrive is over: the execution was redriven inside the Map or in
 /// SaveResults, where nothing tells the ledger.
 async fn lock_run(
@@ -117,10 +120,15 @@ async fn lock_run(
         .query_opt(
             "SELECT status, started_at, context, eligible,
                     coalesce(failed_at_redrive, 0) >= $2 AS failed_now,
-                    CASE status WHEN 'SUCCEEDED' THEN finished_at
-                                ELSE date_trunc('milliseconds', clock_timestamp())
-                    END AS finished_at
-             FROM limit_increase_runs WHERE run_id = $1 AND context IS NOT NULL FOR UPDATE",
+                    coalesce(
+                        (SELECT (seal.document::jsonb ->> 'finished_at')::timestamptz
+                         FROM limit_increase_seals AS seal
+                         WHERE seal.run_id = run.run_id AND seal.started_at = run.started_at),
+                        CASE status WHEN 'SUCCEEDED' THEN finished_at
+                                    ELSE date_trunc('milliseconds', clock_timestamp()) END
+                    ) AS finished_at
+             FROM limit_increase_runs AS run WHERE run_id = $1 AND context IS NOT NULL
+             FOR UPDATE OF run",
             &[&run.as_str(), &redrive_of(execution)],
         )
         .await
