@@ -42,6 +42,10 @@ pub(crate) async fn finish_run(
 }
 
 /// Writes the summary, and returns its key and its hash for the seal.
+///
+/// It replaces only the version that was there while the run's row was locked. So an attempt that
+/// was frozen, until another one closed the run, cannot put its own summary over the sealed one
+/// (promise 15).
 async fn write_summary(
     storage: &Storage,
     bucket: &str,
@@ -50,6 +54,9 @@ async fn write_summary(
     let json = serde_json::to_vec_pretty(summary)
         .map_err(|error| Failure::new(FailureKind::Internal, format!("summary: {error}")))?;
     let key = summary_key(&summary.run_id);
-    let written = storage.put(bucket, &key, Bytes::from(json), APPLICATION_JSON).await?;
+    let previous = storage.etag(bucket, &key).await?;
+    let bytes = Bytes::from(json);
+    let written =
+        storage.replace(bucket, &key, previous.as_deref(), bytes, APPLICATION_JSON).await?;
     Ok((key, written.sha256))
 }
