@@ -1186,6 +1186,25 @@ fn runs_that_close_together_form_one_chain(servers: &Servers) -> Result<()> {
         let again = lender.server.block_on(close(&runs[0], false))?;
         ensure!(again == closed[0], "promise 15: a run that is closed again keeps its seal");
 
+        // As when the answer of the closing was lost: the execution fails, and is redriven.
+        lender.sql(
+            "UPDATE limit_increase_runs SET status = 'FAILED', error = 'x', cause = 'y',
+                 failed_at_redrive = 0, finished_at = now() + interval '1 hour'
+             WHERE run_id = 'night-1'",
+        )?;
+        let mut redriven = runs[1].clone();
+        redriven.execution.redrive_count = 1;
+        let again = lender.server.block_on(close(&redriven, false))?;
+        let kept = lender.rows(
+            "SELECT run.finished_at = (seal.document::jsonb ->> 'finished_at')::timestamptz
+             FROM limit_increase_runs run JOIN limit_increase_seals seal USING (run_id)
+             WHERE run_id = 'night-1'",
+        )?;
+        ensure!(
+            again == closed[1] && kept.len() == 1 && kept[0].get::<_, bool>(0),
+            "promise 15: a run that failed after it was closed is closed again as it was sealed"
+        );
+
         let rows =
             lender.rows("SELECT seal, document FROM limit_increase_seals ORDER BY number")?;
         ensure!(rows.len() == RUNS, "promise 15: {} seals for {RUNS} runs", rows.len());

@@ -14,7 +14,7 @@ use limit_increase::model::BUCKET;
 use limit_increase::proof::history::check_strays;
 use limit_increase::proof::ledger::{self, Ledger};
 use limit_increase::proof::verify::{check_objects, check_unknown_runs};
-use limit_increase::terminal::{Exit, Problem, Ui, table, thousands};
+use limit_increase::terminal::{Exit, Problem, Ui, thousands};
 
 pub(super) async fn run(context: &Context, arguments: &VerifyArgs) -> Result<Exit> {
     if let Some(run) = &arguments.run {
@@ -128,10 +128,12 @@ fn text(findings: &[Finding], seals: u64, (runs, objects): (usize, u64)) -> Stri
         return format!("{checked}: all is as it was sealed.");
     }
 
-    let mut rows = table(&["Run", "Where", "What is wrong"]);
+    // Lines and no table: a key and a hash have to be copied whole.
+    let mut text =
+        format!("{checked}. Not as it was sealed: {}.", thousands(findings.len() as u64));
     for Finding { run_id, place, problem } in findings {
-        let run = run_id.clone().unwrap_or_else(|| "-".to_owned());
-        rows.add_row([run, place.clone(), problem.clone()]);
+        let run = run_id.as_deref().unwrap_or("an unknown run");
+        text.push_str(&format!("\n  {run}: {place}\n    {problem}"));
     }
-    format!("{checked}: {} findings.\n{rows}", thousands(findings.len() as u64))
+    text
 }

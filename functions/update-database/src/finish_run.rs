@@ -12,6 +12,7 @@ use limit_increase_workflow::keys::summary_key;
 use limit_increase_workflow::{Failure, FailureKind, RunSummary};
 
 use crate::report::{make_report, write_report};
+use crate::sealed_object::write_sealed;
 
 /// Checks that the run adds up (promise 3), writes its summary and its report, and closes it.
 ///
@@ -29,11 +30,12 @@ pub(crate) async fn finish_run(
     let closing = ClosingRun::hold(&mut client, to_finish).await?;
     let report = make_report(&closing).await?;
     let bucket = &to_finish.run.bucket;
-    let (summary, [page, json]) = tokio::try_join!(
-        write_summary(storage, bucket, closing.summary()),
-        write_report(storage, bucket, &report)
-    )?;
-    let ClosedRun { summary, seal } = closing.commit(BTreeMap::from([summary, page, json])).await?;
+    let mut objects = BTreeMap::from([write_summary(storage, bucket, closing.summary()).await?]);
+    if !closing.is_sealed() {
+        objects.extend(write_report(storage, bucket, &report).await?);
+    }
+
+    let ClosedRun { summary, seal } = closing.commit(objects).await?;
 
     tracing::info!(
         eligible = summary.eligible,
@@ -58,8 +60,7 @@ async fn write_summary(
     let json = serde_json::to_vec_pretty(summary)
         .map_err(|error| Failure::new(FailureKind::Internal, format!("summary: {error}")))?;
     let key = summary_key(&summary.run_id);
-    let written = storage.put(bucket, &key, Bytes::from(json), APPLICATION_JSON).await?;
-    Ok((key, written.sha256))
+    write_sealed(storage, bucket, key, (Bytes::from(json), APPLICATION_JSON)).await
 }
 
 /// The numbers of the drift that are metrics.

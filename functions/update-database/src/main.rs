@@ -10,6 +10,7 @@ mod migrate;
 mod record_failure;
 mod report;
 mod report_open_runs;
+mod sealed_object;
 
 use limit_increase_database::{Credentials, Database};
 use limit_increase_runtime::{environment, lambda};

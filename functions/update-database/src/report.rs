@@ -11,7 +11,9 @@ use limit_increase_workflow::{Failure, FailureKind};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// The type of the page. It is not cached: a redriven run may write it again.
+use crate::sealed_object::write_sealed;
+
+/// The type of the page.
 const TEXT_HTML: &str = "text/html; charset=utf-8";
 
 /// Adds up the counters of the shards, keeps the sums in the ledger, and makes the report of them.
@@ -56,10 +58,10 @@ pub(crate) async fn write_report(
     let (page, json) = (page::render(report), to_json(report)?);
     let (page_key, json_key) = (report_page_key(run), report_key(run));
     let (page, json) = tokio::try_join!(
-        storage.put(bucket, &page_key, Bytes::from(page), TEXT_HTML),
-        storage.put(bucket, &json_key, Bytes::from(json), APPLICATION_JSON),
+        write_sealed(storage, bucket, page_key, (Bytes::from(page), TEXT_HTML)),
+        write_sealed(storage, bucket, json_key, (Bytes::from(json), APPLICATION_JSON)),
     )?;
-    Ok([(page_key, page.sha256), (json_key, json.sha256)])
+    Ok([page, json])
 }
 
 fn to_json(report: &RunReport) -> Result<Vec<u8>, Failure> {

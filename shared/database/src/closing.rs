@@ -27,6 +27,7 @@ pub struct ClosingRun<'c> {
     transaction: Transaction<'c>,
     context: RunContext,
     summary: RunSummary,
+    sealed: bool,
 }
 
 /// A run that is closed.
@@ -43,8 +44,9 @@ struct LockedRun {
     context: RunContext,
     eligible: u64,
     started_at: DateTime<Utc>,
-    /// When a closed run was closed; the time now for a run that is still open.
+    /// When a closed run was first closed; the time now for a run that never was.
     finished_at: DateTime<Utc>,
+    sealed: bool,
 }
 
 /// The sums over the shards of a run that were applied.
@@ -81,14 +83,20 @@ impl<'c> ClosingRun<'c> {
         // the redrive before must not fail it.
         mark_succeeded(&transaction, to_finish, &sums, locked.finished_at).await?;
 
-        let context = locked.context.clone();
-        Ok(Self { transaction, context, summary: summarise(locked, &sums) })
+        let (context, sealed) = (locked.context.clone(), locked.sealed);
+        Ok(Self { transaction, context, summary: summarise(locked, &sums), sealed })
     }
 
     /// The summary, which has to be in S3 before the commit.
     #[must_use]
     pub const fn summary(&self) -> &RunSummary {
         &self.summary
+    }
+
+    /// Whether the run was closed before. What its seal vouches for has to stay as it is.
+    #[must_use]
+    pub const fn is_sealed(&self) -> bool {
+        self.sealed
     }
 
     /// The transaction, for the other statements about the run.
@@ -102,7 +110,7 @@ impl<'c> ClosingRun<'c> {
     /// # Errors
     /// By SQLSTATE.
     pub async fn commit(self, objects: BTreeMap<String, String>) -> Result<ClosedRun, Failure> {
-        let Self { transaction, context, summary } = self;
+        let Self { transaction, context, summary, .. } = self;
         let seal = seal_run(&transaction, &context, &summary, objects).await?;
         transaction.commit().await.map_err(writing_failure)?;
         Ok(ClosedRun { summary, seal })
@@ -110,6 +118,9 @@ impl<'c> ClosingRun<'c> {
 }
 
 /// Locks the run's row until the transaction ends.
+///
+/// A run that is sealed keeps the time at which it was first closed, so that it is closed again as it
+/// was sealed (promise 15): its execution did not learn that it was closed, failed, and was redriven.
 ///
 /// A failure of an earlier redrive is over: the execution was redriven inside the Map or in
 /// SaveResults, where nothing tells the ledger.
@@ -122,10 +133,16 @@ async fn lock_run(
         .query_opt(
             "SELECT status, started_at, context, eligible,
                     coalesce(failed_at_redrive, 0) >= $2 AS failed_now,
-                    CASE status WHEN 'SUCCEEDED' THEN finished_at
-                                ELSE date_trunc('milliseconds', clock_timestamp())
-                    END AS finished_at
-             FROM limit_increase_runs WHERE run_id = $1 AND context IS NOT NULL FOR UPDATE",
+                    seal.run_id IS NOT NULL AS sealed,
+                    coalesce(
+                        (seal.document::jsonb ->> 'finished_at')::timestamptz,
+                        CASE status WHEN 'SUCCEEDED' THEN finished_at
+                                    ELSE date_trunc('milliseconds', clock_timestamp()) END
+                    ) AS finished_at
+             FROM limit_increase_runs AS run
+             LEFT JOIN limit_increase_seals AS seal USING (run_id, started_at)
+             WHERE run_id = $1 AND context IS NOT NULL
+             FOR UPDATE OF run",
             &[&run.as_str(), &redrive_of(execution)],
         )
         .await
@@ -143,6 +160,7 @@ async fn lock_run(
         eligible: row.count::<i64, _>("eligible")?,
         started_at: row.get("started_at")?,
         finished_at: row.get("finished_at")?,
+        sealed: row.get("sealed")?,
     })
 }
 
@@ -282,6 +300,7 @@ mod tests {
             eligible: to_finish.eligible,
             started_at: "2026-11-24T02:00:07Z".parse().unwrap(),
             finished_at: "2026-11-24T02:00:09Z".parse().unwrap(),
+            sealed: false,
         }
     }
 

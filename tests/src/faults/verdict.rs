@@ -7,7 +7,10 @@ use anyhow::{Context as _, Result, ensure};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use limit_increase::aws::storage;
 use limit_increase::model::BUCKET;
+use limit_increase::proof::ledger;
+use limit_increase::proof::verify::check_objects;
 use limit_increase_domain::{Counts, Outcome};
+use limit_increase_evidence::seal::check_chain;
 use limit_increase_handoff::evaluations::Evaluations;
 use limit_increase_handoff::results;
 use limit_increase_workflow::keys::{Stage, summary_key};
@@ -79,7 +82,30 @@ pub async fn check(
         ended_as_recorded(name, ended, &runs)?;
     }
 
+    seals_hold(lab).await?;
     nobody_is_left(&client, &table, changed, undisturbed).await
+}
+
+/// Promise 15: whatever broke, every closed run has its seal, and `verify` finds nothing wrong.
+async fn seals_hold(lab: &Lab) -> Result<()> {
+    let mut client = lab.admin().await?;
+    let ledger = ledger::read(&mut client).await?;
+    let mut findings = check_chain(&ledger.seals, &ledger.runs).findings;
+    let closed = ledger.runs.iter().filter(|run| run.status == RunStatus::Succeeded).count();
+    ensure!(
+        ledger.seals.len() >= closed,
+        "promise 15: {} seals for {closed} closed runs",
+        ledger.seals.len()
+    );
+
+    let task = lab.context.ui.task("verify");
+    for run in &ledger.runs {
+        let seal = ledger.seals.iter().find(|seal| seal.run_id == run.run_id);
+        let report = check_objects((&lab.ready.aws, &client), run, seal, &task).await?;
+        findings.extend(report.findings);
+    }
+    ensure!(findings.is_empty(), "promise 15: verify finds {findings:#?}");
+    Ok(())
 }
 
 /// Promise 14: the history has one row for each decision that was written, at its place in the

@@ -239,6 +239,10 @@ fn runs_from_before_the_seals_are_counted() {
     let report = check_chain(&seals, &runs);
     assert_eq!((report.before_the_seals, report.findings), (2, vec![]));
 
+    let late = LedgerRun { status: RunStatus::Failed, finished_at: Utc::now(), ..run(5) };
+    let failed_after = [&runs[..4], &[late]].concat();
+    assert_eq!(check_chain(&seals, &failed_after).findings, [], "a run that failed once closed");
+
     let failed = LedgerRun { status: RunStatus::Failed, ..run(6) };
     let report = check_chain(&seals, &[runs, vec![failed]].concat());
     assert_eq!((report.before_the_seals, report.findings), (2, vec![]), "a failed run has no seal");
