@@ -63,7 +63,7 @@ mod tests {
         assert_eq!(count(0), "0");
         assert_eq!(count(999), "999");
         assert_eq!(count(1_234_567), "1,234,567");
-        assert_eq!(money(Decimal::new(-123_456_7, 2)), "-12,345.67");
+        assert_eq!(money(Decimal::new(-1_234_567, 2)), "-12,345.67");
         assert_eq!(money(Decimal::from(5)), "5.00");
         assert_eq!(per_cent(0.123_45), "12.3 %");
         assert_eq!((index(0.000_123), index(0.25)), ("0.00012".to_owned(), "0.250".to_owned()));
