@@ -128,9 +128,9 @@ fn picture(report: &RunReport) -> String {
 
 fn findings(report: &RunReport) -> String {
     let findings = report.findings();
-    match (&report.drift, findings.is_empty()) {
-        (Some(_), true) => "Nothing unusual was found.".to_owned(),
-        (None, true) => "Drift is not known: train the model again to know.".to_owned(),
+    match (findings.is_empty(), report.drift_is_unknown()) {
+        (true, false) => "Nothing unusual was found.".to_owned(),
+        (true, true) => "Drift is not known: train the model again to know.".to_owned(),
         _ => findings.iter().map(|one| format!("! {one}")).collect::<Vec<_>>().join("\n"),
     }
 }

@@ -12,9 +12,9 @@ const WIDTH: f64 = 360.0;
 /// The height of a line of horizontal bars.
 const LINE: f64 = 22.0;
 /// Where the bars begin: the labels are before it.
-const LABELS: f64 = 124.0;
+const LABELS: f64 = 138.0;
 /// Where the longest bar ends: the numbers are behind it.
-const BARS_END: f64 = 290.0;
+const BARS_END: f64 = 296.0;
 /// A longer label is cut. The table beside the figure has all of it.
 const MAX_LABEL: usize = 20;
 
@@ -101,21 +101,23 @@ pub(crate) fn columns(
     series: &[(Tone, Vec<f64>)],
 ) -> Markup {
     const BASE: f64 = 150.0;
+    // Room for the first label, which begins left of its column.
+    const LEFT: f64 = 38.0;
     let most = series.iter().flat_map(|(_, values)| values).copied().fold(0.0, f64::max);
     let scale = if most > 0.0 { (BASE - 10.0) / most } else { 0.0 };
-    let group = WIDTH / labels.len().max(1) as f64;
+    let group = (WIDTH - LEFT) / labels.len().max(1) as f64;
     let column = group * 0.86 / series.len().max(1) as f64;
     let content = html! {
         @for (place, (tone, values)) in series.iter().enumerate() {
             @for (position, value) in values.iter().enumerate() {
                 @let height = value.max(0.0) * scale;
-                rect class=(tone.class()) x=(short(group * position as f64 + column * place as f64))
+                rect class=(tone.class()) x=(short(LEFT + group * position as f64 + column * place as f64))
                     y=(short(BASE - height)) width=(short(column - 1.0)) height=(short(height)) {}
             }
         }
         line class="axis" x1="0" x2=(WIDTH) y1=(BASE) y2=(BASE) {}
         @for (position, label) in labels.iter().enumerate() {
-            @let x = group * (position as f64 + 0.4);
+            @let x = LEFT + group * (position as f64 + 0.4);
             @let y = BASE + 10.0;
             text class="tilted" x=(short(x)) y=(short(y)) text-anchor="end"
                 transform=(format!("rotate(-50 {x:.1} {y:.1})")) { (cut(label)) }

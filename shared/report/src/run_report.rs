@@ -106,6 +106,12 @@ impl RunReport {
         )
     }
 
+    /// Whether there were customers, and nothing of the training to compare them with.
+    #[must_use]
+    pub const fn drift_is_unknown(&self) -> bool {
+        self.summary.eligible > 0 && self.drift.is_none()
+    }
+
     /// What a person should look at, each as a sentence. Nothing for a run as any other.
     #[must_use]
     pub fn findings(&self) -> Vec<String> {

@@ -29,7 +29,7 @@ pub(super) fn verdict(title: &str, report: &RunReport) -> Markup {
                 p { "To look at:" }
                 ul { @for finding in &findings { li { (finding) } } }
             }
-            @if report.drift.is_none() {
+            @if report.drift_is_unknown() {
                 p {
                     "Whether the customers have drifted is not known, because the model's training \
                      has counted nothing. Train the model again to know."
@@ -64,7 +64,7 @@ pub(super) fn facts(report: &RunReport) -> Markup {
         table.texts(false, [name, &value]);
     }
 
-    html! { section { h2 { "The run" } (table.markup()) } }
+    html! { section.facts { h2 { "The run" } (table.markup()) } }
 }
 
 /// From everybody who was undecided to what became of the eligible.
@@ -73,7 +73,7 @@ pub(super) fn waterfall(report: &RunReport) -> Markup {
     let counts = summary.counts;
     let steps = [
         ("Undecided", opening.undecided, Tone::Other),
-        ("Qualify by the policy", opening.qualifying, Tone::Other),
+        ("Qualify", opening.qualifying, Tone::Other),
         ("Eligible: taken by the run", Some(summary.eligible), Tone::Own),
         ("Approved", Some(counts.approved), Tone::Own),
         ("Declined", Some(counts.declined), Tone::Own),
