@@ -231,6 +231,20 @@ impl Scored {
         Ok(Self { table: Table::columns_from_parquet(bytes, rows, &DECISIVE)? })
     }
 
+    /// Reads what a decision needs, and these columns of numbers: see [`Scored::numbers`].
+    ///
+    /// # Errors
+    /// When the bytes are not such a file. A column that is missing is an error when it is asked
+    /// for.
+    pub fn read_with_numbers(
+        bytes: Bytes,
+        rows: u32,
+        numbers: &[&str],
+    ) -> Result<Self, HandoffError> {
+        let columns = [DECISIVE.as_slice(), numbers].concat();
+        Ok(Self { table: Table::columns_from_parquet(bytes, rows, &columns)? })
+    }
+
     /// Reads a file of exactly `rows` customers.
     ///
     /// # Errors

@@ -124,7 +124,8 @@ impl Placements {
         // Pairs of a bad and a good customer that are ranked rightly, doubled.
         let mut doubled_pairs = 0_u128;
         let mut ks = 0.0_f64;
-        for tied in order.chunk_by(|one, other| raw[*one] == raw[*other]) {
+        // The order rises, so a value that is not above the one before is equal to it.
+        for tied in order.chunk_by(|one, other| raw[*one] >= raw[*other]) {
             let bad_here = tied.iter().filter(|at| bad[**at]).count();
             let good_here = tied.len() - bad_here;
             doubled_pairs += bad_here as u128 * (2 * good_below + good_here) as u128;
