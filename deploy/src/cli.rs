@@ -90,6 +90,8 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// Show the report of a run: drift, scores, money, declines, the last runs
     Report(ReportArgs),
+    /// Compare policies on the customers of a run, and change nothing
+    Compare(CompareArgs),
     /// Show what runs and what is deployed
     Status(StatusArgs),
     /// Stop the services; data and model stay
@@ -661,6 +663,58 @@ pub(crate) struct ReportArgs {
     /// The stack of the run.
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
+}
+
+/// Options of `compare`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  limit-increase compare --policy stricter.json          the run's own policy, and another one
+  limit-increase compare --policy a.json --policy b.json --csv swaps.csv
+  limit-increase compare --vary minimum_score=620..680:10
+  limit-increase compare nightly-1 --policy b.json --outcomes outcomes.csv --html compare.html
+  limit-increase run --dry-run --limit all && limit-increase compare --policy b.json
+
+The customers are those of a closed run, with the scores, limits and incomes that it stored. Neither the
+database nor a record is changed. The first policy is compared with each of the others; a single one is
+compared with the run's own.
+Outcomes are a CSV or Parquet file with the columns customer_id, bad (1 or 0), and date if you like.")]
+pub(crate) struct CompareArgs {
+    /// The run whose customers are decided again [default: the one that was closed last]
+    #[arg(value_name = "RUN")]
+    pub(crate) run: Option<String>,
+    /// The stack of the run.
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+    /// A policy to compare; give it several times for several policies
+    #[arg(long = "policy", value_name = "FILE.json")]
+    pub(crate) policies: Vec<PathBuf>,
+    /// A number of the policy to vary, for example tiers[0].growth=0.2..0.6:0.1
+    #[arg(long = "vary", value_name = "FIELD=FROM..TO:STEP")]
+    pub(crate) variations: Vec<String>,
+    /// What became of customers.
+    #[command(flatten)]
+    pub(crate) outcomes: OutcomeArgs,
+    /// Write who comes in and who goes out to this CSV file, with keys
+    #[arg(long, value_name = "FILE.csv")]
+    pub(crate) csv: Option<PathBuf>,
+}
+
+/// The options that say what became of customers.
+#[derive(Debug, Args)]
+pub(crate) struct OutcomeArgs {
+    /// What became of customers: CSV, CSV.gz or Parquet with a key and 1 for a bad one
+    #[arg(long = "outcomes", value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Column of the customer's key in the outcomes
+    #[arg(long, value_name = "COLUMN", default_value = "customer_id")]
+    pub(crate) id_column: String,
+    /// Column that is 1 for a bad customer and 0 for a good one
+    #[arg(long, value_name = "COLUMN", default_value = "bad")]
+    pub(crate) bad_column: String,
+    /// Column of the day up to which the customer was watched [default: date, if there is one]
+    #[arg(long, value_name = "COLUMN", requires = "file")]
+    pub(crate) date_column: Option<String>,
 }
 
 /// Options of `clean`.

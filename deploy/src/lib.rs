@@ -4,8 +4,8 @@
 //! `commands/`. The rules of lending and the model run in the functions, so nothing here decides
 //! about a customer. Only the program and the integration tests depend on this library.
 //!
-//! Each module depends only on modules to its left: `terminal`, `database` <- `local`, `aws` <-
-//! `customers` <- `model` <- `deployment` <- `runs` <- `remote` <- `proof`.
+//! Each module depends only on modules to its left: `terminal`, `output_file`, `database` <- `local`,
+//! `aws` <- `customers` <- `model` <- `deployment` <- `runs` <- `remote` <- `proof`.
 
 pub mod aws;
 pub mod customers;
@@ -13,6 +13,7 @@ pub mod database;
 pub mod deployment;
 pub mod local;
 pub mod model;
+pub mod output_file;
 pub mod proof;
 pub mod remote;
 pub mod runs;

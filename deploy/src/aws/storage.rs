@@ -9,6 +9,8 @@ use aws_sdk_s3::types::{
     VersioningConfiguration,
 };
 use bytes::Bytes;
+use limit_increase_storage::SHA256;
+use limit_increase_domain::sha256_hex;
 
 use super::clients::{Aws, LOCAL_REGION, describe};
 use crate::terminal::Problem;
@@ -104,6 +106,50 @@ pub async fn folders(s3: &Client, bucket: &str, prefix: &str) -> Result<Vec<Stri
         let page =
             page.map_err(|error| storage_error("list", bucket, prefix, &describe(&error)))?;
         found.extend(page.common_prefixes.into_iter().flatten().filter_map(|one| one.prefix));
+    }
+
+    Ok(found)
+}
+
+/// Reads a whole object that a step wrote; `None` when it does not exist.
+///
+/// # Errors
+/// When its content is not what the step wrote, by the SHA-256 that is in the object's metadata. It
+/// shows damage; whoever can write the object can write its metadata too.
+pub async fn get_written(s3: &Client, bucket: &str, key: &str) -> Result<Option<Bytes>> {
+    let object = match s3.get_object().bucket(bucket).key(key).send().await {
+        Ok(object) => object,
+        Err(error) if status(&error) == Some(404) || error.code() == Some("NoSuchKey") => {
+            return Ok(None);
+        }
+        Err(error) => return Err(storage_error("read", bucket, key, &describe(&error)).into()),
+    };
+
+    let written = object.metadata().and_then(|metadata| metadata.get(SHA256)).cloned();
+    let body = object.body.collect().await;
+    let content = body.with_context(|| format!("s3://{bucket}/{key} was cut short"))?.into_bytes();
+    let found = sha256_hex(&content);
+    if written.as_ref().is_some_and(|written| *written != found) {
+        let what = format!("s3://{bucket}/{key} is not what its step wrote: its sha256 is {found}");
+        return Err(Problem::new(what)
+            .next("keep all versions of the object, and find out who wrote it (CloudTrail)")
+            .into());
+    }
+
+    Ok(Some(content))
+}
+
+/// All objects under a prefix: their keys, and when each was written, in seconds since 1970.
+pub async fn list(s3: &Client, bucket: &str, prefix: &str) -> Result<Vec<(String, i64)>> {
+    let mut found = Vec::new();
+    let mut pages = s3.list_objects_v2().bucket(bucket).prefix(prefix).into_paginator().send();
+    while let Some(page) = pages.next().await {
+        let page =
+            page.map_err(|error| storage_error("list", bucket, prefix, &describe(&error)))?;
+        let objects = page.contents.into_iter().flatten();
+        found.extend(objects.filter_map(|object| {
+            Some((object.key?, object.last_modified.map_or(0, |written| written.secs())))
+        }));
     }
 
     Ok(found)

@@ -3,6 +3,7 @@
 mod aws;
 mod awslocal;
 mod clean;
+mod compare;
 mod deploy;
 mod explain;
 mod forecast;
@@ -61,6 +62,7 @@ pub(crate) async fn dispatch(cli: Cli, ui: Ui) -> Result<Exit> {
         Command::Replay(arguments) => return replay::run(&context, &arguments).await,
         Command::Verify(arguments) => return verify::run(&context, &arguments).await,
         Command::Report(arguments) => report::run(&context, &arguments).await?,
+        Command::Compare(arguments) => compare::run(&context, &arguments).await?,
         Command::Status(_) => status::run(&context).await?,
         Command::Stop => stop::run(&context)?,
         Command::Clean(arguments) => clean::run(&context, &arguments)?,

@@ -8,6 +8,7 @@ pub mod report;
 pub mod results;
 mod start;
 pub mod step_counts;
+pub mod stored;
 pub mod timeline;
 
 pub use prepare::{RunEnvironment, prepare};

@@ -31,6 +31,13 @@ pub fn bars(bars: &[Bar]) -> String {
     bars.iter().zip(&labels).map(line).collect::<Vec<_>>().join("\n")
 }
 
+/// A single bar whose length is `share` of `width` characters, to an eighth of a character.
+#[must_use]
+pub fn bar(share: f64, width: u32) -> String {
+    let share = if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 };
+    blocks(share * f64::from(width))
+}
+
 /// A bar of this length. One that is not zero has at least an eighth of a character.
 fn blocks(length: f64) -> String {
     let least = if length > 0.0 { 1 } else { 0 };
@@ -51,6 +58,23 @@ fn cut(label: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bar_is_as_long_as_its_share() {
+        let cases = [
+            (0.0, ""),
+            (1.0, "████"),
+            (0.5, "██"),
+            (0.53125, "██▏"),
+            (0.001, "▏"),
+            (7.0, "████"),
+            (-1.0, ""),
+            (f64::NAN, ""),
+        ];
+        for (share, expected) in cases {
+            assert_eq!(bar(share, 4), expected, "{share}");
+        }
+    }
 
     #[test]
     fn the_longest_bar_is_that_of_the_largest_value() {

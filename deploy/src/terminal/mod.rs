@@ -6,7 +6,7 @@ mod format;
 mod problem;
 mod ui;
 
-pub use bars::{Bar, bars};
+pub use bars::{Bar, bar, bars};
 pub use diverging::diverging_bar;
 pub use format::{duration, money, table, thousands};
 pub use problem::{Exit, Problem};

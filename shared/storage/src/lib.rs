@@ -8,4 +8,4 @@
 pub mod aws;
 mod storage;
 
-pub use storage::{APPLICATION_JSON, MAX_OBJECT_BYTES, Object, Storage};
+pub use storage::{APPLICATION_JSON, MAX_OBJECT_BYTES, Object, SHA256, Storage};

@@ -19,7 +19,7 @@ pub const MAX_OBJECT_BYTES: u64 = 64 * 1024 * 1024;
 
 /// The user metadata under which [`Storage::put`] records the content's hash, for people. No step
 /// relies on it, because whoever can write the object can write its metadata.
-const SHA256: &str = "sha256";
+pub const SHA256: &str = "sha256";
 
 /// An object, with what identifies its exact content.
 #[derive(Debug, Clone)]

@@ -16,6 +16,7 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::Result;
 
+use super::compare;
 use super::results::render_records;
 use super::run::{TOP, show_summary, stop_watching_on_interrupt};
 use crate::cli::Command;
@@ -34,6 +35,7 @@ pub(super) fn place(command: &Command) -> Result<Option<Place>> {
         Command::Replay(arguments) => &arguments.place,
         Command::Verify(arguments) => &arguments.place,
         Command::Report(arguments) => &arguments.place,
+        Command::Compare(arguments) => &arguments.place,
         Command::Status(arguments) => &arguments.place,
         Command::TestSchedule(arguments) => &arguments.place,
         _ => return Ok(None),
@@ -58,6 +60,7 @@ pub(super) async fn dispatch(
         Command::Replay(arguments) => proof::replay(ui, place, arguments).await,
         Command::Verify(arguments) => proof::verify(ui, place, arguments, database_url).await,
         Command::Report(arguments) => report::run(ui, place, arguments).await,
+        Command::Compare(arguments) => compare::run_on_aws(ui, place, arguments).await,
         Command::Status(_) => status::run(ui, place).await,
         Command::TestSchedule(arguments) => test_schedule::run(ui, place, arguments).await,
         _ => Err(Problem::usage("this command works on the local AWS alone").into()),
