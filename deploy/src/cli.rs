@@ -92,6 +92,8 @@ pub(crate) enum Command {
     Report(ReportArgs),
     /// Compare policies on the customers of a run, and change nothing
     Compare(CompareArgs),
+    /// Show how the stored scores turned out, by what became of the customers
+    Backtest(BacktestArgs),
     /// Show what runs and what is deployed
     Status(StatusArgs),
     /// Stop the services; data and model stay
@@ -698,6 +700,35 @@ pub(crate) struct CompareArgs {
     /// Write who comes in and who goes out to this CSV file, with keys
     #[arg(long, value_name = "FILE.csv")]
     pub(crate) csv: Option<PathBuf>,
+    /// Write the comparison to this page, without keys
+    #[arg(long, value_name = "FILE.html")]
+    pub(crate) html: Option<PathBuf>,
+}
+
+/// Options of `backtest`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  limit-increase backtest --outcomes outcomes.csv
+  limit-increase backtest --outcomes outcomes.csv --html backtest.html
+  limit-increase backtest nightly-1 --outcomes loans.parquet --id-column account --bad-column defaulted
+  limit-increase --json backtest --outcomes outcomes.csv | jq .gini
+
+Each customer of the file counts once: with the newest score that a run stored before the date of the
+outcome. Dry runs count only by their name.")]
+pub(crate) struct BacktestArgs {
+    /// The one run whose scores count [default: all closed runs but dry runs]
+    #[arg(value_name = "RUN")]
+    pub(crate) run: Option<String>,
+    /// The stack of the runs.
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+    /// What became of customers.
+    #[command(flatten)]
+    pub(crate) outcomes: OutcomeArgs,
+    /// Write the backtest to this page
+    #[arg(long, value_name = "FILE.html")]
+    pub(crate) html: Option<PathBuf>,
 }
 
 /// The options that say what became of customers.

@@ -11,6 +11,7 @@
 //! * [`grid`] varies fields of a policy.
 //! * [`outcomes`] has what became of customers, and the statistics about it: Gini, KS, calibration.
 //! * [`interval`] has confidence intervals.
+//! * [`page`] makes pages of the reports, and [`words`] the figures that people read.
 //!
 //! The crate does no I/O: no S3, no SQL, no files.
 
@@ -18,4 +19,8 @@ pub mod comparison;
 pub mod grid;
 pub mod interval;
 pub mod outcomes;
+pub mod page;
 pub mod simulate;
+#[cfg(test)]
+mod testing;
+pub mod words;

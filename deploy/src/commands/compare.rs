@@ -13,6 +13,7 @@ use limit_increase_analysis::comparison::report::ComparisonReport;
 use limit_increase_analysis::comparison::{Arm, ArmModel, Comparison, NUMBERS, Question, fit};
 use limit_increase_analysis::grid::{self, Setting, Variation};
 use limit_increase_analysis::outcomes::Outcomes;
+use limit_increase_analysis::page;
 use limit_increase_domain::Policy;
 use limit_increase_handoff::scored::Scored;
 use limit_increase_handoff::{HandoffError, row_count};
@@ -178,7 +179,21 @@ async fn answer(
         ui.line(format!("\nWho comes in and who goes out, with keys: {}", path.display()));
     }
 
+    write_page(ui, arguments.html.as_deref(), || page::comparison(&report))?;
     ui.json(&report)
+}
+
+/// Writes a page, if one was asked for, and says where it is.
+pub(super) fn write_page(
+    ui: &Ui,
+    path: Option<&Path>,
+    page: impl FnOnce() -> String,
+) -> Result<()> {
+    let Some(path) = path else { return Ok(()) };
+    let mut file = OutputFile::create(path)?;
+    file.write(page().as_bytes())?;
+    ui.line(format!("\nPage: {}", file.finish()?.display()));
+    Ok(())
 }
 
 /// Decides the customers shard by shard, and adds the answers up in the order of the shards.

@@ -2,6 +2,7 @@
 
 mod aws;
 mod awslocal;
+mod backtest;
 mod clean;
 mod compare;
 mod deploy;
@@ -63,6 +64,7 @@ pub(crate) async fn dispatch(cli: Cli, ui: Ui) -> Result<Exit> {
         Command::Verify(arguments) => return verify::run(&context, &arguments).await,
         Command::Report(arguments) => report::run(&context, &arguments).await?,
         Command::Compare(arguments) => compare::run(&context, &arguments).await?,
+        Command::Backtest(arguments) => backtest::run(&context, &arguments).await?,
         Command::Status(_) => status::run(&context).await?,
         Command::Stop => stop::run(&context)?,
         Command::Clean(arguments) => clean::run(&context, &arguments)?,

@@ -1,5 +1,6 @@
 //! What became of customers: bad or not, and how well their scores said so before.
 
+pub mod backtest;
 pub mod calibration;
 pub mod ranking;
 

@@ -16,9 +16,9 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::Result;
 
-use super::compare;
 use super::results::render_records;
 use super::run::{TOP, show_summary, stop_watching_on_interrupt};
+use super::{backtest, compare};
 use crate::cli::Command;
 use limit_increase::remote::{Account, Place, records};
 use limit_increase::runs::execution::{self, WatchEnd};
@@ -36,6 +36,7 @@ pub(super) fn place(command: &Command) -> Result<Option<Place>> {
         Command::Verify(arguments) => &arguments.place,
         Command::Report(arguments) => &arguments.place,
         Command::Compare(arguments) => &arguments.place,
+        Command::Backtest(arguments) => &arguments.place,
         Command::Status(arguments) => &arguments.place,
         Command::TestSchedule(arguments) => &arguments.place,
         _ => return Ok(None),
@@ -61,6 +62,7 @@ pub(super) async fn dispatch(
         Command::Verify(arguments) => proof::verify(ui, place, arguments, database_url).await,
         Command::Report(arguments) => report::run(ui, place, arguments).await,
         Command::Compare(arguments) => compare::run_on_aws(ui, place, arguments).await,
+        Command::Backtest(arguments) => backtest::run_on_aws(ui, place, arguments).await,
         Command::Status(_) => status::run(ui, place).await,
         Command::TestSchedule(arguments) => test_schedule::run(ui, place, arguments).await,
         _ => Err(Problem::usage("this command works on the local AWS alone").into()),

@@ -6,8 +6,7 @@ use limit_increase_analysis::comparison::report::{BandReport, ComparisonReport, 
 use limit_increase_analysis::comparison::swap_set::SwappedFigures;
 use limit_increase_analysis::comparison::tally::Figures;
 use limit_increase_analysis::grid;
-use limit_increase_analysis::interval::Interval;
-use rust_decimal::Decimal;
+use limit_increase_analysis::words;
 use rust_decimal::prelude::ToPrimitive as _;
 
 /// The length of the longest bar, in characters.
@@ -25,8 +24,8 @@ pub(super) fn report(ui: &Ui, report: &ComparisonReport) {
     ));
     arms(ui, report);
     report.swap_sets.iter().for_each(|swap_set| swaps(ui, swap_set, has_outcomes(report)));
-    bands(ui, "By score", "Score", report, &report.by_score);
-    bands(ui, "By current limit", "Limit", report, &report.by_limit);
+    bands(ui, "Approved by score", report, &report.by_score, words::score_band);
+    bands(ui, "Approved by current limit", report, &report.by_limit, words::limit_band);
     points(ui, report);
     models(ui, report);
     for notice in &report.notices {
@@ -36,23 +35,6 @@ pub(super) fn report(ui: &Ui, report: &ComparisonReport) {
 
 fn has_outcomes(report: &ComparisonReport) -> bool {
     !report.models.is_empty()
-}
-
-/// A share in per cent, with its interval.
-pub(crate) fn per_cent(interval: Option<Interval>) -> String {
-    interval.map_or_else(
-        || "-".to_owned(),
-        |of| format!("{:.1} % ({:.1} to {:.1})", 100.0 * of.value, 100.0 * of.low, 100.0 * of.high),
-    )
-}
-
-fn amount(amount: Option<Decimal>) -> String {
-    amount.map_or_else(|| "-".to_owned(), money)
-}
-
-/// An amount with its sign.
-fn signed(amount: Decimal) -> String {
-    if amount > Decimal::ZERO { format!("+{}", money(amount)) } else { money(amount) }
 }
 
 fn arms(ui: &Ui, report: &ComparisonReport) {
@@ -84,9 +66,9 @@ fn cells(figures: &Figures, outcomes: bool) -> Vec<String> {
         [figures.approved, figures.declined, figures.referred, figures.not_eligible]
             .map(thousands)
             .into();
-    cells.extend([money(figures.raised), amount(figures.mean_raise)]);
+    cells.extend([money(figures.raised), words::known_money(figures.mean_raise)]);
     if outcomes {
-        cells.extend([figures.approved_bad_rate, figures.declined_bad_rate].map(per_cent));
+        cells.extend([figures.approved_bad_rate, figures.declined_bad_rate].map(words::per_cent));
     }
 
     cells
@@ -113,11 +95,11 @@ fn swaps(ui: &Ui, swap_set: &NamedSwapSet, outcomes: bool) {
             name.to_owned(),
             thousands(group.customers),
             bar(share(group.customers, most), BAR),
-            signed(group.money),
-            group.mean_money.map_or_else(|| "-".to_owned(), signed),
+            words::signed(group.money),
+            group.mean_money.map_or_else(|| "-".to_owned(), words::signed),
         ];
         if outcomes {
-            row.push(per_cent(group.bad_rate));
+            row.push(words::per_cent(group.bad_rate));
         }
 
         table.add_row(row);
@@ -131,41 +113,29 @@ fn share(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
-/// A band as text: `640 to 659` for scores, `1,000 to below 2,000` for limits.
-pub(crate) fn band(band: Option<Band>, last: i64) -> String {
-    let number = |number: i64| money(Decimal::from(number));
-    match band {
-        None => "none".to_owned(),
-        Some(Band { from: Some(from), to: Some(to) }) if last == 0 => {
-            format!("{} to below {}", number(from), number(to))
-        }
-        Some(Band { from: Some(from), to: Some(to) }) => {
-            format!("{} to {}", number(from), number(to - last))
-        }
-        Some(Band { from: None, to: Some(to) }) => format!("below {}", number(to)),
-        Some(Band { from: Some(from), .. }) => format!("{} or more", number(from)),
-        Some(Band { from: None, to: None }) => "all".to_owned(),
-    }
-}
-
-fn bands(ui: &Ui, title: &str, first: &str, report: &ComparisonReport, bands: &[BandReport]) {
+fn bands(
+    ui: &Ui,
+    title: &str,
+    report: &ComparisonReport,
+    bands: &[BandReport],
+    name: fn(Option<Band>) -> String,
+) {
     let approvals = |band: &BandReport| band.arms.iter().map(|arm| arm.approved).max();
     let most = bands.iter().filter_map(approvals).max().unwrap_or(0);
-    if most == 0 {
+    if most == 0 || report.arms.len() < 2 {
         return;
     }
 
-    ui.heading(format!("{title}: approved"));
+    ui.heading(title);
     let names = report.arms.iter().map(|arm| arm.name.as_str());
-    let header: Vec<&str> = [first].into_iter().chain(names).collect();
+    let header: Vec<&str> = ["Band"].into_iter().chain(names).collect();
     let mut table = terminal::table(&header);
-    let last = if title == "By score" { 1 } else { 0 };
-    for of in bands.iter().filter(|of| of.arms.iter().any(|arm| arm.customers > 0)) {
+    for of in bands.iter().filter(|of| approvals(of) > Some(0)) {
         let approved = of.arms.iter().map(|arm| {
             let bar = bar(share(arm.approved, most), BAR);
             format!("{:>9} {bar}", thousands(arm.approved))
         });
-        table.add_row([band(of.band, last)].into_iter().chain(approved));
+        table.add_row([name(of.band)].into_iter().chain(approved));
     }
 
     ui.line(table.to_string());
@@ -197,7 +167,7 @@ fn points(ui: &Ui, report: &ComparisonReport) {
             bar(raised.unwrap_or_default(), BAR),
         ];
         if outcomes {
-            row.push(per_cent(figures.approved_bad_rate));
+            row.push(words::per_cent(figures.approved_bad_rate));
         }
 
         table.add_row(row);
@@ -215,12 +185,8 @@ fn models(ui: &Ui, report: &ComparisonReport) {
     let mut table = terminal::table(&["Model", "Known", "Bad", "Gini", "KS"]);
     for model in &report.models {
         let of = &model.discrimination;
-        let gini = match (of.gini, of.gini_interval) {
-            (Some(gini), Some(at)) => format!("{gini:.3} ({:.3} to {:.3})", at.low, at.high),
-            (Some(gini), None) => format!("{gini:.3}"),
-            (None, _) => "-".to_owned(),
-        };
-        let ks = of.ks.map_or_else(|| "-".to_owned(), |ks| format!("{ks:.3}"));
+        let gini = words::coefficient(of.gini, of.gini_interval);
+        let ks = words::coefficient(of.ks, None);
         table.add_row([model.name.clone(), thousands(of.known), thousands(of.bad), gini, ks]);
     }
 
