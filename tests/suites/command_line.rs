@@ -5,6 +5,8 @@
 mod on_aws;
 #[path = "command_line/training.rs"]
 mod training;
+#[path = "command_line/what_if.rs"]
+mod what_if;
 
 use std::path::Path;
 use std::process::{ExitCode, Output};
@@ -18,6 +20,7 @@ use limit_increase_workflow::{RunId, RunRequest};
 use on_aws::*;
 use serde_json::json;
 use training::*;
+use what_if::*;
 
 const POLICY: &str = limit_increase_workflow::keys::DEFAULT_POLICY_KEY;
 
@@ -44,6 +47,9 @@ fn main() -> ExitCode {
             a_deployment_sets_the_size_of_a_night_and_the_next_one_keeps_it,
             a_second_stage_runs_beside_the_first,
             a_stack_on_aws_is_not_changed_without_a_question,
+            the_run_s_own_policy_decides_everybody_as_the_run_did,
+            a_comparison_that_cannot_be_made_says_why_and_what_next,
+            scores_are_held_against_what_became_of_the_customers,
             awslocal_starts_a_run,
             the_deployed_function_makes_the_tables_of_an_empty_database,
             on_aws_a_run_is_started_followed_and_read_without_the_database,

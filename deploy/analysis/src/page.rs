@@ -92,7 +92,7 @@ fn bar(share: f64) -> Markup {
 
 /// A notice, if there is one.
 fn notices(notices: &[String]) -> Markup {
-    html! { @for notice in notices { p.note { (notice) "." } } }
+    html! { @for notice in notices { p.note { "Note: " (notice) "." } } }
 }
 
 #[cfg(test)]

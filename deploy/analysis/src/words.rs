@@ -41,7 +41,7 @@ pub fn signed(amount: Decimal) -> String {
 #[must_use]
 pub fn per_cent(share: Option<Interval>) -> String {
     let text = |of: Interval| {
-        format!("{:.1} % ({:.1} to {:.1})", 100.0 * of.value, 100.0 * of.low, 100.0 * of.high)
+        format!("{:.2} % ({:.2} to {:.2})", 100.0 * of.value, 100.0 * of.low, 100.0 * of.high)
     };
     share.map_or_else(|| UNKNOWN.to_owned(), text)
 }
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn figures_read_well() {
         let share = Interval { value: 0.05, low: 0.021_54, high: 0.111_75 };
-        assert_eq!(per_cent(Some(share)), "5.0 % (2.2 to 11.2)");
+        assert_eq!(per_cent(Some(share)), "5.00 % (2.15 to 11.18)");
         assert_eq!(coefficient(Some(0.672_4), None), "0.672");
         assert_eq!(score_band(Some(Band::of_score(645))), "640 to 659");
         assert_eq!(score_band(Some(Band::of_score(-7))), "below 0");

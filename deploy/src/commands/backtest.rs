@@ -151,7 +151,7 @@ fn show(ui: &Ui, report: &BacktestReport) {
 }
 
 fn per_cent(share: f64) -> String {
-    format!("{:.1} %", 100.0 * share)
+    format!("{:.2} %", 100.0 * share)
 }
 
 fn calibration(ui: &Ui, report: &BacktestReport) {

@@ -225,7 +225,7 @@ async fn decide_again(
         }
 
         total.merge(answer);
-        task.phase(format!("{} decided", thousands(total.customers)));
+        task.tick(format!("{} decided", thousands(total.customers)));
     }
 
     if total.customers != stored.summary.eligible {

@@ -3,7 +3,7 @@
 use rust_decimal::Decimal;
 use serde::Serialize;
 
-use super::tally::mean;
+use super::tally::{in_cents, mean};
 use crate::interval::{BadCount, Interval};
 use crate::simulate::{ScoredCustomer, Simulated};
 
@@ -95,7 +95,7 @@ impl Swapped {
     fn figures(&self) -> SwappedFigures {
         SwappedFigures {
             customers: self.customers,
-            money: self.money,
+            money: in_cents(self.money),
             mean_money: mean(self.money, self.customers),
             known: self.outcomes.known,
             bad_rate: self.outcomes.rate(),

@@ -70,7 +70,7 @@ impl Tally {
             declined: self.counts.declined,
             referred: self.counts.referred,
             not_eligible: self.not_eligible,
-            raised: self.raised,
+            raised: in_cents(self.raised),
             mean_raise: self.mean_raise(),
             approved_bad_rate: self.approved_outcomes.rate(),
             declined_bad_rate: self.declined_outcomes.rate(),
@@ -91,12 +91,16 @@ impl AddAssign for Tally {
     }
 }
 
+/// An amount with exactly two decimals, as 0.00.
+pub(crate) fn in_cents(mut amount: Decimal) -> Decimal {
+    amount.rescale(2);
+    amount
+}
+
 /// A sum of money over a number of customers, to the cent.
 pub(crate) fn mean(sum: Decimal, customers: u64) -> Option<Decimal> {
     let mean = sum.checked_div(Decimal::from(customers))?;
-    let mut mean = mean.round_dp_with_strategy(2, RoundingStrategy::MidpointAwayFromZero);
-    mean.rescale(2);
-    Some(mean)
+    Some(in_cents(mean.round_dp_with_strategy(2, RoundingStrategy::MidpointAwayFromZero)))
 }
 
 /// The figures of a [`Tally`].

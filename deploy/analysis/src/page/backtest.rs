@@ -33,7 +33,7 @@ pub(super) fn content(title: &str, report: &BacktestReport) -> Markup {
 }
 
 fn share(share: f64) -> String {
-    format!("{:.1} %", 100.0 * share)
+    format!("{:.2} %", 100.0 * share)
 }
 
 fn calibration(report: &BacktestReport) -> Markup {

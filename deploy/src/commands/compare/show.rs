@@ -4,7 +4,6 @@ use limit_increase::terminal::{self, Ui, bar, money, thousands};
 use limit_increase_analysis::comparison::bands::Band;
 use limit_increase_analysis::comparison::report::{BandReport, ComparisonReport, NamedSwapSet};
 use limit_increase_analysis::comparison::swap_set::SwappedFigures;
-use limit_increase_analysis::comparison::tally::Figures;
 use limit_increase_analysis::grid;
 use limit_increase_analysis::words;
 use rust_decimal::prelude::ToPrimitive as _;
@@ -39,39 +38,35 @@ fn has_outcomes(report: &ComparisonReport) -> bool {
 
 fn arms(ui: &Ui, report: &ComparisonReport) {
     let outcomes = has_outcomes(report);
-    let mut header = vec![
-        "Policy",
-        "Approved",
-        "Declined",
-        "Referred",
-        "Not eligible",
-        "Limits rise by",
-        "Mean raise",
-    ];
+    let some_left_out = report.arms.iter().any(|arm| arm.figures.not_eligible > 0);
+    let mut header = vec!["Policy", "Approved", "Declined", "Referred"];
+    if some_left_out {
+        header.push("Not eligible");
+    }
+
+    header.extend(["Limits rise by", "Mean raise"]);
     if outcomes {
-        header.extend(["Bad of the approved", "Bad of the declined"]);
+        header.push("Bad of the approved");
     }
 
     let mut table = terminal::table(&header);
     for arm in &report.arms {
-        let name = format!("{} (cut-off {})", arm.name, arm.policy.minimum_score);
-        table.add_row([name].into_iter().chain(cells(&arm.figures, outcomes)));
+        let of = &arm.figures;
+        let mut row = vec![format!("{} (cut-off {})", arm.name, arm.policy.minimum_score)];
+        row.extend([of.approved, of.declined, of.referred].map(thousands));
+        if some_left_out {
+            row.push(thousands(of.not_eligible));
+        }
+
+        row.extend([money(of.raised), words::known_money(of.mean_raise)]);
+        if outcomes {
+            row.push(words::per_cent(of.approved_bad_rate));
+        }
+
+        table.add_row(row);
     }
 
     ui.line(table.to_string());
-}
-
-fn cells(figures: &Figures, outcomes: bool) -> Vec<String> {
-    let mut cells: Vec<String> =
-        [figures.approved, figures.declined, figures.referred, figures.not_eligible]
-            .map(thousands)
-            .into();
-    cells.extend([money(figures.raised), words::known_money(figures.mean_raise)]);
-    if outcomes {
-        cells.extend([figures.approved_bad_rate, figures.declined_bad_rate].map(words::per_cent));
-    }
-
-    cells
 }
 
 fn swaps(ui: &Ui, swap_set: &NamedSwapSet, outcomes: bool) {
