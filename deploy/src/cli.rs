@@ -674,6 +674,7 @@ Examples:
   limit-increase compare --policy stricter.json          the run's own policy, and another one
   limit-increase compare --policy a.json --policy b.json --csv swaps.csv
   limit-increase compare --vary minimum_score=620..680:10
+  limit-increase compare --model challenger.tar.gz --outcomes outcomes.csv
   limit-increase compare nightly-1 --policy b.json --outcomes outcomes.csv --html compare.html
   limit-increase run --dry-run --limit all && limit-increase compare --policy b.json
 
@@ -694,6 +695,9 @@ pub(crate) struct CompareArgs {
     /// A number of the policy to vary, for example tiers[0].growth=0.2..0.6:0.1
     #[arg(long = "vary", value_name = "FIELD=FROM..TO:STEP")]
     pub(crate) variations: Vec<String>,
+    /// Another model, which scores the stored inputs again: each policy decides by both
+    #[arg(long, value_name = "FILE.tar.gz")]
+    pub(crate) model: Option<PathBuf>,
     /// What became of customers.
     #[command(flatten)]
     pub(crate) outcomes: OutcomeArgs,

@@ -48,6 +48,7 @@ fn main() -> ExitCode {
             a_second_stage_runs_beside_the_first,
             a_stack_on_aws_is_not_changed_without_a_question,
             the_run_s_own_policy_decides_everybody_as_the_run_did,
+            a_challenger_scores_the_stored_inputs_again,
             a_comparison_that_cannot_be_made_says_why_and_what_next,
             scores_are_held_against_what_became_of_the_customers,
             awslocal_starts_a_run,

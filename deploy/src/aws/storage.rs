@@ -9,8 +9,8 @@ use aws_sdk_s3::types::{
     VersioningConfiguration,
 };
 use bytes::Bytes;
-use limit_increase_storage::SHA256;
 use limit_increase_domain::sha256_hex;
+use limit_increase_storage::SHA256;
 
 use super::clients::{Aws, LOCAL_REGION, describe};
 use crate::terminal::Problem;

@@ -1,12 +1,13 @@
 //! `compare`: what other policies would decide about the customers of a stored run.
 
+mod challenger;
 mod show;
 
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use limit_increase_analysis::comparison::report::ComparisonReport;
@@ -15,10 +16,11 @@ use limit_increase_analysis::grid::{self, Setting, Variation};
 use limit_increase_analysis::outcomes::Outcomes;
 use limit_increase_analysis::page;
 use limit_increase_domain::Policy;
+use limit_increase_handoff::row_count;
 use limit_increase_handoff::scored::Scored;
-use limit_increase_handoff::{HandoffError, row_count};
 use limit_increase_workflow::keys::Stage;
 
+use self::challenger::Challenger;
 use super::results::run_id;
 use crate::cli::{CompareArgs, OutcomeArgs};
 use limit_increase::aws::Aws;
@@ -41,6 +43,7 @@ struct Given {
     policies: Vec<(String, Policy)>,
     variations: Vec<Variation>,
     outcomes: Option<Outcomes>,
+    challenger: Option<Arc<Challenger>>,
 }
 
 pub(super) async fn run(context: &Context, arguments: &CompareArgs) -> Result<()> {
@@ -58,9 +61,15 @@ pub(super) async fn run_on_aws(ui: &Ui, place: &Place, arguments: &CompareArgs) 
 
 impl Given {
     fn read(ui: &Ui, arguments: &CompareArgs) -> Result<Self> {
-        if arguments.policies.is_empty() && arguments.variations.is_empty() {
+        if arguments.policies.is_empty()
+            && arguments.variations.is_empty()
+            && arguments.model.is_none()
+        {
             return Err(Problem::usage("there is nothing to compare the run's policy with")
-                .next("give a policy (--policy FILE.json), or vary one (--vary minimum_score=620..680:10)")
+                .next(
+                    "give a policy (--policy FILE.json), vary one (--vary \
+                     minimum_score=620..680:10), or give another model (--model FILE.tar.gz)",
+                )
                 .into());
         }
 
@@ -74,6 +83,11 @@ impl Given {
             policies,
             variations: variations.collect::<Result<_, _>>().map_err(grid_problem)?,
             outcomes: outcomes(ui, &arguments.outcomes)?,
+            challenger: arguments
+                .model
+                .as_deref()
+                .map(|path| Challenger::read(path).map(Arc::new))
+                .transpose()?,
         })
     }
 
@@ -86,7 +100,8 @@ impl Given {
         let own = &stored.summary.policy;
         let base = self.policies.first().map_or(own, |(_, policy)| policy).clone();
         let mut named = self.policies;
-        if named.len() < 2 {
+        // A challenger needs no second policy: it is compared with the run's model.
+        if named.len() < 2 && (self.challenger.is_none() || named.is_empty()) {
             named.insert(0, (OWN.to_owned(), own.clone()));
         }
 
@@ -106,9 +121,17 @@ impl Given {
             })?;
         }
 
+        let challenged = self.challenger.iter().flat_map(|challenger| {
+            named.iter().map(|(name, policy)| Arm {
+                name: format!("{name} with {}", challenger.name),
+                policy: policy.clone(),
+                model: ArmModel::Challenger,
+            })
+        });
+        let challenged: Vec<Arm> = challenged.collect();
         let arm = |(name, policy)| Arm { name, policy, model: ArmModel::Stored };
         let question = Question {
-            arms: named.into_iter().map(arm).collect(),
+            arms: named.into_iter().map(arm).chain(challenged).collect(),
             grid,
             as_of: stored.summary.as_of,
             outcomes: self.outcomes,
@@ -163,6 +186,7 @@ async fn answer(
 ) -> Result<()> {
     let named = arguments.run.as_deref().map(run_id).transpose()?;
     let stored = StoredRun::find(aws, bucket, named).await?;
+    let challenger = given.challenger.clone();
     let (question, settings) = given.question(&stored, arguments.csv.is_some())?;
     let mut list = arguments.csv.as_deref().map(OutputFile::create).transpose()?;
     if let Some(list) = &mut list {
@@ -170,7 +194,7 @@ async fn answer(
     }
 
     let question = Arc::new(question);
-    let comparison = decide_again(ui, &stored, &question, &mut list).await?;
+    let comparison = decide_again(ui, &stored, &question, challenger, &mut list).await?;
     let report = ComparisonReport::new(&stored.summary, &question, settings, &comparison);
     let list = list.map(OutputFile::finish).transpose()?;
 
@@ -201,18 +225,23 @@ async fn decide_again(
     ui: &Ui,
     stored: &StoredRun,
     question: &Arc<Question>,
+    challenger: Option<Arc<Challenger>>,
     list: &mut Option<OutputFile>,
 ) -> Result<Comparison> {
     let mut task = ui.task("Customers");
     task.phase(format!("deciding those of {}", stored.summary.run_id));
     let shard = |shard| {
         let (stored, question) = (stored.clone(), Arc::clone(question));
+        let challenger = challenger.clone();
         // A task of its own, so that the shards use all processors.
         tokio::spawn(async move {
-            let bytes = stored.file(Stage::ScoredCustomers, shard).await?;
+            let scores = stored.file(Stage::ScoredCustomers, shard).await?;
+            let customers = match &challenger {
+                Some(_) => Some(stored.file(Stage::Customers, shard).await?),
+                None => None,
+            };
             let place = stored.place(Stage::ScoredCustomers, shard);
-            answer_shard(&question, bytes)
-                .map_err(|error| anyhow::Error::from(error).context(place))
+            answer_shard(&question, challenger.as_deref().zip(customers), scores).context(place)
         })
     };
 
@@ -241,7 +270,17 @@ async fn decide_again(
     Ok(total)
 }
 
-fn answer_shard(question: &Question, bytes: Bytes) -> Result<Comparison, HandoffError> {
-    let rows = row_count(&bytes)?;
-    question.answer(&Scored::read_with_numbers(bytes, rows, &NUMBERS)?, &[])
+fn answer_shard(
+    question: &Question,
+    challenger: Option<(&Challenger, Bytes)>,
+    scores: Bytes,
+) -> Result<Comparison> {
+    let rows = row_count(&scores)?;
+    let scored = Scored::read_with_numbers(scores, rows, &NUMBERS)?;
+    let again = match challenger {
+        Some((challenger, customers)) => challenger.score(customers, &scored)?,
+        None => Vec::new(),
+    };
+
+    Ok(question.answer(&scored, &again)?)
 }

@@ -86,6 +86,45 @@ pub(super) fn the_run_s_own_policy_decides_everybody_as_the_run_did(
     Ok(())
 }
 
+/// The run's own model as its challenger scores each customer as the run did, so nothing is swapped.
+pub(super) fn a_challenger_scores_the_stored_inputs_again(environment: &Environment) -> Result<()> {
+    let (run, record) = decided(environment)?;
+    let mut outcomes = "customer_id,bad\n".to_owned();
+    for (position, id) in record.evaluated.keys().enumerate() {
+        writeln!(outcomes, "{id},{}", u8::from(position % 3 == 0))?;
+    }
+    let outcomes = file(environment, "outcomes.csv", &outcomes)?.display().to_string();
+    let model = environment.context.home.model().display().to_string();
+    let compare = ["compare", run.as_str(), "--model", &model, "--outcomes", &outcomes];
+    let answer = environment.command_json(&compare)?;
+
+    let arms = answer["arms"].as_array().context("arms")?;
+    let figures = |arm: &Value, name: &str| arm[name].clone();
+    ensure!(arms.len() == 2 && arms[1]["challenger"] == true, "two arms: {answer}");
+    for name in ["approved", "declined", "referred", "raised", "approved_bad_rate"] {
+        let (own, again) = (figures(&arms[0], name), figures(&arms[1], name));
+        ensure!(own == again, "{name} should be the same: {own} and {again}");
+    }
+    let swaps = &answer["swap_sets"][0];
+    ensure!(swaps["unchanged"] == record.evaluated.len(), "nobody is swapped: {swaps}");
+    ensure!(
+        answer["models"][0]["gini"] == answer["models"][1]["gini"]
+            && answer["gini_difference"]["interval"]["value"] == 0.0,
+        "both models should rank alike: {answer}"
+    );
+
+    let other =
+        environment.context.project.root().join("shared/scoring/tests/golden/one_hot.tar.gz");
+    let output =
+        environment.command(&["compare", run.as_str(), "--model", &other.display().to_string()])?;
+    let said = text(&output.stderr);
+    ensure!(
+        output.status.code() == Some(2) && said.contains("reads the column \"x0\""),
+        "a column that the run did not store should be named: {said}"
+    );
+    Ok(())
+}
+
 pub(super) fn a_comparison_that_cannot_be_made_says_why_and_what_next(
     environment: &Environment,
 ) -> Result<()> {
