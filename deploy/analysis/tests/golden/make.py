@@ -1,6 +1,6 @@
 """Writes sklearn.json: what scikit-learn says about outcomes that the crate measures too.
 
-    .local/venvs/training/bin/python deploy/analysis/tests/golden/make.py
+.local/venvs/training/bin/python deploy/analysis/tests/golden/make.py
 """
 
 import json
