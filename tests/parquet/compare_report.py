@@ -1,11 +1,11 @@
 """Compares the page of a run with the Parquet files of the same run, as DuckDB reads them.
 
-    python tests/parquet/compare_report.py DIRECTORY
+    python tests/parquet/compare_report.py DIRECTORY MINIMUM_SCORE
 
 The directory has `report.html`, the manifest of the model as `manifest.json`, and the files of the
-four stages as `<stage>-<number>.parquet`. Everything is counted again from the rows, so the counters of
-the functions have no part in it. The bins are the model's. The figures are read from the tables of the
-page, which have each figure that is drawn.
+four stages as `<stage>-<number>.parquet`. Everything is counted again from the rows, so the
+counters of the functions have no part in it. The bins are the model's. The figures are read from
+the tables of the page, which have each figure that is drawn.
 """
 
 import json
@@ -24,7 +24,7 @@ LIMIT_BANDS = [0, 100, 200, 500, 1_000, 2_000, 5_000, 10_000]
 
 
 class Tables(HTMLParser):
-    """The tables of a page by caption: the cells of each row of the body, the first one as a key."""
+    """The tables of a page by caption: the cells of each row, the first one as a key."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -68,7 +68,8 @@ class Comparison:
         self.database = duckdb.connect()
         for stage in ("customers", "scored_customers", "evaluations", "results"):
             self.database.execute(
-                f"CREATE VIEW {stage} AS SELECT * FROM read_parquet('{directory}/{stage}-*.parquet')"
+                f"CREATE VIEW {stage} AS"
+                f" SELECT * FROM read_parquet('{directory}/{stage}-*.parquet')"
             )
         self.database.execute(
             "CREATE TABLE decided AS SELECT e.*, r.effect FROM evaluations e"
@@ -81,7 +82,7 @@ class Comparison:
 
     def equal(self, caption: str, row: str, column: int, expected: str) -> None:
         found = self.tables[caption][row][column]
-        assert found == expected, f"{caption}, {row}, column {column}: {found!r}, DuckDB {expected!r}"
+        assert found == expected, f"{caption}, {row}, {column}: {found!r}, DuckDB {expected!r}"
         self.compared += 1
 
     def everything(self) -> None:
@@ -226,7 +227,9 @@ def reference(rows: dict) -> list[int]:
 def stability(own: list[int], training: list[int], false_alarms: float) -> tuple[float, float]:
     """The index, and what it exceeds without drift on such a share of nights."""
     pairs = [(a, e) for a, e in zip(own, training, strict=True) if a + e > 0]
-    a, e = (np.array([one or 0.9 for one in side], dtype=float) for side in zip(*pairs, strict=True))
+    a, e = (
+        np.array([one or 0.9 for one in side], dtype=float) for side in zip(*pairs, strict=True)
+    )
     a, e = a / a.sum(), e / e.sum()
     bins, n = sum(rows > 0 for rows in training), sum(own)
     margin = 1 + min(4 * bins / n, 0.25)

@@ -1,7 +1,7 @@
 """How the training's scores and inputs are spread, for the manifest.
 
-A nightly run counts its customers into the same bins, and compares the two. The bins follow from the
-rows of the training alone.
+A nightly run counts its customers into the same bins, and compares the two. The bins follow from
+the rows of the training alone.
 """
 
 import numpy as np

@@ -111,7 +111,8 @@ pub(crate) fn columns(
         @for (place, (tone, values)) in series.iter().enumerate() {
             @for (position, value) in values.iter().enumerate() {
                 @let height = value.max(0.0) * scale;
-                rect class=(tone.class()) x=(short(LEFT + group * position as f64 + column * place as f64))
+                @let left = LEFT + group * position as f64;
+                rect class=(tone.class()) x=(short(left + column * place as f64))
                     y=(short(BASE - height)) width=(short(column - 1.0)) height=(short(height)) {}
             }
         }

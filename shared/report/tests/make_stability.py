@@ -1,11 +1,12 @@
 """Makes stability.json: counts of real tables, with the stability index as two libraries give it.
 
     pip install scorecardpy optbinning
-    python shared/report/tests/make_stability.py TABLE.csv.gz .. > shared/report/tests/stability.json
+    cd shared/report/tests
+    python make_stability.py TABLE.csv.gz .. > stability.json
 
-Of each table the first seven rows of ten are the training rows and the others the customers. A third
-case keeps 20 customers, which leaves bins empty: scorecardpy counts those as 0.9 rows, and optbinning
-gives no number then.
+Of each table the first seven rows of ten are the training rows and the others the customers. A
+second case of each column keeps 20 customers, which leaves bins empty: scorecardpy counts those as
+0.9 rows, and optbinning gives no number then.
 """
 
 import json
