@@ -89,12 +89,8 @@ impl TlsPostgres {
         ensure!(installed.success(), "the Python environment {package} cannot be made");
 
         let root = crate::environment::home(name);
-        let port = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
         script(&project, package, &root, &["remove"])?;
-        let port_text = port.to_string();
-        let mut arguments = vec!["start", "--port", &port_text];
-        arguments.extend(folder.iter().flat_map(|folder| ["--folder", folder]));
-        let answer = script(&project, package, &root, &arguments)?;
+        let (port, answer) = start_on_a_free_port(&project, package, folder, &root)?;
         let url = answer["url"].as_str().context("postgres.py did not print a URL")?.to_owned();
         let runtime = Runtime::new()?;
         let admin = runtime.block_on(connect(&DatabaseUrl::new(url)))?;
@@ -208,6 +204,28 @@ impl Drop for TlsPostgres {
         }
 
         let _ = std::fs::remove_dir_all(&self.root);
+    }
+}
+
+/// Starts the server, and returns its port and what the script says. Another program can take a port between the moment when it was found free and
+/// the moment when the server binds it, so there are some attempts.
+fn start_on_a_free_port(
+    project: &Project,
+    package: &str,
+    folder: Option<&str>,
+    root: &Path,
+) -> Result<(u16, Value)> {
+    let mut attempts = 0;
+    loop {
+        let port = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+        let text = port.to_string();
+        let mut arguments = vec!["start", "--port", &text];
+        arguments.extend(folder.iter().flat_map(|folder| ["--folder", folder]));
+        attempts += 1;
+        match script(project, package, root, &arguments) {
+            Err(error) if attempts < 3 => eprintln!("PostgreSQL is started again: {error:?}"),
+            answer => return Ok((port, answer?)),
+        }
     }
 }
 

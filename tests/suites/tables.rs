@@ -11,6 +11,7 @@
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use limit_increase::local::Project;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
             a_table_that_was_dropped_is_told_from_one_that_was_never_made,
             a_table_with_a_key_of_its_own_is_migrated,
             the_ledger_refuses_counts_that_do_not_add_up,
+            an_attempt_that_waited_for_a_closing_sees_its_seal,
             runs_that_close_together_form_one_chain,
             the_statements_of_the_ordinary_table_have_no_cast,
         ],
@@ -1150,26 +1152,64 @@ fn the_ledger_refuses_counts_that_do_not_add_up(servers: &Servers) -> Result<()>
     })
 }
 
+/// Opens runs without customers, which only have to be closed.
+fn open_runs(lender: &Lender<'_>, count: usize) -> Result<Vec<RunToFinish>> {
+    let mut runs = Vec::new();
+    for number in 0..count {
+        let run_id = RunId::try_from(format!("night-{number}"))?;
+        let run = RunContext { run_id, ..run_context(&Policy::default())? };
+        lender.server.block_on(lender.admin().execute(
+            "INSERT INTO limit_increase_runs
+                 (run_id, status, context, eligible, shard_count, started_at)
+             VALUES ($1, 'RUNNING', $2, 0, 0, now())",
+            &[&run.run_id.as_str(), &serde_json::to_value(&run)?],
+        ))?;
+        let execution = Execution::default();
+        runs.push(RunToFinish { run, eligible: 0, shard_count: 0, execution });
+    }
+
+    Ok(runs)
+}
+
+/// Promise 15: an attempt that waits for the lock of the one that closes the run has to see its seal.
+/// Otherwise it would write a report of its own over the sealed one.
+fn an_attempt_that_waited_for_a_closing_sees_its_seal(servers: &Servers) -> Result<()> {
+    servers.each(|lender| {
+        lender.table("")?;
+        let runs = open_runs(lender, 1)?;
+        let url = lender.url("scores_update", "");
+        lender.server.block_on(async {
+            let (mut first, mut second) = (connect(&url).await?, connect(&url).await?);
+            let closing = ClosingRun::hold(&mut first, &runs[0]).await?;
+            let commit = async {
+                while waiting(lender.admin()).await? == 0 {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+
+                anyhow::Ok(closing.commit(BTreeMap::new()).await?.seal)
+            };
+            let hold = async { anyhow::Ok(ClosingRun::hold(&mut second, &runs[0]).await?) };
+            let (seal, again) = tokio::try_join!(commit, hold)?;
+            ensure!(again.is_sealed(), "promise 15: the second attempt does not see the seal");
+            ensure!(again.commit(BTreeMap::new()).await?.seal == seal, "promise 15: another seal");
+            Ok(())
+        })
+    })
+}
+
+/// How many statements wait for a lock.
+async fn waiting(admin: &Client) -> Result<i64> {
+    let sql = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+    Ok(admin.query_one(sql, &[]).await?.get(0))
+}
+
 /// Promise 15: whoever closes second is sealed over whoever closed first, and a run that is closed
 /// again keeps its seal.
 fn runs_that_close_together_form_one_chain(servers: &Servers) -> Result<()> {
     const RUNS: usize = 6;
     servers.each(|lender| {
         lender.table("")?;
-        let mut runs = Vec::new();
-        for number in 0..RUNS {
-            let run_id = RunId::try_from(format!("night-{number}"))?;
-            let run = RunContext { run_id, ..run_context(&Policy::default())? };
-            lender.server.block_on(lender.admin().execute(
-                "INSERT INTO limit_increase_runs
-                     (run_id, status, context, eligible, shard_count, started_at)
-                 VALUES ($1, 'RUNNING', $2, 0, 0, now())",
-                &[&run.run_id.as_str(), &serde_json::to_value(&run)?],
-            ))?;
-            let execution = Execution::default();
-            runs.push(RunToFinish { run, eligible: 0, shard_count: 0, execution });
-        }
-
+        let runs = open_runs(lender, RUNS)?;
         let all_hold = tokio::sync::Barrier::new(RUNS);
         let close = async |to_finish: &RunToFinish, wait: bool| {
             let mut client = connect(&lender.url("scores_update", "")).await?;

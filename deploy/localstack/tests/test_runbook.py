@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -92,7 +93,7 @@ def inline() -> list[str]:
 
 def kind(command: str) -> str:
     first = re.sub(r"^[A-Z]+=\$\((.*)\)$", r"\1", command).split()[0]
-    if first in {"SELECT", "UPDATE"}:
+    if first in {"SELECT", "UPDATE", "DROP"}:
         return "sql"
     if first in {"limit-increase", "setup-db"}:
         return "cli"
@@ -133,7 +134,13 @@ class Operator:
         }
         endpoint = f"http://127.0.0.1:{server.port}"
         self.cli = AwsCli(directory, self.environment, "--endpoint-url", endpoint)
-        self.placeholders = {"<run>": RUN, "<the cause>": "no features"}
+        self.placeholders = {
+            "<run>": RUN,
+            "<customer>": "CUST_1",
+            "<the cause>": "no features",
+            # A new history has this month and the next one.
+            "<month>": f"{datetime.now(UTC):%Y_%m}",
+        }
 
     def filled(self, command: str) -> str:
         """The command with its placeholders replaced."""
@@ -204,7 +211,8 @@ def operator(localstack, database, tmp_path_factory) -> Operator:
     s3, states = localstack.client("s3"), localstack.client("stepfunctions")
     version = s3.put_object(Bucket=BUCKET, Key=MODEL, Body=b"first")["VersionId"]
     s3.put_object(Bucket=BUCKET, Key=MODEL, Body=b"second")
-    s3.put_object(Bucket=BUCKET, Key=f"pipeline/results/run={RUN}/summary.json", Body=b"{}")
+    for name in ("summary.json", "report.html"):
+        s3.put_object(Bucket=BUCKET, Key=f"pipeline/results/run={RUN}/{name}", Body=b"{}")
     secret = localstack.client("secretsmanager").create_secret(Name="database", SecretString="{}")
     (operator.directory / "database-secret.json").write_text("{}")
 

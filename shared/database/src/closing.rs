@@ -68,7 +68,8 @@ impl<'c> ClosingRun<'c> {
     ///
     /// # Errors
     /// `Permanent.RunConflict` when the run was never opened, was opened as another, has failed in
-    /// this redrive or in a later one, or has shards that are missing or do not add up; otherwise by SQLSTATE.
+    /// this redrive or in a later one, or has shards that are missing or do not add up; otherwise by
+    /// SQLSTATE.
     pub async fn hold(client: &'c mut Client, to_finish: &RunToFinish) -> Result<Self, Failure> {
         let run = &to_finish.run.run_id;
         let transaction = begin(client, "writing the ledger").await?;
@@ -124,11 +125,19 @@ impl<'c> ClosingRun<'c> {
 ///
 /// A failure of an earlier redrive is over: the execution was redriven inside the Map or in
 /// SaveResults, where nothing tells the ledger.
+///
+/// The lock is a statement of its own. A statement that waits for a lock sees the row as the other
+/// transaction left it, but other tables as they were before the wait: without the seal of an attempt
+/// that has just closed the run.
 async fn lock_run(
     transaction: &Transaction<'_>,
     run: &RunId,
     execution: Execution,
 ) -> Result<LockedRun, Failure> {
+    transaction
+        .execute("SELECT FROM limit_increase_runs WHERE run_id = $1 FOR UPDATE", &[&run.as_str()])
+        .await
+        .map_err(reading_failure)?;
     let row = transaction
         .query_opt(
             "SELECT status, started_at, context, eligible,
@@ -141,8 +150,7 @@ async fn lock_run(
                     ) AS finished_at
              FROM limit_increase_runs AS run
              LEFT JOIN limit_increase_seals AS seal USING (run_id, started_at)
-             WHERE run_id = $1 AND context IS NOT NULL
-             FOR UPDATE OF run",
+             WHERE run_id = $1 AND context IS NOT NULL",
             &[&run.as_str(), &redrive_of(execution)],
         )
         .await

@@ -12,7 +12,7 @@ use super::*;
 /// A shard in which each customer has a limit of 4000.00 and this score, or this reason for none.
 fn scored(scores: &[Result<i32, &str>]) -> Bytes {
     let mut customers = CustomersWriter::new(&[]);
-    let mut writer = ScoredWriter::new(Vec::new());
+    let mut writer = ScoredWriter::new(vec!["bureau_score".to_owned()]);
     for (number, score) in scores.iter().enumerate() {
         let row = CustomerRow {
             customer_id: &format!("CUST_{number}"),
@@ -32,7 +32,7 @@ fn scored(scores: &[Result<i32, &str>]) -> Bytes {
                     probability: 0.05,
                     score: CreditScore::new(*score),
                     base_value: -3.0,
-                    shap_values: &[],
+                    shap_values: &[0.5],
                 };
 
                 writer.push_scored(&row, &[("Bureau score is low (310)", 12.5)]).unwrap();
@@ -101,13 +101,13 @@ fn a_customer_who_could_not_be_read_is_referred_whatever_the_score() {
     };
     customers.push(&of_score, []).unwrap();
 
-    let mut writer = ScoredWriter::new(Vec::new());
+    let mut writer = ScoredWriter::new(vec!["bureau_score".to_owned()]);
     let scores = ScoreRow {
         raw_value: -3.0,
         probability: 0.05,
         score: CreditScore::new(700),
         base_value: -3.0,
-        shap_values: &[],
+        shap_values: &[0.5],
     };
     writer.push_scored::<&str>(&scores, &[]).unwrap();
     writer.push_scored::<&str>(&scores, &[]).unwrap();

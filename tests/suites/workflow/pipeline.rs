@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use limit_increase::aws::clients::send_to_local;
 use limit_increase::local::Venv;
+use limit_increase_report::page;
 use serde_json::Value;
 
 /// How long a local execution may take to come to a step.
@@ -43,13 +44,22 @@ fn steps(answer: &Value) -> Vec<&str> {
 }
 
 /// The objects of a run by their key, without what differs from run to run: its id, its times, and
-/// the versions that S3 gives to the objects.
+/// the versions that S3 gives to the objects. The page of the report has to be that of its JSON.
 fn objects(environment: &Environment, run: &RunId) -> Result<BTreeMap<String, Vec<u8>>> {
     let mut objects = BTreeMap::new();
     for stage in [Stage::Customers, Stage::ScoredCustomers, Stage::Evaluations, Stage::Results] {
         for key in environment.keys(&stage.prefix(run))? {
             let content = environment.object(&key)?.to_vec();
-            let content = if key.ends_with(".json") { timeless(&content, run)? } else { content };
+            let content = match key.rsplit_once('.') {
+                Some((_, "json")) => timeless(&content, run)?,
+                Some((name, "html")) => {
+                    let report = environment.object(&format!("{name}.json"))?;
+                    let rendered = page::render(&serde_json::from_slice(&report)?);
+                    ensure!(content == rendered.as_bytes(), "{key} should show {name}.json");
+                    Vec::new()
+                }
+                _ => content,
+            };
             objects.insert(key.replace(run.as_str(), "<run>"), content);
         }
     }
@@ -60,15 +70,25 @@ fn objects(environment: &Environment, run: &RunId) -> Result<BTreeMap<String, Ve
 fn timeless(json: &[u8], run: &RunId) -> Result<Vec<u8>> {
     let text = std::str::from_utf8(json)?.replace(run.as_str(), "<run>");
     let mut document: Value = serde_json::from_str(&text)?;
-    for time in ["started_at", "finished_at"] {
-        document.as_object_mut().map(|fields| fields.remove(time));
-    }
+    remove_times(&mut document);
 
     for shard in document.as_array_mut().into_iter().flatten() {
         shard["file"].as_object_mut().map(|file| file.remove("version_id"));
     }
 
     Ok(serde_json::to_vec_pretty(&document)?)
+}
+
+/// Removes the times of runs, wherever they are in a document.
+fn remove_times(document: &mut Value) {
+    match document {
+        Value::Object(fields) => {
+            fields.retain(|name, _| !["started_at", "finished_at", "seconds"].contains(&&**name));
+            fields.values_mut().for_each(remove_times);
+        }
+        Value::Array(values) => values.iter_mut().for_each(remove_times),
+        _ => {}
+    }
 }
 
 /// Promise 2: what drives the functions does not matter. The same twenty customers are decided with
@@ -96,7 +116,7 @@ pub(super) fn the_pipeline_decides_as_the_state_machine(environment: &Environmen
     let (expected, found) =
         (objects(environment, &by_machine)?, objects(environment, &by_pipeline)?);
     ensure!(
-        found.keys().eq(expected.keys()) && expected.len() == 6,
+        found.keys().eq(expected.keys()) && expected.len() == 8,
         "both should write the same objects: {:?} and {:?}",
         expected.keys(),
         found.keys()

@@ -109,8 +109,9 @@ pub(crate) fn dropped_advice(name: &str) -> String {
             "batch_scores" => "DELETE FROM limit_increase_migrations WHERE version = 1",
             "customer_features" => "DELETE FROM limit_increase_migrations WHERE version = 2",
             _ =>
-                "DROP TABLE IF EXISTS limit_increase_decisions, limit_increase_shards, \
-                 limit_increase_runs; DELETE FROM limit_increase_migrations WHERE version >= 3",
+                "DROP TABLE IF EXISTS limit_increase_seals, limit_increase_shard_files, \
+                 limit_increase_decisions, limit_increase_shards, limit_increase_runs; \
+                 DELETE FROM limit_increase_migrations WHERE version >= 3",
         }
     )
 }
