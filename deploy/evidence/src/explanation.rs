@@ -2,12 +2,13 @@
 //! model, policy and release.
 
 mod page;
+mod place;
 mod points;
 mod rule_text;
 mod words;
 
 use chrono::NaiveDate;
-use limit_increase_artifact::{Manifest, ModelColumn};
+use limit_increase_artifact::Manifest;
 use limit_increase_domain::decision::AppliedRule;
 use limit_increase_domain::{CreditScore, Outcome, Policy, applied_rule};
 use limit_increase_handoff::HandoffError;
@@ -20,6 +21,8 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 
 pub use self::page::page;
+pub use self::place::Place;
+use self::place::place_of;
 pub use self::points::{Points, Waterfall};
 pub use self::rule_text::rule_text;
 pub use self::words::{change, effect, place, shown};
@@ -138,20 +141,6 @@ pub enum InputValue {
     Category(String),
 }
 
-/// Where a value lies among those of the training rows.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Place {
-    /// The artifact says nothing about it.
-    NotKnown,
-    /// Below the median, which is this number.
-    BelowMedian(f64),
-    /// The median itself.
-    AtMedian(f64),
-    /// Above the median, which is this number.
-    AboveMedian(f64),
-}
-
 /// A reason as it was told.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ToldReason {
@@ -191,14 +180,20 @@ pub fn explain(
     let points = |source: usize| score.as_ref().map(|waterfall| waterfall.steps[source]);
     let groups = manifest.columns.chunk_by(|one, other| one.source_column == other.source_column);
     let inputs = manifest
-        .inputs()
+        .inputs_with_categories()
         .into_iter()
         .zip(groups)
         .enumerate()
-        .map(|(source, (input, columns))| {
+        .map(|(source, ((input, categories), columns))| {
             let value = input_value(customers.feature(&input.column)?, row);
+            let training = manifest.distribution(&input.column.name);
             Ok(Input {
-                among_training_rows: place_of(value.as_ref(), columns),
+                among_training_rows: place_of(
+                    value.as_ref(),
+                    columns,
+                    categories.as_ref(),
+                    training,
+                ),
                 value,
                 points: points(source),
                 shap_value: shap_values.as_ref().map(|values| values[source]),
@@ -261,24 +256,6 @@ fn input_value(array: FeatureArray<'_>, row: usize) -> Option<InputValue> {
             let value = array.iter().nth(row).flatten().filter(|value| !value.is_empty());
             value.map(|text| InputValue::Category(text.to_owned()))
         }
-    }
-}
-
-/// The place of a number beside the median, compared in float32 as the reasons compare it. A value
-/// that stands for a missing number has none.
-#[expect(clippy::float_cmp, reason = "the table has the very number of the manifest")]
-fn place_of(value: Option<&InputValue>, columns: &[ModelColumn]) -> Place {
-    let column = &columns[0];
-    let Some(InputValue::Number(value)) = value else { return Place::NotKnown };
-    let Some(median) = column.median.flatten() else { return Place::NotKnown };
-    if column.special.iter().any(|special| special.value == *value) {
-        return Place::NotKnown;
-    }
-
-    match (*value as f32).total_cmp(&(median as f32)) {
-        std::cmp::Ordering::Less => Place::BelowMedian(median),
-        std::cmp::Ordering::Equal => Place::AtMedian(median),
-        std::cmp::Ordering::Greater => Place::AboveMedian(median),
     }
 }
 

@@ -1,11 +1,19 @@
-//! Checks of what the training has counted.
+//! What the training has counted, and the checks of it.
 
-use limit_increase_domain::{Bins, ColumnKind};
+use limit_increase_domain::{Bins, ColumnKind, Distribution};
 
 use crate::manifest::{InputDistribution, MAX_PROFILED_INPUTS, Manifest};
 use crate::validate::{Check, invalid_error};
 
 impl Manifest {
+    /// How the values of a source column are spread among the training rows, if the training has
+    /// counted them.
+    #[must_use]
+    pub fn distribution(&self, source_column: &str) -> Option<&Distribution> {
+        let mut inputs = self.profile.iter().flat_map(|profile| &profile.inputs);
+        inputs.find(|input| input.source_column == source_column).map(|input| &input.values)
+    }
+
     /// The profile goes with the version, and speaks of the model's own inputs and categories.
     pub(crate) fn validate_profile(&self) -> Check {
         let Some(profile) = &self.profile else {

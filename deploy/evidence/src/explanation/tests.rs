@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 use bytes::Bytes;
-use limit_increase_artifact::Artifact;
+use limit_increase_artifact::{Artifact, InputDistribution, SpecialValue, TrainingProfile};
+use limit_increase_domain::{Bins, Distribution, Tally};
 use limit_increase_evaluation_step::evaluate;
 use limit_increase_handoff::customers::CustomersWriter;
 use limit_increase_handoff::evaluations::Evaluations;
@@ -138,6 +139,41 @@ fn a_value_is_placed_beside_the_median_of_the_training_rows() {
     assert_eq!(places(2), Place::AboveMedian(median));
     assert_eq!(files.explain(0).inputs[1].among_training_rows, Place::NotKnown);
     assert_eq!(files.explain(2).inputs[1].value, None, "a missing category");
+}
+
+#[test]
+fn a_value_is_placed_among_the_percentiles_that_the_training_has_counted() {
+    let mut files = files();
+    let rows =
+        |bins: [u64; 2], other, missing| Tally { bins: bins.to_vec(), other, missing, unseen: 0 };
+    let numbers = Distribution { bins: Bins::Bounds(vec![0.5]), rows: rows([30, 50], 0, 20) };
+    let homes = Bins::Categories(vec!["castle".to_owned(), "owner".to_owned()]);
+    let homes = Distribution { bins: homes, rows: rows([1, 59], 20, 20) };
+    let input = |name: &str, values: &Distribution| InputDistribution {
+        source_column: name.to_owned(),
+        values: values.clone(),
+    };
+    files.artifact.manifest.profile = Some(TrainingProfile {
+        scores: numbers.clone(),
+        inputs: vec![input("x0", &numbers), input("home", &homes)],
+    });
+
+    let places = |row: usize| {
+        let [number, home, last] = &files.explain(row).inputs[..] else { panic!("three inputs") };
+        assert_eq!(last.among_training_rows, Place::AboveMedian(0.0), "not counted");
+        (number.among_training_rows.clone(), home.among_training_rows.clone())
+    };
+    let below = Place::Percentiles { from: 0.0, to: 37.5 };
+    let above = Place::Percentiles { from: 37.5, to: 100.0 };
+    assert_eq!(places(0), (below, Place::Share(59.0)));
+    assert_eq!(places(1), (above.clone(), Place::Rare), "a number on a bound is in the upper bin");
+    assert_eq!(places(2), (above.clone(), Place::Share(20.0)), "a missing category");
+    assert_eq!(places(3), (above, Place::Unseen), "the model does not know the castle");
+
+    files.artifact.manifest.columns[0].special =
+        vec![SpecialValue { value: 2.0, meaning: "refused".to_owned() }];
+    let special = files.explain(2).inputs[0].among_training_rows.clone();
+    assert_eq!(special, Place::Share(20.0), "it stands for a missing number");
 }
 
 #[test]

@@ -30,6 +30,10 @@ pub fn shown(value: Option<&InputValue>) -> String {
 pub fn place(place: &Place) -> String {
     match place {
         Place::NotKnown => "not known".to_owned(),
+        Place::Percentiles { from, to } => format!("percentiles {from:.0} to {to:.0}"),
+        Place::Share(percent) => format!("as {percent:.1} % of rows"),
+        Place::Rare => "a rare category".to_owned(),
+        Place::Unseen => "no row has it".to_owned(),
         Place::BelowMedian(median) => format!("below the median, {}", number(*median)),
         Place::AtMedian(_) => "the median".to_owned(),
         Place::AboveMedian(median) => format!("above the median, {}", number(*median)),
