@@ -12,8 +12,8 @@ use crate::ledger::{LedgerRow, reading_failure, writing_failure};
 /// The number of the advisory lock that makes one chain of all seals: "seal" in ASCII, then 1.
 const CHAIN: i64 = 0x73_6561_6c31;
 
-/// Seals a run in the transaction that closes it, and returns the seal (promise 15). Two runs that close at the
-/// same time form one chain: the second one waits for the first one's commit.
+/// Seals a run in the transaction that closes it, and returns the seal (promise 15). Two runs that
+/// close simultaneously form one chain: the second one waits for the first one's commit.
 ///
 /// # Errors
 /// By SQLSTATE.
