@@ -207,8 +207,9 @@ impl Drop for TlsPostgres {
     }
 }
 
-/// Starts the server, and returns its port and what the script says. Another program can take a port between the moment when it was found free and
-/// the moment when the server binds it, so there are some attempts.
+/// Starts the server, and returns its port and what the script says. Another program can take a port
+/// between the moment when it was found free and the moment when the server binds it, so there are
+/// some attempts.
 fn start_on_a_free_port(
     project: &Project,
     package: &str,

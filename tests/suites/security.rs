@@ -1,5 +1,6 @@
-//! Nobody moves a limit but the run (promise 2): forged files and forged events. Promise 11, with a password that changes during a run and with everything logged; hostile names;
-//! and the metrics in the log.
+//! Nobody moves a limit but the run (promise 2): forged files and forged events. Promise 11, with a
+//! password that changes during a run and with everything logged; hostile names; and the metrics in
+//! the log.
 #![allow(missing_docs)]
 
 use std::collections::BTreeMap;

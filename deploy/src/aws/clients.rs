@@ -43,8 +43,6 @@ pub struct Aws {
     pub states: aws_sdk_sfn::Client,
     /// The client of CloudFormation, for the stack.
     pub cloudformation: aws_sdk_cloudformation::Client,
-    /// The client of EventBridge, for the schedule's rule.
-    pub(crate) events: aws_sdk_eventbridge::Client,
     /// Whose credentials these are.
     sts: aws_sdk_sts::Client,
     /// What all clients share, for a request to a service that has none.
@@ -84,7 +82,6 @@ impl Aws {
             s3: aws::s3_client(config),
             states: aws_sdk_sfn::Client::new(config),
             cloudformation: aws_sdk_cloudformation::Client::new(config),
-            events: aws_sdk_eventbridge::Client::new(config),
             sts: aws_sdk_sts::Client::new(config),
             config: config.clone(),
         }

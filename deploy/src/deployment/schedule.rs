@@ -4,11 +4,12 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use aws_sdk_eventbridge::types::{PutEventsRequestEntry, Target};
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::aws::clients::{Aws, describe};
+use crate::aws::plain::{self, Call};
 use crate::terminal::Problem;
 
 /// How long an event may take to start an execution.
@@ -17,6 +18,8 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 const TEST_RULE: &str = "limit-increase-schedule-test";
 /// The source of the test's event, which only the test's rule matches.
 const TEST_SOURCE: &str = "limit-increase.schedule-test";
+/// The id of the test rule's target.
+const TARGET: &str = "workflow";
 
 /// The rule that starts the run each night.
 #[derive(Debug, Clone, Serialize)]
@@ -63,36 +66,45 @@ pub async fn read(aws: &Aws, rule: &str) -> Result<Schedule> {
             .next("limit-increase deploy")
     };
 
-    let described = aws
-        .events
-        .describe_rule()
-        .name(rule)
-        .send()
+    let described = call(aws, "AWSEvents.DescribeRule", &json!({ "Name": rule }))
         .await
-        .map_err(|error| unreadable_error("rule", describe(&error)))?;
-    let targets = aws
-        .events
-        .list_targets_by_rule()
-        .rule(rule)
-        .send()
+        .map_err(|why| unreadable_error("rule", why))?;
+    let targets = call(aws, "AWSEvents.ListTargetsByRule", &json!({ "Rule": rule }))
         .await
-        .map_err(|error| unreadable_error("rule's target", describe(&error)))?;
-    let target = targets
-        .targets()
-        .first()
+        .map_err(|why| unreadable_error("rule's target", why))?;
+    let target = targets["Targets"]
+        .get(0)
         .ok_or_else(|| unreadable_error("rule's target", "it has none".to_owned()))?;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let retries = target["RetryPolicy"]["MaximumRetryAttempts"].as_i64();
     Ok(Schedule {
         rule: rule.to_owned(),
-        expression: described.schedule_expression().unwrap_or_default().to_owned(),
-        state: described.state().map_or_else(String::new, |state| state.as_str().to_owned()),
-        target: target.arn().to_owned(),
-        role: target.role_arn().unwrap_or_default().to_owned(),
-        retries: target.retry_policy().and_then(|policy| policy.maximum_retry_attempts()),
-        dead_letters: target
-            .dead_letter_config()
-            .and_then(|config| config.arn())
-            .map(str::to_owned),
+        expression: text(&described["ScheduleExpression"]),
+        state: text(&described["State"]),
+        target: text(&target["Arn"]),
+        role: text(&target["RoleArn"]),
+        retries: retries.and_then(|retries| i32::try_from(retries).ok()),
+        dead_letters: target["DeadLetterConfig"]["Arn"].as_str().map(str::to_owned),
     })
+}
+
+/// Calls an operation of EventBridge and returns its answer, or why there is none. The client of
+/// EventBridge would make every first build longer.
+async fn call(aws: &Aws, operation: &'static str, request: &Value) -> Result<Value, String> {
+    let call = Call {
+        service: "events",
+        method: "POST",
+        path: "/".to_owned(),
+        content_type: "application/x-amz-json-1.1",
+        target: operation,
+        body: request.to_string(),
+    };
+    let answer = plain::send(aws, call).await?;
+    if answer.is_empty() {
+        return Ok(Value::Null);
+    }
+
+    serde_json::from_str(&answer).map_err(|error| format!("{operation} answers no JSON: {error}"))
 }
 
 /// Sends an event through EventBridge and returns the ARN of the execution that it starts. A test
@@ -119,43 +131,47 @@ fn schedule_error(what: &str, why: &str) -> Problem {
 }
 
 async fn put_rule(aws: &Aws, schedule: &Schedule) -> Result<()> {
-    let pattern = serde_json::json!({ "source": [TEST_SOURCE] });
-    aws.events
-        .put_rule()
-        .name(TEST_RULE)
-        .description("Proves that an event starts the limit-increase run; removed immediately.")
-        .event_pattern(pattern.to_string())
-        .send()
+    let rule = json!({
+        "Name": TEST_RULE,
+        "Description": "Proves that an event starts the limit-increase run; removed immediately.",
+        "EventPattern": json!({ "source": [TEST_SOURCE] }).to_string(),
+    });
+    call(aws, "AWSEvents.PutRule", &rule)
         .await
-        .map_err(|error| schedule_error("cannot make the test's rule", &describe(&error)))?;
-    let target =
-        Target::builder().id("workflow").arn(&schedule.target).role_arn(&schedule.role).build()?;
-    aws.events.put_targets().rule(TEST_RULE).targets(target).send().await.map_err(|error| {
-        schedule_error("cannot give the test's rule its target", &describe(&error))
-    })?;
+        .map_err(|why| schedule_error("cannot make the test's rule", &why))?;
+    let target = json!({ "Id": TARGET, "Arn": schedule.target, "RoleArn": schedule.role });
+    let put = call(aws, "AWSEvents.PutTargets", &json!({ "Rule": TEST_RULE, "Targets": [target] }))
+        .await
+        .map_err(|why| schedule_error("cannot give the test's rule its target", &why))?;
+    if let Some(why) = refused_entry(&put) {
+        return Err(schedule_error("cannot give the test's rule its target", why).into());
+    }
+
     Ok(())
 }
 
+/// Why EventBridge refused an entry of a request that it accepted.
+fn refused_entry(answer: &Value) -> Option<&str> {
+    if answer["FailedEntryCount"].as_u64() == Some(0) {
+        return None;
+    }
+
+    let entries = ["Entries", "FailedEntries"].into_iter().find_map(|name| answer.get(name));
+    let first = entries.and_then(|entries| entries.get(0));
+    Some(first.and_then(|entry| entry["ErrorMessage"].as_str()).unwrap_or("no reason given"))
+}
+
 async fn send_and_wait(aws: &Aws, schedule: &Schedule, before: &HashSet<String>) -> Result<String> {
-    let entry = PutEventsRequestEntry::builder()
-        .source(TEST_SOURCE)
-        .detail_type("Scheduled Event")
-        .resources(&schedule.rule)
-        .detail("{}")
-        .build();
-    let sent = aws
-        .events
-        .put_events()
-        .entries(entry)
-        .send()
+    let entry = json!({
+        "Source": TEST_SOURCE,
+        "DetailType": "Scheduled Event",
+        "Resources": [schedule.rule],
+        "Detail": "{}",
+    });
+    let sent = call(aws, "AWSEvents.PutEvents", &json!({ "Entries": [entry] }))
         .await
-        .map_err(|error| schedule_error("cannot send the test's event", &describe(&error)))?;
-    if sent.failed_entry_count() > 0 {
-        let why = sent
-            .entries()
-            .first()
-            .and_then(|entry| entry.error_message())
-            .unwrap_or("no reason given");
+        .map_err(|why| schedule_error("cannot send the test's event", &why))?;
+    if let Some(why) = refused_entry(&sent) {
         return Err(schedule_error("EventBridge refused the test's event", why).into());
     }
 
@@ -190,12 +206,11 @@ async fn executions(aws: &Aws, machine: &str) -> Result<HashSet<String>> {
 }
 
 async fn remove_rule(aws: &Aws) -> Result<()> {
-    let targets = aws.events.remove_targets().rule(TEST_RULE).ids("workflow").send().await;
-    let rule = aws.events.delete_rule().name(TEST_RULE).send().await;
-    targets.map_err(|error| {
-        schedule_error("cannot remove the test rule's target", &describe(&error))
-    })?;
-    rule.map_err(|error| schedule_error("cannot remove the test's rule", &describe(&error)))?;
+    let targets =
+        call(aws, "AWSEvents.RemoveTargets", &json!({ "Rule": TEST_RULE, "Ids": [TARGET] })).await;
+    let rule = call(aws, "AWSEvents.DeleteRule", &json!({ "Name": TEST_RULE })).await;
+    targets.map_err(|why| schedule_error("cannot remove the test rule's target", &why))?;
+    rule.map_err(|why| schedule_error("cannot remove the test's rule", &why))?;
     Ok(())
 }
 

@@ -107,8 +107,8 @@ impl HeldShard<'_> {
     ///
     /// # Errors
     /// `Permanent.DatabaseSchema` when the table was changed since the query, so that it cannot be
-    /// written exactly; `Permanent.Internal` when the counts do not add up to the customers, which is a defect in
-    /// the program; otherwise by SQLSTATE.
+    /// written exactly; `Permanent.Internal` when the counts do not add up to the customers, which
+    /// is a defect in the program; otherwise by SQLSTATE.
     pub async fn apply<P: Serialize + fmt::Debug + Sync>(
         &self,
         evaluations: &[Evaluation<'_>],

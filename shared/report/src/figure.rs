@@ -12,11 +12,11 @@ const WIDTH: f64 = 360.0;
 /// The height of a line of horizontal bars.
 const LINE: f64 = 22.0;
 /// Where the bars begin: the labels are before it.
-const LABELS: f64 = 138.0;
+const LABELS: f64 = 150.0;
 /// Where the longest bar ends: the numbers are behind it.
-const BARS_END: f64 = 296.0;
+const BARS_END: f64 = 284.0;
 /// A longer label is cut. The table beside the figure has all of it.
-const MAX_LABEL: usize = 20;
+const MAX_LABEL: usize = 22;
 
 /// A horizontal bar.
 pub(crate) struct Bar {

@@ -44,7 +44,8 @@ impl Model {
     ///
     /// # Errors
     /// When the model is of a kind that can't be scored, when its files are not of one model, when a
-    /// tree breaks a direction that the manifest promises, or when a golden row comes out differently from what CatBoost said.
+    /// tree breaks a direction that the manifest promises, or when a golden row comes out differently
+    /// from what CatBoost said.
     pub fn load(artifact: &Artifact) -> Result<Self, ScoringError> {
         let manifest = &artifact.manifest;
         let names: Vec<&str> = manifest.columns.iter().map(|column| column.name.as_str()).collect();
