@@ -13,6 +13,7 @@ use super::*;
 fn scored(scores: &[Result<i32, &str>]) -> Bytes {
     let mut customers = CustomersWriter::new(&[]);
     let mut writer = ScoredWriter::new(vec!["bureau_score".to_owned()]);
+    writer.set_profile("{}".to_owned());
     for (number, score) in scores.iter().enumerate() {
         let row = CustomerRow {
             customer_id: &format!("CUST_{number}"),
