@@ -17,10 +17,19 @@ sys.path.insert(0, str(ROOT / "training" / "tests"))
 
 from sagemaker_stand_in import SageMaker  # noqa: E402
 
-from limit_sagemaker import cli  # noqa: E402
 from tables import small_table, write_csv  # noqa: E402
 
 REGION = "us-east-1"
+
+
+def built_command_line() -> str:
+    """The command line's program. The tests call it without cargo, because SOURCE_DATE_EPOCH is set
+    for them, and with another value of it cargo compiles most crates again."""
+    build = ["cargo", "build", "--locked", "--bin", "limit-increase", "--message-format=json"]
+    done = subprocess.run(build, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    messages = map(json.loads, done.stdout.splitlines())
+    (program,) = filter(None, (message.get("executable") for message in messages))
+    return program
 
 
 @dataclass
@@ -29,6 +38,7 @@ class Local:
 
     home: Path
     table: Path
+    program: str
     endpoint: str = ""
 
     def environment(self, **variables: str) -> dict[str, str]:
@@ -36,13 +46,14 @@ class Local:
         return {
             **kept,
             "LIMIT_INCREASE_HOME": str(self.home),
+            "LIMIT_INCREASE_CLI": self.program,
             "SOURCE_DATE_EPOCH": "1795485668",
             **variables,
         }
 
     def limit_increase(self, *arguments: str) -> dict:
         """Calls the command line, and returns its answer."""
-        command = [*cli.command(), "--json", *arguments]
+        command = [self.program, "--json", *arguments]
         done = subprocess.run(
             command, cwd=ROOT, env=self.environment(), stdout=subprocess.PIPE, text=True, check=True
         )
@@ -81,7 +92,8 @@ class Local:
 @pytest.fixture(scope="session")
 def local(tmp_path_factory) -> Iterator[Local]:
     folder = tmp_path_factory.mktemp("local")
-    made = Local(folder / "home", write_csv(folder / "loans.csv", small_table()))
+    table = write_csv(folder / "loans.csv", small_table())
+    made = Local(folder / "home", table, built_command_line())
     try:
         yield made
     finally:
