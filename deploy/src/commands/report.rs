@@ -214,5 +214,5 @@ fn drift(report: &RunReport) -> Option<String> {
     let scores = drift.scores.map(|index| ("the scores".to_owned(), index));
     let inputs = drift.inputs.iter().map(|input| (input.source_column.clone(), input.csi));
     let lines: Vec<Bar> = scores.into_iter().chain(inputs).take(MAX_BARS).map(line).collect();
-    Some(section("Drift, as a multiple of what it may be without drift", &lines))
+    Some(section("Drift, as a multiple of its limit", &lines))
 }

@@ -11,8 +11,12 @@
 //! drift. Without drift the index is distributed as `(1/n + 1/N)` times chi-squared with `bins - 1`
 //! degrees of freedom, for `n` customers and `N` training rows. Source: B. Yurdakul, *Statistical
 //! Properties of Population Stability Index* (Western Michigan University, 2018), theorem 3.1. So
-//! each index stands beside its quantile under no drift, and [`Index::ratio`] is the one over the
-//! other. A ratio above 1 is drift, whatever the size of the run.
+//! each index stands beside its quantile under no drift. An index beyond it is more than chance.
+//!
+//! With many customers the quantile becomes so small that every difference is more than chance,
+//! those that nobody acts on too: a policy that takes customers with a better current score moves
+//! most inputs a little. So drift is an index beyond its quantile and beyond [`IMMATERIAL`], and
+//! [`Index::ratio`] compares with the larger of the two.
 
 use limit_increase_domain::Tally;
 use serde::{Deserialize, Serialize};
@@ -25,6 +29,10 @@ pub const FALSE_ALARMS_OF_SCORES: f64 = 0.004;
 /// The share of nights without drift on which any of the inputs may seem to drift. Each input has an
 /// equal part of it (Bonferroni).
 pub const FALSE_ALARMS_OF_INPUTS: f64 = 0.004;
+/// An index up to here is too small to matter, whatever the number of customers. A normal
+/// distribution whose mean moves by `d` standard deviations has an index of about `d * d`, so this is
+/// a move of 0.14. The usual "0.1: look at it" is a move of 0.32.
+pub const IMMATERIAL: f64 = 0.02;
 /// An empty bin counts as so many rows.
 const ROWS_OF_AN_EMPTY_BIN: f64 = 0.9;
 /// The logarithm gives the index a heavier tail than chi-squared has where a bin holds few
@@ -67,13 +75,20 @@ pub struct Drift {
 }
 
 impl Index {
-    /// The index as a multiple of what it may be without drift. Above 1 it is drift.
+    /// What the index has to exceed to be drift: what it stays below without drift, and at least
+    /// [`IMMATERIAL`].
     #[must_use]
-    pub fn ratio(self) -> f64 {
-        self.value / self.without_drift
+    pub fn limit(self) -> f64 {
+        self.without_drift.max(IMMATERIAL)
     }
 
-    /// Whether the index is larger than it is without drift.
+    /// The index as a multiple of its limit. Above 1 it is drift.
+    #[must_use]
+    pub fn ratio(self) -> f64 {
+        self.value / self.limit()
+    }
+
+    /// Whether the index is larger than without drift, and large enough to matter.
     #[must_use]
     pub fn is_drift(self) -> bool {
         self.ratio() > 1.0

@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use crate::drift::IMMATERIAL;
 use crate::format::{count, money};
 use crate::page::document;
 use crate::run_report::PastRun;
@@ -44,8 +45,9 @@ pub fn render(runs: &[PastRun], link: impl Fn(&PastRun) -> Option<String>) -> St
     let content = html! {
         h1 { (title) }
         p.soft {
-            "Drift is given as a multiple of what it may be without drift. Above 1 the customers \
-             are no longer those that the model was trained for."
+            "Drift is given as a multiple of its limit: what the index stays below without drift, \
+             and at least " (IMMATERIAL) ". Above 1 the customers are no longer those that the \
+             model was trained for."
         }
         (table.markup())
     };

@@ -51,6 +51,21 @@ fn the_quantile_is_that_of_chi_squared() {
 }
 
 #[test]
+fn a_difference_that_is_certain_and_too_small_to_matter_is_no_drift() {
+    // Of a million customers half a percentage point more in one half: far beyond chance.
+    let index = |moved: u64| {
+        let customers = tally(&[500_000 - moved, 500_000 + moved]);
+        Index::new(&tally(&[500_000, 500_000]), &customers, 0.004).unwrap()
+    };
+    let small = index(5_000);
+    assert!(small.value > small.without_drift && !small.is_drift(), "{small:?}");
+    assert!((small.ratio() - small.value / IMMATERIAL).abs() < 1e-12);
+
+    // 0.07 ln(0.57 / 0.5) - 0.07 ln(0.43 / 0.5) is 0.0197, and with 0.071 it is 0.0203.
+    assert!(!index(70_000).is_drift() && index(71_000).is_drift());
+}
+
+#[test]
 fn nothing_can_be_said_of_nobody_or_of_a_single_bin() {
     for (training, customers) in [(&[1, 1][..], &[0, 0][..]), (&[0, 0], &[1, 1]), (&[5], &[5])] {
         assert_eq!(Index::new(&tally(training), &tally(customers), 0.01), None);

@@ -4,7 +4,7 @@ use limit_increase_domain::Tally;
 use maud::{Markup, html};
 
 use super::Table;
-use crate::drift::{Drift, InputDrift, share};
+use crate::drift::{Drift, IMMATERIAL, InputDrift, share};
 use crate::figure::{Bar, Caption, Tone, bars, columns};
 use crate::format::{count, index, per_cent};
 use crate::profile::{ComparedBins, Profile};
@@ -38,8 +38,7 @@ fn known(profile: &Profile, drift: &Drift) -> Markup {
     let caption = Caption {
         id: "drift",
         title: "Drift of the inputs",
-        description: "For each input the index as a multiple of what it may be without drift. \
-                      A dashed line marks 1.",
+        description: "For each input the index as a multiple of its limit. A dashed line marks 1.",
     };
     let confidence = drift.inputs.first().map_or(0.0, |input| input.csi.confidence);
     html! {
@@ -47,7 +46,8 @@ fn known(profile: &Profile, drift: &Drift) -> Markup {
             "The index compares the customers of this run with the rows that the model was trained \
              with. It depends on the number of customers, so each stands beside the value below \
              which it stays on " (format!("{:.2} %", confidence * 100.0)) " of nights without \
-             drift. Above 1 time that value (dashed), an input has drifted."
+             drift. That value is the limit, and " (IMMATERIAL) " where it is smaller, because a \
+             smaller index does not matter. Above 1 time its limit (dashed) an input has drifted."
             @if profile.without_features > 0 {
                 " " (count(profile.without_features)) " customers without features are not in it."
             }
@@ -71,7 +71,7 @@ fn table(drift: &Drift) -> Table {
         ("Input", false),
         ("Index", true),
         ("Without drift below", true),
-        ("Times", true),
+        ("Times its limit", true),
         ("Missing", true),
         ("Missing in training", true),
         ("Unseen", true),

@@ -69,7 +69,7 @@ pub(super) fn section(report: &RunReport) -> Markup {
             h2 { "The last runs" }
             p {
                 "The last " (past.len()) " runs, at most " (PAST_RUNS) ", the oldest on the left \
-                 and this one on the right. A dashed line marks what drift may be without drift."
+                 and this one on the right. Drift is given in multiples of its limit (dashed)."
             }
             div.small {
                 @for Multiple { id, title, values, mark } in multiples {
