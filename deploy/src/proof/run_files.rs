@@ -6,10 +6,11 @@ use limit_increase_artifact::Artifact;
 use limit_increase_domain::sha256_hex;
 use limit_increase_evidence::explanation::RunFacts;
 use limit_increase_evidence::replay::RecordedShard;
-use limit_increase_workflow::keys::{Stage, shard_list_key, summary_key};
-use limit_increase_workflow::{HandoffRef, ModelPin, RunId, RunSummary, ShardIndex, ShardRef};
+use limit_increase_workflow::keys::{Stage, shard_list_key};
+use limit_increase_workflow::{HandoffRef, ModelPin, RunId, ShardIndex, ShardRef};
 
 use crate::aws::{Aws, storage};
+use crate::runs::summary::read_summary;
 use crate::terminal::Problem;
 
 /// The files of a run.
@@ -29,16 +30,7 @@ impl RunFiles {
     /// # Errors
     /// When the run has no summary or no list of shards.
     pub async fn open(aws: &Aws, bucket: &str, run: &RunId) -> Result<Self> {
-        let key = summary_key(run);
-        let content = storage::get(&aws.s3, bucket, &key).await?.ok_or_else(|| {
-            Problem::new(format!("run {run} has no summary in S3"))
-                .at(format!("s3://{bucket}/{key}"))
-                .next("check the name; a run has its summary once it has succeeded")
-        })?;
-        let summary: RunSummary = serde_json::from_slice(&content).with_context(|| {
-            format!("s3://{bucket}/{key} cannot be read as a summary by this release")
-        })?;
-
+        let summary = read_summary(aws, bucket, run).await?;
         let shards = shards(aws, bucket, run).await?;
         Ok(Self { aws: aws.clone(), bucket: bucket.to_owned(), facts: summary.into(), shards })
     }

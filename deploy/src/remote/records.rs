@@ -6,7 +6,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use limit_increase_domain::{Counts, Outcome};
 use limit_increase_handoff::results::{self, Effect};
 use limit_increase_handoff::{evaluations::Evaluations, row_count};
-use limit_increase_workflow::keys::{Stage, summary_key};
+use limit_increase_workflow::keys::Stage;
 use limit_increase_workflow::{RunId, RunSummary, ShardIndex};
 use rust_decimal::{Decimal, RoundingStrategy};
 use serde::Serialize;
@@ -15,6 +15,7 @@ use super::Account;
 use crate::aws::{Aws, storage};
 use crate::runs::results::{Increase, Reason};
 use crate::runs::step_counts::StepCounts;
+use crate::runs::summary::{find_summary, read_summary};
 use crate::terminal::Problem;
 
 /// Shards that are read simultaneously.
@@ -48,25 +49,13 @@ pub async fn summary(account: &Account, run: &str) -> Result<Option<RunSummary>>
     .await
 }
 
-async fn find_summary(aws: &Aws, bucket: &str, run: &RunId) -> Result<Option<RunSummary>> {
-    let key = summary_key(run);
-    let Some(content) = storage::get(&aws.s3, bucket, &key).await? else { return Ok(None) };
-    serde_json::from_slice(&content)
-        .map(Some)
-        .with_context(|| format!("s3://{bucket}/{key} cannot be read as a summary by this release"))
-}
-
 /// Reads the records of a run. `top` is the number of increases; the other lists have half as many.
 ///
 /// # Errors
 /// When the run has no summary, a file of a shard is missing, or the files do not add up to the
 /// summary.
 pub async fn read(aws: &Aws, bucket: &str, run: &RunId, top: usize) -> Result<Records> {
-    let summary = find_summary(aws, bucket, run).await?.ok_or_else(|| {
-        Problem::new(format!("run {run} has no summary in S3"))
-            .at(format!("s3://{bucket}/{}", summary_key(run)))
-            .next("check the name; a run has its summary once it has succeeded")
-    })?;
+    let summary = read_summary(aws, bucket, run).await?;
 
     let mut found = Found { steps: StepCounts::of_query(&summary), ..Found::default() };
     let mut shards = stream::iter(0..summary.shard_count)

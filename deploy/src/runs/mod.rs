@@ -9,7 +9,8 @@ pub mod results;
 mod start;
 pub mod step_counts;
 pub mod stored;
+pub mod summary;
 pub mod timeline;
 
 pub use prepare::{RunEnvironment, prepare};
-pub use start::{new_name, run, run_to_end, summary};
+pub use start::{new_name, run, run_to_end};

@@ -1,16 +1,14 @@
-//! Starts a run, follows it, and fetches its summary.
+//! Starts a run and follows it.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use chrono::Utc;
-use limit_increase_workflow::keys::summary_key;
-use limit_increase_workflow::{RunId, RunRequest, RunSummary};
+use limit_increase_workflow::RunRequest;
 
 use super::execution::{self, ExecutionReport, WatchEnd};
 use super::prepare::RunEnvironment;
-use crate::aws::{Aws, storage};
 use crate::local::Context;
 use crate::terminal::Problem;
 
@@ -46,21 +44,4 @@ pub async fn run_to_end(
         WatchEnd::Ended(finished) => Ok(finished),
         WatchEnd::LeftRunning => Err(Problem::new("the run was left running").into()),
     }
-}
-
-/// Reads the summary that a run wrote to S3.
-pub async fn summary(aws: &Aws, bucket: &str, run: &str) -> Result<RunSummary> {
-    let id = RunId::try_from(run.to_owned())?;
-    let key = summary_key(&id);
-    let content = storage::get(&aws.s3, bucket, &key).await?.ok_or_else(|| {
-        Problem::new(format!("run {run} has no summary in S3"))
-            .at(format!("s3://{bucket}/{key}"))
-            .next(
-                "look at the run's SaveResults state: limit-increase run --follow, \
-                 or the functions' logs",
-            )
-    })?;
-
-    serde_json::from_slice(&content)
-        .with_context(|| format!("s3://{bucket}/{key} cannot be read as a summary by this release"))
 }

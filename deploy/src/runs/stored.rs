@@ -1,11 +1,12 @@
 //! The records of closed runs in S3, as an analysis reads them: shard by shard.
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use bytes::Bytes;
 use limit_increase_workflow::keys::{Stage, summary_key};
 use limit_increase_workflow::{RunId, RunSummary, ShardIndex};
 
 use crate::aws::{Aws, storage};
+use crate::runs::summary::read_summary;
 use crate::terminal::Problem;
 
 /// The prefix of all results. A closed run has its summary below it.
@@ -64,15 +65,7 @@ impl StoredRun {
     /// # Errors
     /// When the bucket has no summary of it.
     pub async fn open(aws: &Aws, bucket: &str, run: &RunId) -> Result<Self> {
-        let key = summary_key(run);
-        let content = storage::get(&aws.s3, bucket, &key).await?.ok_or_else(|| {
-            Problem::usage(format!("run {run} has no summary in S3"))
-                .at(format!("s3://{bucket}/{key}"))
-                .next("check the name; a run has its summary once it has succeeded")
-        })?;
-        let summary = serde_json::from_slice(&content).with_context(|| {
-            format!("s3://{bucket}/{key} cannot be read as a summary by this release")
-        })?;
+        let summary = read_summary(aws, bucket, run).await?;
         Ok(Self { aws: aws.clone(), bucket: bucket.to_owned(), summary })
     }
 
