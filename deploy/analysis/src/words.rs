@@ -1,5 +1,6 @@
 //! Figures as people read them, in the terminal and on a page.
 
+pub use limit_increase_domain::figures::{money, thousands};
 use rust_decimal::Decimal;
 
 use crate::comparison::bands::Band;
@@ -7,23 +8,6 @@ use crate::interval::Interval;
 
 /// What stands for a figure that is not known.
 pub(crate) const UNKNOWN: &str = "-";
-
-/// A whole number with thousands separators.
-#[must_use]
-pub fn thousands(number: u64) -> String {
-    grouped(&number.to_string())
-}
-
-/// An amount with thousands separators, and with the decimals that it has.
-#[must_use]
-pub fn money(amount: Decimal) -> String {
-    let text = amount.to_string();
-    let (sign, text) = text.strip_prefix('-').map_or(("", text.as_str()), |text| ("-", text));
-    match text.split_once('.') {
-        Some((whole, cents)) => format!("{sign}{}.{cents}", grouped(whole)),
-        None => format!("{sign}{}", grouped(text)),
-    }
-}
 
 /// An amount, if there is one.
 #[must_use]
@@ -82,19 +66,6 @@ fn number(number: i64) -> String {
     money(Decimal::from(number))
 }
 
-fn grouped(digits: &str) -> String {
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position).is_multiple_of(3) {
-            text.push(',');
-        }
-
-        text.push(digit);
-    }
-
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,6 +81,5 @@ mod tests {
         assert_eq!(limit_band(None), "not known");
         assert_eq!(signed(Decimal::new(123_456_789, 2)), "+1,234,567.89");
         assert_eq!(signed(Decimal::new(-50, 2)), "-0.50");
-        assert_eq!(thousands(999), "999");
     }
 }

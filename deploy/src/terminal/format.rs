@@ -33,49 +33,9 @@ pub fn duration(took: Duration) -> String {
     }
 }
 
-/// A whole number with thousands separators.
-#[must_use]
-pub fn thousands(number: u64) -> String {
-    group(&number.to_string())
-}
-
-/// An amount of money with thousands separators, and with the decimals that it has.
-#[must_use]
-pub fn money(amount: rust_decimal::Decimal) -> String {
-    let text = amount.to_string();
-    let (whole, cents) =
-        text.split_once('.').map_or((text.as_str(), None), |(whole, cents)| (whole, Some(cents)));
-    let (sign, digits) = whole.strip_prefix('-').map_or(("", whole), |digits| ("-", digits));
-    match cents {
-        Some(cents) => format!("{sign}{}.{cents}", group(digits)),
-        None => format!("{sign}{}", group(digits)),
-    }
-}
-
-fn group(digits: &str) -> String {
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position).is_multiple_of(3) {
-            text.push(',');
-        }
-
-        text.push(digit);
-    }
-
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_are_grouped_by_thousands() {
-        assert_eq!([0, 999, 1_000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
-        let amounts = ["0.00", "999.99", "20000.00", "-1234567.50"];
-        let shown = amounts.map(|text| money(text.parse().unwrap_or_default()));
-        assert_eq!(shown, ["0.00", "999.99", "20,000.00", "-1,234,567.50"]);
-    }
 
     #[test]
     fn durations_read_like_speech() {

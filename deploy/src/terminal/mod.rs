@@ -8,6 +8,7 @@ mod ui;
 
 pub use bars::{Bar, bar, bars};
 pub use diverging::diverging_bar;
-pub use format::{duration, money, table, thousands};
+pub use format::{duration, table};
+pub use limit_increase_domain::figures::{money, thousands};
 pub use problem::{Exit, Problem};
 pub use ui::{Task, Ui};

@@ -37,6 +37,7 @@ pub mod customer;
 pub mod decision;
 mod digest;
 pub mod distribution;
+pub mod figures;
 mod object;
 pub mod policy;
 

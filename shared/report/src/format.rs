@@ -2,20 +2,17 @@
 
 use std::fmt;
 
+use limit_increase_domain::figures;
+pub(crate) use limit_increase_domain::figures::thousands as count;
 use rust_decimal::Decimal;
 
 use crate::drift::Index;
 
-/// A count with a comma between thousands.
-pub(crate) fn count(number: u64) -> String {
-    grouped(&number.to_string())
-}
-
-/// An amount with two decimals and a comma between thousands.
+/// An amount with two decimals, and a comma between thousands.
 pub(crate) fn money(amount: Decimal) -> String {
-    let text = format!("{amount:.2}");
-    let (whole, cents) = text.split_once('.').unwrap_or((&text, "00"));
-    format!("{}.{cents}", grouped(whole))
+    let mut amount = amount;
+    amount.rescale(2);
+    figures::money(amount)
 }
 
 /// A share from 0 to 1 as a percentage with one decimal.
@@ -40,29 +37,12 @@ impl fmt::Display for Index {
     }
 }
 
-fn grouped(digits: &str) -> String {
-    let (sign, digits) = digits.strip_prefix('-').map_or(("", digits), |rest| ("-", rest));
-    let mut text = sign.to_owned();
-    for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position).is_multiple_of(3) {
-            text.push(',');
-        }
-
-        text.push(digit);
-    }
-
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn thousands_are_apart() {
-        assert_eq!(count(0), "0");
-        assert_eq!(count(999), "999");
-        assert_eq!(count(1_234_567), "1,234,567");
+    fn figures_have_the_decimals_that_they_need() {
         assert_eq!(money(Decimal::new(-1_234_567, 2)), "-12,345.67");
         assert_eq!(money(Decimal::from(5)), "5.00");
         assert_eq!(per_cent(0.123_45), "12.3 %");
