@@ -1,13 +1,15 @@
 """Which columns are no features, and what the trainer says of those that are doubtful."""
 
+import json
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from conftest import notices_of
 from limit_training import dates, identifiers, special
-from limit_training.sensitive import notice
+from limit_training.sensitive import SUBJECTS, notice
 from limit_training.values import profile
 
 ROWS = 600
@@ -262,3 +264,14 @@ def test_doubtful_features_are_named_with_their_rule(name, words):
 )
 def test_names_that_only_have_such_a_word_in_them(name):
     assert notice(name) is None
+
+
+# The counterfactuals of `limit-increase explain` are held to the same names.
+NAMES = json.loads((Path(__file__).parents[2] / "tests" / "protected_names.json").read_text())
+
+
+def test_the_names_that_no_counterfactual_moves_are_those_with_a_notice():
+    words = frozenset.union(*(subject.words for subject in SUBJECTS))
+    assert words <= set(NAMES["protected"])
+    assert [name for name in NAMES["protected"] if notice(name) is None] == []
+    assert [name for name in NAMES["other"] if notice(name) is not None] == []

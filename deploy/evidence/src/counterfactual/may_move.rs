@@ -6,55 +6,99 @@ use std::fmt;
 use serde::Serialize;
 
 /// Words of the subjects that the trainer's notices name (`training/limit_training/sensitive.py`):
-/// what a person is, and not what a person does.
-const PROTECTED: [&str; 47] = [
-    "sex",
-    "gender",
-    "male",
-    "female",
-    "marital",
-    "marriage",
-    "married",
-    "spouse",
-    "race",
-    "ethnicity",
-    "ethnic",
-    "religion",
-    "color",
-    "colour",
-    "hispanic",
-    "latino",
-    "nationality",
-    "citizenship",
-    "citizen",
-    "foreign",
-    "foreigner",
-    "immigrant",
+/// what a person is, and not what a person does. tests/protected_names.json holds both to it.
+const PROTECTED: [&str; 62] = [
     "age",
-    "dob",
+    "alter",
+    "assistance",
+    "benefits",
+    "birth",
     "birthdate",
     "birthday",
-    "birth",
     "born",
-    "dependants",
-    "dependents",
-    "dependant",
-    "dependent",
+    "caucasian",
     "children",
-    "kids",
-    "postcode",
-    "zip",
-    "zipcode",
-    "postal",
-    "neighborhood",
-    "welfare",
+    "citizen",
+    "citizenship",
+    "color",
+    "colour",
+    "dependant",
+    "dependants",
+    "dependent",
+    "dependents",
     "disability",
     "disabled",
-    "health",
-    "pregnant",
-    "pregnancy",
-    "medical",
+    "dob",
+    "edad",
+    "ethnic",
+    "ethnicity",
     "familienstand",
+    "famsize",
+    "female",
+    "foreign",
+    "foreigner",
+    "foreignworker",
+    "gender",
+    "geschlecht",
+    "health",
+    "hispanic",
+    "immigrant",
+    "immigration",
+    "kids",
+    "latino",
+    "maintenance",
+    "male",
+    "marital",
+    "maritalstatus",
+    "marriage",
+    "married",
+    "medical",
+    "nationality",
+    "neighborhood",
+    "plz",
+    "postal",
+    "postalcode",
+    "postcode",
+    "pregnancy",
+    "pregnant",
+    "race",
+    "religion",
+    "sex",
+    "sexe",
+    "sexo",
+    "spouse",
+    "welfare",
+    "zip",
+    "zipcode",
+];
+/// Whole names of such columns, without their gaps.
+const PROTECTED_NAMES: [&str; 26] = [
+    "familystatus",
+    "namefamilystatus",
+    "civilstatus",
+    "maritalstat",
+    "black",
+    "isblack",
+    "white",
+    "iswhite",
+    "asian",
+    "isasian",
+    "hispan",
+    "ishispan",
+    "customerage",
+    "applicantage",
+    "clientage",
+    "borrowerage",
+    "ageyears",
+    "daysbirth",
+    "yearborn",
+    "fammembers",
+    "cntfammembers",
+    "numfammembers",
+    "zip3",
+    "postcode",
+    "postcode3",
+    "zipcode3",
 ];
 /// Words of a column that holds a date.
 const DATES: [&str; 5] = ["date", "day", "timestamp", "datetime", "dt"];
@@ -125,11 +169,12 @@ impl MayMove {
         let words = words_of(column);
         let has = |of: &[&str]| words.iter().any(|word| of.contains(&word.as_str()));
         let of_a_thing = has(&["age"]) && has(&THINGS);
+        let has_protected_name = PROTECTED_NAMES.contains(&words.concat().as_str());
         match self {
             Self::Listed(listed) if !listed.contains(column) => {
                 return Movement::None(Unmoved::NotListed);
             }
-            Self::ByName if has(&PROTECTED) && !of_a_thing => {
+            Self::ByName if (has(&PROTECTED) && !of_a_thing) || has_protected_name => {
                 return Movement::None(Unmoved::Protected);
             }
             Self::ByName if has(&DATES) => return Movement::None(Unmoved::Date),
@@ -167,7 +212,29 @@ fn words_of(name: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn what_the_trainer_has_a_notice_about_does_not_move() {
+        #[derive(serde::Deserialize)]
+        struct Names {
+            protected: Vec<String>,
+            other: Vec<String>,
+        }
+
+        let names: Names =
+            serde_json::from_str(include_str!("../../../../tests/protected_names.json")).unwrap();
+        let is_protected =
+            |name: &String| MayMove::ByName.movement(name) == Movement::None(Unmoved::Protected);
+        assert!(names.protected.len() > 60 && names.other.len() > 5);
+        for name in &names.protected {
+            assert!(is_protected(name), "{name} should not move");
+        }
+        for name in &names.other {
+            assert!(!is_protected(name), "{name} may move");
+        }
+    }
 
     #[test]
     fn a_name_says_how_its_column_may_move() {
