@@ -56,7 +56,8 @@ type Column = (&'static str, bool);
 /// A table with a caption. The first cell of a row is its heading.
 fn table(caption: &str, columns: &[Column], rows: impl Iterator<Item = Vec<Markup>>) -> Markup {
     html! {
-        div.wide {
+        // A wide table scrolls by itself, also with the keyboard.
+        div.wide role="region" aria-label=(caption) tabindex="0" {
             table {
                 caption { (caption) }
                 thead { tr { @for (name, is_number) in columns {

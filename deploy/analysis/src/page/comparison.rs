@@ -121,7 +121,7 @@ fn bands(
     let most = bands.iter().flat_map(|band| &band.arms).map(|arm| arm.approved).max().unwrap_or(0);
     let shown = |band: &&BandReport| band.arms.iter().any(|arm| arm.approved > 0);
     html! {
-        div.wide {
+        div.wide role="region" aria-label=(caption) tabindex="0" {
             table {
                 caption { (caption) }
                 thead { tr {

@@ -101,7 +101,8 @@ fn waterfall(explanation: &Explanation) -> Markup {
     let widest = steps.iter().map(|(_, points)| points.tenths().abs()).max().unwrap_or(1).max(1);
     html! {
         h2 { "The score, from the average customer to this one" }
-        div class="wide" {
+        // A wide table scrolls by itself, also with the keyboard.
+        div class="wide" role="region" aria-label="The points of the inputs" tabindex="0" {
             table {
                 caption { "Points that each input gave or took. The column adds up to the score." }
                 thead {
@@ -171,7 +172,7 @@ fn inputs(explanation: &Explanation) -> Markup {
     };
     html! {
         h2 { "What the model read" }
-        div class="wide" {
+        div class="wide" role="region" aria-label="The inputs" tabindex="0" {
             table {
                 caption { "Each input as it was stored at the time of the query" }
                 thead {
