@@ -177,12 +177,15 @@ class Comparison:
             caption = "Drift of each input"
             self.equal(caption, name, 0, shown_index(index))
             self.equal(caption, name, 1, shown_index(limit))
-            self.equal(caption, name, 2, f"{index / limit:.2f}")
+            self.equal(caption, name, 2, f"{index / max(limit, IMMATERIAL):.2f}")
             self.equal(caption, name, 3, per_cent(own[-2] / sum(own)))
             self.equal(caption, name, 4, per_cent(training[-2] / sum(training)))
             self.equal(caption, name, 5, per_cent(own[-1] / sum(own)))
         assert len(self.tables["Drift of each input"]) == len(inputs)
 
+
+# A smaller index is no drift, whatever the number of customers.
+IMMATERIAL = 0.02
 
 LIMIT = (
     "CASE "
