@@ -94,7 +94,7 @@ SUBJECTS = [
 # A word of a subject in a name that means something else: age of an account, title of a job.
 OTHER_MEANINGS = re.compile(
     r"(age|birth|dependent)s?_?(of_)?(the_)?(acc|credit|car|loan|file|address|home|house|property|employ"
-    r"|vehicle|oldest|newest|trade)(_.*)?|(car|account|credit|loan|file|vehicle|house|home|property|trade"
+    r"|vehicle|trade|(oldest|newest)(_?(trade|account|loan))?)|(car|account|credit|loan|file|vehicle|house|home|property|trade"
     r"|own_car|oldest|newest|average|avg)_?.*_?age|(emp|job|loan)_?title|foreign_?(currency|trans)"
     r"|(benefits?|assistance)_?(ratio|cost)|(card|car|vehicle|product|house)_?colou?r|maintenance_?cost"
     r"|medical_?(debt|bill|collection).*",

@@ -27,8 +27,6 @@ pub async fn read_summary(aws: &Aws, bucket: &str, run: &RunId) -> Result<RunSum
     Ok(find_summary(aws, bucket, run).await?.ok_or_else(|| {
         Problem::usage(format!("run {run} has no summary in S3"))
             .at(format!("s3://{bucket}/{}", summary_key(run)))
-            .next(
-                "check the name; a run has its summary once it has succeeded: limit-increase status",
-            )
+            .next("check the name; a run has its summary once it has succeeded")
     })?)
 }

@@ -25,11 +25,11 @@ const MAX_ERROR_CHARS: usize = 128;
 pub struct DriftFigures {
     /// The stability index of the scores.
     pub score_psi: Option<f64>,
-    /// The same as a multiple of what it may be without drift.
+    /// The same as a multiple of its limit (`limit_increase_report::drift`).
     pub score_ratio: Option<f64>,
     /// The stability index of the input that has drifted most.
     pub worst_csi: Option<f64>,
-    /// The same as a multiple of what it may be without drift.
+    /// The same as a multiple of its limit (`limit_increase_report::drift`).
     pub worst_ratio: Option<f64>,
     /// The largest share of missing values beyond that of the training rows, from 0 to 1.
     pub most_missing: f64,

@@ -72,7 +72,7 @@ const PROTECTED: [&str; 62] = [
     "zipcode",
 ];
 /// Whole names of such columns, without their gaps.
-const PROTECTED_NAMES: [&str; 26] = [
+const PROTECTED_NAMES: [&str; 43] = [
     "familystatus",
     "namefamilystatus",
     "civilstatus",
@@ -95,10 +95,27 @@ const PROTECTED_NAMES: [&str; 26] = [
     "fammembers",
     "cntfammembers",
     "numfammembers",
+    "numberoffammembers",
+    "nooffammembers",
+    "cntchildren",
+    "numchildren",
+    "numberofchildren",
+    "noofchildren",
+    "cntdependents",
+    "numdependents",
+    "numberofdependents",
+    "noofdependents",
+    "cntdependants",
+    "numdependants",
+    "numberofdependants",
+    "noofdependants",
     "zip3",
-    "postcode",
-    "postcode3",
     "zipcode3",
+    "post",
+    "post3",
+    "postcode3",
+    "postal3",
+    "postalcode3",
 ];
 /// Words of a column that holds a date.
 const DATES: [&str; 5] = ["date", "day", "timestamp", "datetime", "dt"];
@@ -111,6 +128,9 @@ const THINGS: [&str; 13] = [
     "account", "acct", "card", "loan", "trade", "file", "address", "credit", "vehicle", "car",
     "home", "house", "property",
 ];
+
+/// Whose age is that of a person, in spite of a thing in the name: age_of_home_owner.
+const PERSONS: [&str; 6] = ["owner", "holder", "applicant", "borrower", "customer", "client"];
 
 /// How an input may move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,8 +188,10 @@ impl MayMove {
     pub fn movement(&self, column: &str) -> Movement {
         let words = words_of(column);
         let has = |of: &[&str]| words.iter().any(|word| of.contains(&word.as_str()));
-        let of_a_thing = has(&["age"]) && has(&THINGS);
-        let has_protected_name = PROTECTED_NAMES.contains(&words.concat().as_str());
+        let of_a_thing = has(&["age"]) && has(&THINGS) && !has(&PERSONS);
+        let whole = words.concat();
+        let has_protected_name =
+            PROTECTED.iter().chain(&PROTECTED_NAMES).any(|name| *name == whole);
         match self {
             Self::Listed(listed) if !listed.contains(column) => {
                 return Movement::None(Unmoved::NotListed);
@@ -251,6 +273,7 @@ mod tests {
             ("SEX", PROTECTED),
             ("MaritalStatus", PROTECTED),
             ("postal_code", PROTECTED),
+            ("account_holder_age", PROTECTED),
             ("account_age", Movement::RisesOnly),
             ("age_of_oldest_trade", Movement::RisesOnly),
             ("months_on_book", Movement::RisesOnly),
